@@ -1,0 +1,575 @@
+//! The fast path: from a frame to a reply, or to a [`Reason`] why not.
+//!
+//! The way of a frame: Ethernet and up to two VLAN tags, IPv4 without options or fragments, UDP
+//! to port 67 ([`locate`]); a BOOTREQUEST of an Ethernet client with the cookie, giaddr 0,
+//! ciaddr set and equal to the IP source, for our MAC or broadcast ([`examine`]); the slot of
+//! ciaddr with this chaddr and this memo, alive, promised, and for a broadcast the same link
+//! ([`Slot::check`], [`Slot::extend`]); then, and only then, writes: the whole frame anew from
+//! the template, so that it does not matter whether it was grown at its tail or its head.
+//!
+//! Both targets run exactly this; [`Env`] is what differs: how to reach bytes and tables.
+#![forbid(unsafe_code)]
+
+use crate::Reason;
+use crate::layout::{Meta, PORTS, block_index, root_index, slot_index};
+use crate::memo::{self, MAX_REGION};
+use crate::slot::{Asked, Checked, Link, Slot, may_extend};
+use crate::template::{Facts, Tail, Template};
+use crate::wire::{
+    BOOTP_HEAD, BOOTP_LEN, BOOTP_MIN, BOOTREPLY, BOOTREQUEST, BROADCAST_IP, CLIENT_PORT,
+    ETHERTYPE_IPV4, ETHERTYPE_QINQ, ETHERTYPE_VLAN, HTYPE_ETHERNET, IP_LEN, MAGIC_COOKIE, MAX_L2,
+    PROTO_UDP, SERVER_PORT, Sum, UDP_LEN, be16, be32, bootp, mac_bits, mac_bytes, udp_checksum,
+};
+
+/// The start of a frame that tells whether it is for DHCP, under any number of tags.
+pub const PEEK: usize = MAX_L2 + IP_LEN + UDP_LEN;
+/// Words of option space in a [`Window`]: the region, and what a splice could reach behind it.
+const WINDOW_WORDS: usize = MAX_REGION / 8 + 32;
+
+/// A frame from its IP header on, at fixed places.
+#[derive(Debug)]
+#[repr(C, align(8))]
+pub struct Window {
+    lead: [u8; 4],
+    pub ip: [u8; IP_LEN],
+    pub udp: [u8; UDP_LEN],
+    pub bootp: [u8; BOOTP_LEN],
+    pub options: [u64; WINDOW_WORDS],
+}
+
+/// Bytes from the IP header to the end of a window's option region.
+pub const MAX_WINDOW: usize = IP_LEN + UDP_LEN + BOOTP_LEN + MAX_REGION;
+
+/// Link header (right-aligned to [`HEAD_IP`]), IP and UDP header and the BOOTP head of a reply.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(8))]
+pub struct Head(pub [u8; HEAD_LEN]);
+
+pub const HEAD_IP: usize = 24;
+const HEAD_UDP: usize = HEAD_IP + IP_LEN;
+const HEAD_BOOTP: usize = HEAD_UDP + UDP_LEN;
+pub const HEAD_LEN: usize = HEAD_BOOTP + BOOTP_HEAD;
+
+/// Memory for one run: a per-CPU map entry in the kernel, whose stack has 512 bytes only.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub struct Scratch {
+    pub window: Window,
+    pub head: Head,
+    pub tail: [u64; 8],
+    pub peek: [u8; PEEK],
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self {
+            window: Window {
+                lead: [0; 4],
+                ip: [0; IP_LEN],
+                udp: [0; UDP_LEN],
+                bootp: [0; BOOTP_LEN],
+                options: [0; WINDOW_WORDS],
+            },
+            head: Head([0; HEAD_LEN]),
+            tail: [0; 8],
+            peek: [0; PEEK],
+        }
+    }
+}
+
+/// What the two targets do differently. Methods return `None` or false for "out of bounds".
+pub trait Env {
+    fn frame_len(&self) -> usize;
+    fn ifindex(&self) -> u32;
+    /// Nanoseconds of `CLOCK_BOOTTIME`.
+    fn now(&self) -> u64;
+    /// Copies the first [`PEEK`] bytes.
+    fn peek(&self, to: &mut [u8; PEEK]) -> bool;
+    /// Copies `len` (at most [`MAX_WINDOW`]) bytes from `at` on.
+    fn window(&self, at: usize, len: usize, to: &mut Window) -> bool;
+
+    fn meta(&self) -> Option<&Meta>;
+    fn root(&self, index: u32) -> Option<u64>;
+    fn block(&self, index: u32) -> Option<u64>;
+    fn slot(&self, index: u32) -> Option<&Slot>;
+    fn tail(&self, index: u32) -> Option<&Tail>;
+    fn template(&self, index: u32) -> Option<&Template>;
+
+    /// Makes the frame `to` bytes long, by whatever end; its content is lost only on success.
+    fn resize(&mut self, from: usize, to: usize) -> bool;
+    /// Writes `head.0[from..]` to the start of the frame.
+    fn store_head(&mut self, head: &Head, from: usize) -> bool;
+    /// Writes the first `len` bytes of a template's body.
+    fn store_body(&mut self, at: usize, template: u32, len: usize) -> bool;
+    fn store_tail(&mut self, at: usize, tail: &[u64; 8], len: usize) -> bool;
+    /// Writes `len` bytes of the window's option region from `from` on.
+    fn store_option(&mut self, at: usize, window: &Window, from: usize, len: usize) -> bool;
+    /// Writes END and padding, `len` bytes together.
+    fn store_end(&mut self, at: usize, len: usize) -> bool;
+}
+
+/// A renewal that has passed every check of its own bytes.
+#[derive(Clone, Copy, Debug)]
+struct Renewal {
+    l2: usize,
+    chaddr: u64,
+    ciaddr: u32,
+    destination: u32,
+    link: u64,
+    our_mac: u64,
+    region: usize,
+}
+
+/// Answers the frame in place if it may be answered; extends the lease.
+#[inline(always)]
+pub fn answer(env: &mut impl Env, scratch: &mut Scratch) -> Reason {
+    match admit(env, scratch) {
+        Ok(grant) => match commit(env, scratch, &grant) {
+            Ok(()) => Reason::Hit,
+            Err(reason) => reason,
+        },
+        Err(reason) => reason,
+    }
+}
+
+/// What [`answer`] would say of the frame; changes nothing.
+#[inline(always)]
+pub fn explain(env: &impl Env, scratch: &mut Scratch) -> Reason {
+    match admit(env, scratch) {
+        Ok(grant) => match may_extend(&grant.checked, grant.now, grant.until) {
+            Ok(()) => Reason::Hit,
+            Err(reason) => reason,
+        },
+        Err(reason) => reason,
+    }
+}
+
+/// Everything that [`commit`] needs.
+struct Grant {
+    renewal: Renewal,
+    checked: Checked,
+    facts: Facts,
+    slot: u32,
+    now: u64,
+    until: u64,
+}
+
+/// All checks up to the clock; writes to scratch only.
+#[inline(always)]
+fn admit(env: &impl Env, scratch: &mut Scratch) -> Result<Grant, Reason> {
+    let l2 = locate(env, &mut scratch.peek)?;
+    let meta = env.meta().ok_or(Reason::NotOurs)?;
+    let renewal = examine(env, meta, l2, scratch)?;
+    let address = renewal.ciaddr;
+    let page = env
+        .root(root_index(address))
+        .filter(|page| *page != 0)
+        .ok_or(Reason::NoBlock)?;
+    let block = env
+        .block(block_index(page, address))
+        .filter(|block| *block != 0);
+    let index = slot_index(block.ok_or(Reason::NoBlock)?, address);
+    let slot = env.slot(index).ok_or(Reason::NoBlock)?;
+    let broadcast = renewal.destination == BROADCAST_IP;
+    let asked = Asked {
+        chaddr: renewal.chaddr,
+        memo: memo_of(meta, scratch, renewal.region),
+        link: if broadcast { Some(renewal.link) } else { None },
+    };
+    let checked = slot.check(&asked)?;
+    let facts = env
+        .template(checked.template)
+        .ok_or(Reason::NoLease)?
+        .facts();
+    if !broadcast && renewal.destination != facts.server {
+        return Err(Reason::WrongServer);
+    }
+    let now = env.now();
+    let until = now + u64::from(facts.lease_secs) * 1_000_000_000;
+    Ok(Grant {
+        renewal,
+        checked,
+        facts,
+        slot: index,
+        now,
+        until,
+    })
+}
+
+#[inline(always)]
+fn memo_of(meta: &Meta, scratch: &Scratch, region: usize) -> u64 {
+    let assumed = meta.assume_memo.load();
+    if assumed != memo::NONE {
+        return assumed;
+    }
+    memo::hash(&scratch.window.options, region, &meta.key)
+}
+
+/// Finds the IP header of what may be a DHCP request.
+#[inline(always)]
+fn locate(env: &impl Env, peek: &mut [u8; PEEK]) -> Result<usize, Reason> {
+    if !env.peek(peek) {
+        return Err(Reason::NotDhcp);
+    }
+    match be16(peek, 12) {
+        ETHERTYPE_IPV4 => to_server::<14>(peek),
+        ETHERTYPE_VLAN | ETHERTYPE_QINQ => match be16(peek, 16) {
+            ETHERTYPE_IPV4 => to_server::<18>(peek),
+            ETHERTYPE_VLAN | ETHERTYPE_QINQ if be16(peek, 20) == ETHERTYPE_IPV4 => {
+                to_server::<22>(peek)
+            }
+            _ => Err(Reason::NotDhcp),
+        },
+        _ => Err(Reason::NotDhcp),
+    }
+}
+
+#[inline(always)]
+fn to_server<const L2: usize>(peek: &[u8; PEEK]) -> Result<usize, Reason> {
+    let udp = L2 + IP_LEN;
+    if peek[L2 + 9] != PROTO_UDP || be16(peek, udp + 2) != SERVER_PORT {
+        return Err(Reason::NotDhcp);
+    }
+    Ok(L2)
+}
+
+/// Checks everything that the frame's own bytes tell.
+#[inline(always)]
+fn examine(
+    env: &impl Env,
+    meta: &Meta,
+    l2: usize,
+    scratch: &mut Scratch,
+) -> Result<Renewal, Reason> {
+    let peek = &scratch.peek;
+    let ifindex = env.ifindex();
+    let port = &meta.ports[ifindex as usize % PORTS];
+    let our_mac = port.mac_of(ifindex).ok_or(Reason::NotOurs)?;
+    let to_mac = mac_bits(peek, 0);
+    if to_mac != our_mac && to_mac != mac_bits(&crate::wire::BROADCAST_MAC, 0) {
+        return Err(Reason::NotOurs);
+    }
+    let ip_len = match l2 {
+        14 => be16(peek, 16),
+        18 => be16(peek, 20),
+        _ => be16(peek, 24),
+    } as usize;
+    let region = region_len(env, l2, ip_len)?;
+    let window = &mut scratch.window;
+    if !env.window(l2, ip_len, window) {
+        return Err(Reason::BadHeader);
+    }
+    let window = &*window;
+    check_headers(window, ip_len)?;
+    check_bootp(window)?;
+    let link = Link {
+        ifindex,
+        outer: tag(peek, l2 >= 18, 14),
+        inner: tag(peek, l2 >= 22, 18),
+    };
+    Ok(Renewal {
+        l2,
+        chaddr: mac_bits(&window.bootp, bootp::CHADDR),
+        ciaddr: be32(&window.bootp, bootp::CIADDR),
+        destination: be32(&window.ip, 16),
+        link: link.pack(),
+        our_mac,
+        region,
+    })
+}
+
+#[inline(always)]
+fn tag(peek: &[u8; PEEK], there: bool, at: usize) -> u16 {
+    if there { be16(peek, at) & 0xfff } else { 0 }
+}
+
+#[inline(always)]
+fn region_len(env: &impl Env, l2: usize, ip_len: usize) -> Result<usize, Reason> {
+    let fixed = IP_LEN + UDP_LEN + BOOTP_LEN;
+    if l2 + ip_len > env.frame_len() {
+        return Err(Reason::BadHeader);
+    }
+    if ip_len < fixed {
+        return Err(Reason::NotRequest);
+    }
+    if ip_len > MAX_WINDOW {
+        return Err(Reason::LongOptions);
+    }
+    Ok(ip_len - fixed)
+}
+
+#[inline(always)]
+fn check_headers(window: &Window, ip_len: usize) -> Result<(), Reason> {
+    // Version 4 without options; neither "more fragments" nor an offset.
+    if window.ip[0] != 0x45 || be16(&window.ip, 6) & 0x3fff != 0 {
+        return Err(Reason::BadHeader);
+    }
+    if be16(&window.udp, 4) as usize != ip_len - IP_LEN {
+        return Err(Reason::BadHeader);
+    }
+    Ok(())
+}
+
+#[inline(always)]
+fn check_bootp(window: &Window) -> Result<(), Reason> {
+    let head = be32(&window.bootp, bootp::OP) >> 8;
+    let ethernet_request = (BOOTREQUEST as u32) << 16 | (HTYPE_ETHERNET as u32) << 8 | 6;
+    if head != ethernet_request
+        || be32(&window.bootp, bootp::COOKIE) != u32::from_be_bytes(MAGIC_COOKIE)
+        || be16(&window.udp, 0) != CLIENT_PORT
+    {
+        return Err(Reason::NotRequest);
+    }
+    if be32(&window.bootp, bootp::GIADDR) != 0 {
+        return Err(Reason::Relayed);
+    }
+    let ciaddr = be32(&window.bootp, bootp::CIADDR);
+    if ciaddr == 0 {
+        return Err(Reason::NotRenewal);
+    }
+    if be32(&window.ip, 12) != ciaddr {
+        return Err(Reason::WrongSource);
+    }
+    Ok(())
+}
+
+/// Extends the lease and writes the reply.
+#[inline(always)]
+fn commit(env: &mut impl Env, scratch: &mut Scratch, grant: &Grant) -> Result<(), Reason> {
+    let splice = grant.checked.splice;
+    if splice.tail_len != 0 {
+        // Before the lease is found unchanged: the daemon rewrites a tail only after closing.
+        let tail = env.tail(grant.slot).ok_or(Reason::NoLease)?;
+        let mut i = 0;
+        while i < 8 {
+            scratch.tail[i] = tail[i].load();
+            i += 1;
+        }
+    }
+    let slot = env.slot(grant.slot).ok_or(Reason::NoLease)?;
+    slot.extend(&grant.checked, grant.now, grant.until)?;
+
+    let plan = Plan::new(&grant.facts, splice.len());
+    let l2 = grant.renewal.l2;
+    if !env.resize(env.frame_len(), l2 + IP_LEN + UDP_LEN + plan.bootp) {
+        return Err(Reason::NoRoom);
+    }
+    write_reply(env, scratch, grant, &plan).ok_or(Reason::Broken)
+}
+
+/// Lengths of a reply's parts.
+struct Plan {
+    /// Bytes of the template's body.
+    body: usize,
+    /// Bytes of END and padding behind the client part; 0 if the body has them.
+    end: usize,
+    /// Bytes of the BOOTP message.
+    bootp: usize,
+}
+
+impl Plan {
+    #[inline(always)]
+    fn new(facts: &Facts, client: usize) -> Self {
+        if client == 0 {
+            let body = facts.full_len as usize;
+            return Self {
+                body,
+                end: 0,
+                bootp: BOOTP_HEAD + body,
+            };
+        }
+        let body = facts.open_len as usize;
+        let open = BOOTP_HEAD + body + client;
+        let bootp = padded_len(open);
+        Self {
+            body,
+            end: bootp - open,
+            bootp,
+        }
+    }
+}
+
+/// The length of a BOOTP message whose options without END reach up to `open`.
+#[inline(always)]
+#[must_use]
+pub const fn padded_len(open: usize) -> usize {
+    if open < BOOTP_MIN {
+        BOOTP_MIN
+    } else {
+        open + 1
+    }
+}
+
+#[inline(always)]
+fn write_reply(
+    env: &mut impl Env,
+    scratch: &mut Scratch,
+    grant: &Grant,
+    plan: &Plan,
+) -> Option<()> {
+    let splice = grant.checked.splice;
+    let l2 = grant.renewal.l2;
+    let facts = &grant.facts;
+    let rest = if splice.is_empty() {
+        Sum::of(facts.full_sum)
+    } else {
+        Sum::of(facts.open_sum).word(splice.sum)
+    };
+    let header = Header {
+        source: facts.server,
+        destination: grant.renewal.ciaddr,
+        port: CLIENT_PORT,
+        bootp: plan.bootp,
+        rest,
+    };
+    write_bootp_head(&mut scratch.head, &scratch.window, grant);
+    write_ip_udp(&mut scratch.head, &header);
+    let from = write_l2(&mut scratch.head, &scratch.peek, l2, grant.renewal.our_mac);
+    env.store_head(&scratch.head, from).then_some(())?;
+
+    let mut at = l2 + IP_LEN + UDP_LEN + BOOTP_HEAD;
+    env.store_body(at, grant.checked.template, plan.body)
+        .then_some(())?;
+    at += plan.body;
+    if splice.is_empty() {
+        return Some(());
+    }
+    let tail_len = splice.tail_len as usize;
+    if tail_len != 0 {
+        env.store_tail(at, &scratch.tail, tail_len).then_some(())?;
+        at += tail_len;
+    }
+    at = cut(env, scratch, at, splice.id_at, splice.id_len)?;
+    at = cut(env, scratch, at, splice.agent_at, splice.agent_len)?;
+    env.store_end(at, plan.end).then_some(())
+}
+
+/// Writes an option cut whole from the request; tells where it ends.
+#[inline(always)]
+fn cut(env: &mut impl Env, scratch: &Scratch, at: usize, from: u16, len: u8) -> Option<usize> {
+    let (from, len) = (from as usize, len as usize);
+    if len == 0 {
+        return Some(at);
+    }
+    env.store_option(at, &scratch.window, from, len)
+        .then_some(at + len)
+}
+
+/// op to chaddr of an ACK: xid, flags, ciaddr and chaddr are the request's; hops and secs are 0.
+#[inline(always)]
+fn write_bootp_head(head: &mut Head, window: &Window, grant: &Grant) {
+    let h = &mut head.0;
+    let b = &window.bootp;
+    put(h, HEAD_BOOTP + bootp::OP, [BOOTREPLY, HTYPE_ETHERNET, 6, 0]);
+    copy::<4>(h, HEAD_BOOTP + bootp::XID, b, bootp::XID);
+    put(
+        h,
+        HEAD_BOOTP + bootp::SECS,
+        [0, 0, b[bootp::FLAGS], b[bootp::FLAGS + 1]],
+    );
+    copy::<4>(h, HEAD_BOOTP + bootp::CIADDR, b, bootp::CIADDR);
+    copy::<4>(h, HEAD_BOOTP + bootp::YIADDR, b, bootp::CIADDR);
+    put(
+        h,
+        HEAD_BOOTP + bootp::SIADDR,
+        grant.facts.siaddr.to_be_bytes(),
+    );
+    put(h, HEAD_BOOTP + bootp::GIADDR, [0; 4]);
+    copy::<16>(h, HEAD_BOOTP + bootp::CHADDR, b, bootp::CHADDR);
+}
+
+/// What [`write_ip_udp`] must know beside the BOOTP head.
+#[derive(Clone, Copy, Debug)]
+pub struct Header {
+    pub source: u32,
+    pub destination: u32,
+    pub port: u16,
+    /// Bytes of the BOOTP message.
+    pub bootp: usize,
+    /// Checksum of the message behind its head.
+    pub rest: Sum,
+}
+
+/// Writes the IP and UDP headers of a reply; the BOOTP head is there already.
+#[inline(always)]
+pub fn write_ip_udp(head: &mut Head, header: &Header) {
+    let udp_len = (UDP_LEN + header.bootp) as u16;
+    let ip_len = udp_len + IP_LEN as u16;
+    let source = header.source.to_be_bytes();
+    let destination = header.destination.to_be_bytes();
+    let h = &mut head.0;
+    let [len_high, len_low] = ip_len.to_be_bytes();
+    put(h, HEAD_IP, [0x45, 0, len_high, len_low]);
+    put(h, HEAD_IP + 4, [0, 0, 0x40, 0]); // No identification; "don't fragment".
+    put(h, HEAD_IP + 8, [64, PROTO_UDP, 0, 0]);
+    put(h, HEAD_IP + 12, source);
+    put(h, HEAD_IP + 16, destination);
+    let addresses = Sum::default().bytes(&source).bytes(&destination);
+    let sum = addresses
+        .word(u16::from_ne_bytes([0x45, 0]))
+        .word(ip_len.to_be())
+        .word(u16::from_ne_bytes([0x40, 0]))
+        .word(u16::from_ne_bytes([64, PROTO_UDP]));
+    put(h, HEAD_IP + 10, sum.checksum().to_ne_bytes());
+
+    put(h, HEAD_UDP, SERVER_PORT.to_be_bytes());
+    put(h, HEAD_UDP + 2, header.port.to_be_bytes());
+    put(h, HEAD_UDP + 4, udp_len.to_be_bytes());
+    // The pseudo header has the length a second time (RFC 768).
+    let mut sum = addresses
+        .word(u16::from_ne_bytes([0, PROTO_UDP]))
+        .word(udp_len.to_be())
+        .word(udp_len.to_be())
+        .word(SERVER_PORT.to_be())
+        .word(header.port.to_be())
+        .add(header.rest);
+    let mut i = HEAD_BOOTP;
+    while i + 1 < HEAD_LEN {
+        sum = sum.word(u16::from_ne_bytes([h[i], h[i + 1]]));
+        i += 2;
+    }
+    put(h, HEAD_UDP + 6, udp_checksum(sum).to_ne_bytes());
+}
+
+/// Writes the link header before the IP header: back to where the frame came from, with the same
+/// tags. Tells where it starts.
+#[inline(always)]
+fn write_l2(head: &mut Head, peek: &[u8; PEEK], l2: usize, our_mac: u64) -> usize {
+    match l2 {
+        14 => l2_of::<14, 2>(head, peek, our_mac),
+        18 => l2_of::<18, 6>(head, peek, our_mac),
+        _ => l2_of::<22, 10>(head, peek, our_mac),
+    }
+}
+
+/// `L2` is the header's length, `REST` that of tags and type.
+#[inline(always)]
+fn l2_of<const L2: usize, const REST: usize>(
+    head: &mut Head,
+    peek: &[u8; PEEK],
+    our_mac: u64,
+) -> usize {
+    let start = HEAD_IP - L2;
+    copy::<6>(&mut head.0, start, peek, 6);
+    put(&mut head.0, start + 6, mac_bytes(our_mac));
+    copy::<REST>(&mut head.0, start + 12, peek, 12);
+    start
+}
+
+#[inline(always)]
+fn put<const N: usize>(to: &mut [u8; HEAD_LEN], at: usize, bytes: [u8; N]) {
+    let mut i = 0;
+    while i < N {
+        to[at + i] = bytes[i];
+        i += 1;
+    }
+}
+
+#[inline(always)]
+fn copy<const N: usize>(to: &mut [u8; HEAD_LEN], at: usize, from: &[u8], from_at: usize) {
+    let mut i = 0;
+    while i < N {
+        to[at + i] = from[from_at + i];
+        i += 1;
+    }
+}

@@ -1,0 +1,121 @@
+//! The shared memory: which maps there are, how they are indexed, and the number that changes
+//! when any of it does.
+//!
+//! An address finds its slot in two steps, without hashing: `ROOT[address >> 16]` names a page of
+//! 256 entries in `BLOCKS`, whose entry for `(address >> 8) & 255` names 256 slots in a row. Both
+//! count from 1, so that fresh memory means "none".
+#![forbid(unsafe_code)]
+
+use crate::memo::Key;
+use crate::word::Word;
+
+/// Goes into the pin directory's name. Change it with any change to the maps, to what is in
+/// them, or to what their content means.
+pub const VERSION: u32 = 1;
+
+/// Names of the maps. All but the counters can be mapped into memory.
+pub mod map {
+    pub const ROOT: &str = "ROOT";
+    pub const BLOCKS: &str = "BLOCKS";
+    pub const SLOTS: &str = "SLOTS";
+    pub const TAILS: &str = "TAILS";
+    pub const TEMPLATES: &str = "TEMPLATES";
+    pub const META: &str = "META";
+    pub const COUNTERS: &str = "COUNTERS";
+    pub const SCRATCH: &str = "SCRATCH";
+}
+
+/// Names of the programs.
+pub mod program {
+    /// Answers.
+    pub const ANSWER: &str = "xdhcp";
+    /// Tells by its return value what [`ANSWER`] would do, and changes nothing: 256 + Reason.
+    pub const EXPLAIN: &str = "xdhcp_explain";
+    /// Passes everything: for the far end of a veth pair, which must have a program.
+    pub const PASS: &str = "xdhcp_pass";
+    /// Swaps the MAC addresses and sends the frame back: the bare limit, for measuring.
+    pub const SWAP: &str = "xdhcp_swap";
+}
+
+pub const ROOT_LEN: u32 = 1 << 16;
+/// Addresses in a block, and blocks in a page.
+pub const BLOCK: u32 = 256;
+/// Served interfaces at most; an interface's place is its index modulo this.
+pub const PORTS: usize = 256;
+
+/// An interface that is served: its index and MAC.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Port {
+    ifindex: Word,
+    mac: Word,
+}
+
+impl Port {
+    /// The MAC of the interface if it is served.
+    #[inline(always)]
+    #[must_use]
+    pub fn mac_of(&self, ifindex: u32) -> Option<u64> {
+        if self.ifindex.load() == u64::from(ifindex) {
+            Some(self.mac.load())
+        } else {
+            None
+        }
+    }
+
+    /// Serves an interface from this place, or (0) none.
+    #[cfg(not(target_arch = "bpf"))]
+    pub fn set(&self, ifindex: u32, mac: u64) {
+        self.ifindex.store(0);
+        self.mac.store(mac);
+        self.ifindex.store(u64::from(ifindex));
+    }
+
+    /// The index of the interface that this place serves, or 0.
+    #[cfg(not(target_arch = "bpf"))]
+    #[must_use]
+    pub fn ifindex(&self) -> u32 {
+        self.ifindex.load() as u32
+    }
+}
+
+/// The one entry of `META`.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub struct Meta {
+    /// [`VERSION`], or 0 while the table is not set up.
+    pub version: Word,
+    /// Fingerprint of the configuration that the memos were made under.
+    pub fingerprint: Word,
+    /// The MAC whose frames are logged, or 0.
+    pub trace: Word,
+    /// For [`program::EXPLAIN`]: the memo to take instead of the frame's own, or 0.
+    pub assume_memo: Word,
+    pub spare: [Word; 4],
+    /// The memo's key, made with the table ([`crate::memo`]).
+    pub key: Key,
+    pub ports: [Port; PORTS],
+}
+
+const _: () = assert!(size_of::<Key>() == 64 * 8);
+
+/// Where an address stands in `ROOT`.
+#[inline(always)]
+#[must_use]
+pub const fn root_index(address: u32) -> u32 {
+    address >> 16
+}
+
+/// Where an address stands in `BLOCKS`, given its page's number from `ROOT` (not 0).
+#[inline(always)]
+#[must_use]
+pub const fn block_index(page: u64, address: u32) -> u32 {
+    (page as u32).wrapping_sub(1).wrapping_mul(BLOCK) + ((address >> 8) & 255)
+}
+
+/// The slot of an address, given its block's number from `BLOCKS` (not 0).
+#[inline(always)]
+#[must_use]
+pub const fn slot_index(block: u64, address: u32) -> u32 {
+    (block as u32).wrapping_sub(1).wrapping_mul(BLOCK) + (address & 255)
+}

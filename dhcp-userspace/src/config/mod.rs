@@ -1,0 +1,3 @@
+//! YAML configuration.
+pub mod model;
+pub use model::Config;

@@ -1,0 +1,155 @@
+//! What goes into the engine and what comes out.
+
+use std::net::Ipv4Addr;
+
+use dhcp_common::slot::{Kind, Lease, Link};
+use ipnet::Ipv4Net;
+
+use crate::config::model::Mac;
+use crate::journal::Record;
+
+/// A network interface as the engine needs to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    pub index: u32,
+    pub name: String,
+    pub mac: Mac,
+    pub mtu: u32,
+    /// Addresses with their networks, the primary one first.
+    pub addresses: Vec<Ipv4Net>,
+}
+
+/// A DHCP message as it came in. `payload` is the UDP payload.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming<'a> {
+    pub link: Link,
+    /// The link header, destination MAC first, with all tags and the type.
+    pub l2: &'a [u8],
+    pub source: Ipv4Addr,
+    pub source_port: u16,
+    pub destination: Ipv4Addr,
+    pub payload: &'a [u8],
+}
+
+/// What to do about a packet. The reply, if any, is a whole frame in the buffer that the caller
+/// gave, to be sent on the interface that the packet came in on.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Nothing, for this reason.
+    Ignore(super::Ignored),
+    /// A record of this client is on its way to disk: hand the packet in again in a moment.
+    Busy,
+    /// Send the reply now: it promises nothing that is not on disk.
+    Reply(Event),
+    /// Append the record, wait until it is on disk, call `Engine::complete`, then send the reply
+    /// (if the buffer is not empty). The slot stays locked until then.
+    Commit(Commit),
+}
+
+/// A change that must be on disk before it may be seen.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    pub record: Record,
+    pub change: Change,
+    pub event: Option<Event>,
+}
+
+/// What becomes of the slot once the record is on disk.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// The slot is locked and closed: write it and give it back.
+    Publish {
+        index: u32,
+        kind: Kind,
+        valid: bool,
+        lease: Lease,
+        tail: Vec<u8>,
+    },
+    /// The slot is not locked: move its promise forward if it is still of this generation.
+    Reserve {
+        index: u32,
+        generation: u64,
+        until: u64,
+    },
+}
+
+/// Something that happened to a client, for watchers, metrics and hooks.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Event {
+    pub kind: EventKind,
+    pub mac: Mac,
+    pub address: Ipv4Addr,
+    /// Interface index.
+    pub ifindex: u32,
+}
+
+/// Also the label of the reply in metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventKind {
+    /// DHCPOFFER sent.
+    Offer,
+    /// A new lease.
+    Bind,
+    /// Extended by the daemon.
+    Renew,
+    /// Extended by the kernel, seen by the sweeper.
+    KernelRenew,
+    /// DHCPACK to an INFORM.
+    Inform,
+    /// DHCPNAK sent.
+    Nak,
+    Release,
+    Decline,
+    Expire,
+}
+
+macro_rules! ignored {
+    ($($(#[doc = $doc:literal])+ $name:ident = $label:literal,)+) => {
+        /// Why the daemon did not answer a packet.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Ignored { $($(#[doc = $doc])+ $name,)+ }
+
+        impl Ignored {
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The name in metrics and tables.
+            #[must_use]
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$name => $label,)+ }
+            }
+        }
+    };
+}
+
+ignored! {
+    /// Lengths or checksums that contradict each other, or options that run past the end.
+    Malformed = "malformed",
+    /// A BOOTREPLY.
+    NotRequest = "not-request",
+    /// No message type: plain BOOTP, or no magic cookie.
+    Bootp = "bootp",
+    /// A message type that a server does not answer.
+    WrongType = "wrong-type",
+    /// Another hardware than Ethernet.
+    WrongHardware = "wrong-hardware",
+    /// No subnet for the link or relay it came from.
+    NoSubnet = "no-subnet",
+    /// Addressed to another server (option 54).
+    OtherServer = "other-server",
+    /// No address to give: pools exhausted and no reservation.
+    NoAddress = "no-address",
+    /// Not known here, and not authoritative.
+    Unknown = "unknown",
+    /// Contradicts itself: say, RENEWING with option 50.
+    Invalid = "invalid",
+    /// Too many open offers.
+    Overload = "overload",
+    /// The lease table has no room.
+    TableFull = "table-full",
+    /// The journal takes no more records: the disk is full.
+    DiskFull = "disk-full",
+    /// A RELEASE or DECLINE that names no lease of the sender.
+    NotHolder = "not-holder",
+}

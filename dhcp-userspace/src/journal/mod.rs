@@ -1,0 +1,3 @@
+//! The journal.
+mod record;
+pub use record::{Kind, Record};

@@ -1,0 +1,4 @@
+//! Leases in memory: the table that the kernel shares, and the templates of replies.
+pub mod memory;
+pub mod table;
+pub mod templates;

@@ -1,0 +1,259 @@
+//! The lease table: address -> slot, in memory that the kernel may share.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::Mutex;
+
+use dhcp_common::layout::{self, BLOCK, Meta, ROOT_LEN, block_index, root_index, slot_index};
+use dhcp_common::slot::Slot;
+use dhcp_common::template::{Tail, Template};
+use dhcp_common::word::Word;
+
+use super::memory::Memory;
+
+/// How many entries the maps of a table have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Blocks of 256 addresses.
+    pub blocks: u32,
+    /// Pages of 256 blocks.
+    pub pages: u32,
+    pub templates: u32,
+}
+
+impl Size {
+    /// Room for `addresses` that stand in `pages` different /16 networks.
+    #[must_use]
+    pub const fn for_addresses(blocks: u32, pages: u32) -> Self {
+        Self {
+            blocks,
+            pages,
+            templates: 4096,
+        }
+    }
+
+    #[must_use]
+    pub const fn slots(self) -> u32 {
+        self.blocks * BLOCK
+    }
+}
+
+/// The memories of a table, all zero when new.
+pub struct Parts {
+    pub root: Memory<Word>,
+    pub blocks: Memory<Word>,
+    pub slots: Memory<Slot>,
+    pub tails: Memory<Tail>,
+    pub templates: Memory<Template>,
+    pub meta: Memory<Meta>,
+}
+
+pub struct Table {
+    parts: Parts,
+    size: Size,
+    /// Blocks and pages handed out so far; who holds it may add some.
+    used: Mutex<Used>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Used {
+    blocks: u32,
+    pages: u32,
+}
+
+/// The table has no room for another block.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the lease table is full: it has room for {capacity} addresses in blocks of 256")]
+pub struct Full {
+    pub capacity: u32,
+}
+
+impl Table {
+    /// A table of this process alone.
+    ///
+    /// # Errors
+    /// If the system has no memory.
+    pub fn anonymous(size: Size) -> io::Result<Self> {
+        let parts = Parts {
+            root: Memory::anonymous(ROOT_LEN as usize)?,
+            blocks: Memory::anonymous((size.pages * BLOCK) as usize)?,
+            slots: Memory::anonymous(size.slots() as usize)?,
+            tails: Memory::anonymous(size.slots() as usize)?,
+            templates: Memory::anonymous(size.templates as usize)?,
+            meta: Memory::anonymous(1)?,
+        };
+        Ok(Self::new(parts, size))
+    }
+
+    /// A table over given memory, fresh or with the content of an earlier run.
+    #[must_use]
+    pub fn new(parts: Parts, size: Size) -> Self {
+        let table = Self {
+            used: Mutex::default(),
+            parts,
+            size,
+        };
+        let used = Used {
+            pages: table.parts.root.iter().map(Word::load).max().unwrap_or(0) as u32,
+            blocks: table.parts.blocks.iter().map(Word::load).max().unwrap_or(0) as u32,
+        };
+        *table.used.lock().expect("no panics while held") = used;
+        if table.meta().version.load() != u64::from(layout::VERSION) {
+            table.set_up();
+        }
+        table
+    }
+
+    fn set_up(&self) {
+        let meta = self.meta();
+        for word in &meta.key {
+            word.store(random());
+        }
+        meta.version.store(u64::from(layout::VERSION));
+    }
+
+    #[must_use]
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    #[must_use]
+    pub fn meta(&self) -> &Meta {
+        &self.parts.meta[0]
+    }
+
+    #[must_use]
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Where an address stands, if its block was added.
+    #[must_use]
+    pub fn index(&self, address: Ipv4Addr) -> Option<u32> {
+        let address = address.to_bits();
+        let page = self.parts.root[root_index(address) as usize].load();
+        if page == 0 {
+            return None;
+        }
+        let block = self
+            .parts
+            .blocks
+            .get(block_index(page, address) as usize)?
+            .load();
+        (block != 0).then(|| slot_index(block, address))
+    }
+
+    /// # Panics
+    /// If `index` did not come from this table.
+    #[must_use]
+    pub fn slot(&self, index: u32) -> &Slot {
+        &self.parts.slots[index as usize]
+    }
+
+    #[must_use]
+    pub fn tail(&self, index: u32) -> &Tail {
+        &self.parts.tails[index as usize]
+    }
+
+    #[must_use]
+    pub fn template(&self, index: u32) -> &Template {
+        &self.parts.templates[index as usize]
+    }
+
+    /// Makes room for the block of an address; tells where the address stands.
+    ///
+    /// # Errors
+    /// If the table is full.
+    pub fn add(&self, address: Ipv4Addr) -> Result<u32, Full> {
+        if let Some(index) = self.index(address) {
+            return Ok(index);
+        }
+        let bits = address.to_bits();
+        let mut used = self.used.lock().expect("no panics while held");
+        let root = &self.parts.root[root_index(bits) as usize];
+        if root.load() == 0 {
+            let full = used.pages == self.size.pages;
+            (!full).then_some(()).ok_or(Full {
+                capacity: self.size.slots(),
+            })?;
+            used.pages += 1;
+            root.store(u64::from(used.pages));
+        }
+        let block = &self.parts.blocks[block_index(root.load(), bits) as usize];
+        if block.load() == 0 {
+            let full = used.blocks == self.size.blocks;
+            (!full).then_some(()).ok_or(Full {
+                capacity: self.size.slots(),
+            })?;
+            used.blocks += 1;
+            block.store(u64::from(used.blocks));
+        }
+        Ok(slot_index(block.load(), bits))
+    }
+
+    /// Every address that has a slot, with its index; neighbours follow each other.
+    pub fn addresses(&self) -> impl Iterator<Item = (Ipv4Addr, u32)> + '_ {
+        self.parts
+            .root
+            .iter()
+            .enumerate()
+            .filter(|(_, page)| page.load() != 0)
+            .flat_map(move |(high, page)| {
+                let page = page.load();
+                (0..BLOCK).flat_map(move |low| {
+                    let start = (high as u32) << 16 | low << 8;
+                    let block = self.parts.blocks[block_index(page, start) as usize].load();
+                    let last = if block == 0 { 0 } else { BLOCK };
+                    (0..last).map(move |octet| {
+                        (Ipv4Addr::from_bits(start | octet), slot_index(block, octet))
+                    })
+                })
+            })
+    }
+}
+
+/// A random number from the kernel.
+fn random() -> u64 {
+    let mut bytes = [0u8; 8];
+    // SAFETY: the buffer is 8 bytes long; so few bytes are always given whole.
+    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    assert_eq!(got, 8, "getrandom gives 8 bytes once the system is up");
+    u64::from_ne_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_added_until_full_and_listed_in_order() {
+        let table = Table::anonymous(Size::for_addresses(3, 2)).unwrap();
+        let address = |text: &str| text.parse::<Ipv4Addr>().unwrap();
+        assert_eq!(table.index(address("10.0.1.7")), None);
+        assert_eq!(table.add(address("10.0.1.7")), Ok(7));
+        assert_eq!(table.add(address("10.0.1.255")), Ok(255));
+        assert_eq!(table.add(address("10.1.0.0")), Ok(256));
+        assert_eq!(
+            table.add(address("10.2.0.0")),
+            Err(Full { capacity: 768 }),
+            "no third page"
+        );
+        assert_eq!(table.add(address("10.0.0.9")), Ok(521));
+        assert_eq!(table.add(address("10.0.2.0")), Err(Full { capacity: 768 }));
+        assert_eq!(table.index(address("10.1.0.3")), Some(259));
+        let listed: Vec<_> = table.addresses().collect();
+        assert_eq!(listed.len(), 768);
+        assert_eq!(listed[0], (address("10.0.0.0"), 512));
+        assert_eq!(listed[767], (address("10.1.0.255"), 511));
+    }
+
+    #[test]
+    fn the_key_is_random_and_stays() {
+        let one = Table::anonymous(Size::for_addresses(1, 1)).unwrap();
+        let two = Table::anonymous(Size::for_addresses(1, 1)).unwrap();
+        assert_ne!(one.meta().key[0].load(), two.meta().key[0].load());
+        let key = one.meta().key[63].load();
+        let again = Table::new(one.parts, Size::for_addresses(1, 1));
+        assert_eq!(again.meta().key[63].load(), key);
+    }
+}

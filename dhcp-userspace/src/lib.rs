@@ -1,0 +1,14 @@
+//! xdhcpd, a DHCPv4 server whose renewals are answered in the kernel.
+//!
+//! ARCHITECTURE.md in the repository shows how the modules fit together.
+
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod engine;
+pub mod fastpath;
+pub mod journal;
+pub mod lease;
+pub mod net;
+pub mod packet;
+pub mod run;
