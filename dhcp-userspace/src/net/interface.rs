@@ -182,7 +182,8 @@ impl Mtus {
         // SAFETY: the request is an `ifreq` with a name, as SIOCGIFMTU wants it.
         let done = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SIOCGIFMTU, &raw mut request) };
         // SAFETY: all bytes of the union are set, and SIOCGIFMTU sets this field.
-        (done == 0).then(|| unsafe { request.ifr_ifru.ifru_mtu } as u32)
+        let mtu = unsafe { request.ifr_ifru.ifru_mtu };
+        (done == 0).then_some(mtu as u32)
     }
 }
 

@@ -70,11 +70,8 @@ fn take(socket: &Socket) -> Vec<Vec<u8>> {
             revents: 0,
         };
         // SAFETY: one valid entry.
-        assert_eq!(
-            unsafe { libc::poll(&raw mut poll, 1, 10_000) },
-            1,
-            "nothing more came"
-        );
+        let ready = unsafe { libc::poll(&raw mut poll, 1, 10_000) };
+        assert_eq!(ready, 1, "nothing more came");
         for i in 0..batch.receive(socket).unwrap() {
             let frame = batch.frame(i).unwrap();
             if frame.bytes == request(LAST) {
