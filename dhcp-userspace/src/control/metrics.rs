@@ -57,6 +57,8 @@ pub struct Metrics {
     registry: Registry,
     events: [Counter; KINDS.len()],
     ignored: Vec<Counter>,
+    /// Of the fast path where the daemon runs it; [`State::fastpath`] has the sum.
+    fast: [Counter; Reason::COUNT],
     pub received: Counter,
     pub dropped: Counter,
     pub sent: Counter,
@@ -64,6 +66,8 @@ pub struct Metrics {
     /// Packets given up because records of their client did not reach the disk in time.
     pub waited_too_long: Counter,
     pub sweep_seconds: Histogram,
+    /// Of each batch.
+    pub journal_sync_seconds: Histogram,
 }
 
 impl Default for Metrics {
@@ -84,11 +88,13 @@ impl Default for Metrics {
         );
         let build = vec![("version", env!("CARGO_PKG_VERSION"))];
         registry.register("build", "The running version", Info::new(build));
-        let sweep_seconds = Histogram::new(exponential_buckets(0.001, 4.0, 7));
         let help = "Duration of a walk over the lease table";
-        registry.register_with_unit("sweep", help, Unit::Seconds, sweep_seconds.clone());
+        let sweep_seconds = seconds(&mut registry, "sweep", help);
+        let help = "Duration of writing and syncing a batch of records";
+        let journal_sync_seconds = seconds(&mut registry, "journal_fsync", help);
         Self {
             events,
+            fast: std::array::from_fn(|_| Counter::default()),
             ignored: ignored(&mut registry),
             received: counter_in(&mut registry, "packets_received", "DHCP packets received"),
             dropped: counter_in(
@@ -112,6 +118,7 @@ impl Default for Metrics {
                 "Packets given up while a record of their client was on its way to disk",
             ),
             sweep_seconds,
+            journal_sync_seconds,
             registry,
         }
     }
@@ -119,6 +126,12 @@ impl Default for Metrics {
 
 fn registry() -> Registry {
     Registry::with_prefix("xdhcpd")
+}
+
+fn seconds(registry: &mut Registry, name: &str, help: &str) -> Histogram {
+    let histogram = Histogram::new(exponential_buckets(0.000_1, 4.0, 9));
+    registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
+    histogram
 }
 
 fn counter_in(registry: &mut Registry, name: &str, help: &str) -> Counter {
@@ -147,6 +160,17 @@ impl Metrics {
 
     pub fn ignore(&self, reason: Ignored) {
         self.ignored[reason as usize].inc();
+    }
+
+    /// The daemon ran the fast path, which ended like this.
+    pub fn fast(&self, reason: Reason) {
+        self.fast[reason as usize].inc();
+    }
+
+    /// How often [`Self::fast`] was told each reason.
+    #[must_use]
+    pub fn fast_here(&self) -> [u64; Reason::COUNT] {
+        std::array::from_fn(|i| self.fast[i].get())
     }
 
     /// Replies of the daemon by kind, and what else happened to leases.
@@ -263,16 +287,11 @@ impl State {
         counter_in(to, "journal_records", "Records on disk").inc_by(journal.records);
         let help = "Batches of records synced to disk together";
         counter_in(to, "journal_batches", help).inc_by(journal.batches);
-        let seconds = Counter::<f64, std::sync::atomic::AtomicU64>::default();
-        seconds.inc_by(journal.sync_secs);
-        let help = "Time spent syncing to disk";
-        to.register_with_unit("journal_fsync", help, Unit::Seconds, seconds);
-        gauge(
-            to,
-            "journal_bytes",
-            "Size of the journal on disk",
-            journal.bytes,
-        );
+        let help = "Records that found no space on disk";
+        counter_in(to, "journal_refused", help).inc_by(journal.refused);
+        gauge(to, "journal_segments", "Files of the journal", journal.segments);
+        let help = "Bytes of records that still count";
+        gauge(to, "journal_live_bytes", help, journal.live_bytes);
     }
 }
 
@@ -330,12 +349,7 @@ mod tests {
                 size: 200,
                 used: 9,
             }],
-            journal: Journal {
-                records: 12,
-                batches: 3,
-                sync_secs: 0.5,
-                bytes: 4096,
-            },
+            journal: Journal { records: 12, batches: 3, ..Journal::default() },
             open_offers: 2,
             templates: 1,
         }
@@ -358,6 +372,7 @@ mod tests {
         metrics.ignore(Ignored::NoSubnet);
         metrics.received.inc_by(5);
         metrics.sweep_seconds.observe(0.002);
+        metrics.journal_sync_seconds.observe(0.5);
         let text = metrics.render(&state());
         let wanted = [
             "xdhcpd_replies_total{kind=\"offer\"} 1",
@@ -375,7 +390,7 @@ mod tests {
             "xdhcpd_leases{subnet=\"10.0.0.0/24\",state=\"bound\"} 7",
             "xdhcpd_pool_addresses{subnet=\"10.0.0.0/24\"} 200",
             "xdhcpd_pool_addresses_used{subnet=\"10.0.0.0/24\"} 9",
-            "xdhcpd_journal_fsync_seconds_total 0.5",
+            "xdhcpd_journal_fsync_seconds_sum 0.5",
             "xdhcpd_journal_records_total 12",
             "xdhcpd_offers_open 2",
             "xdhcpd_templates 1",

@@ -110,8 +110,11 @@ pub struct Journal {
     pub records: u64,
     /// Synced to disk together.
     pub batches: u64,
+    /// Records that found no space.
+    pub refused: u64,
     pub sync_secs: f64,
-    pub bytes: u64,
+    pub segments: u64,
+    pub live_bytes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,7 +16,7 @@ pub mod select;
 pub mod send;
 pub mod socket;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use interface::Nic;
 pub use socket::Socket;

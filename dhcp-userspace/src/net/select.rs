@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::{NetError, Nic};
 use crate::config::Config;
 
-/// The interfaces to serve: those that the configuration names, or else every one that has an
-/// address in a subnet; and those that subnets name.
+/// The interfaces to serve: those that the configuration lists, or else every one that has an
+/// address in a subnet, or that a subnet names.
 ///
 /// # Errors
 /// If one that is named does not exist or is not Ethernet.
@@ -41,16 +41,11 @@ pub fn left_to_others(nic: &Nic, served: &[Nic]) -> Vec<u16> {
 }
 
 fn named(config: &Config) -> BTreeSet<String> {
-    let by_subnets = config
-        .subnets
-        .iter()
-        .filter_map(|subnet| subnet.interface.clone());
-    config
-        .interfaces
-        .iter()
-        .cloned()
-        .chain(by_subnets)
-        .collect()
+    if !config.interfaces.is_empty() {
+        return config.interfaces.iter().cloned().collect();
+    }
+    let by_subnets = config.subnets.iter().filter_map(|subnet| subnet.interface.clone());
+    by_subnets.collect()
 }
 
 fn check(name: &str, nics: &[Nic]) -> Result<(), NetError> {
@@ -109,6 +104,8 @@ mod tests {
         assert_eq!(picked(&config, &nics), ["eth0", "eth1"]);
         config.interfaces = vec!["eth1".into()];
         assert_eq!(picked(&config, &nics), ["eth1"]);
+        config.interfaces = vec!["eth0".into()];
+        assert_eq!(picked(&config, &nics), ["eth0"], "a list is final");
     }
 
     #[test]

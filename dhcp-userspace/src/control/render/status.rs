@@ -63,10 +63,8 @@ fn head(status: &Status) -> String {
         (
             "journal",
             format!(
-                "{} records in {} batches, {per_sync:.1} ms a sync, {} KiB",
-                journal.records,
-                journal.batches,
-                journal.bytes.div_ceil(1024)
+                "{} records in {} batches, {per_sync:.1} ms a sync, {} refused",
+                journal.records, journal.batches, journal.refused
             ),
         ),
         ("open offers", status.open_offers.to_string()),
@@ -171,12 +169,7 @@ mod tests {
             },
             open_offers: 1,
             templates: 2,
-            journal: Journal {
-                records: 9,
-                batches: 4,
-                sync_secs: 0.005,
-                bytes: 5000,
-            },
+            journal: Journal { records: 9, batches: 4, sync_secs: 0.005, ..Journal::default() },
         }
     }
 
@@ -189,7 +182,7 @@ config       /etc/xdhcpd/dhcp.yaml (and 1 more)
 workers      2
 kernel       85 replies, 85.0% of all
 packets      20 received, 0 dropped, 15 sent, 1 send errors
-journal      9 records in 4 batches, 1.2 ms a sync, 5 KiB
+journal      9 records in 4 batches, 1.2 ms a sync, 0 refused
 open offers  1
 templates    2
 
