@@ -1,1 +1,2 @@
 //! packet
+pub mod registry;
