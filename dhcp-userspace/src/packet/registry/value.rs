@@ -116,10 +116,12 @@ pub fn encode(kind: Kind, items: &[&str]) -> Result<Vec<u8>, ValueError> {
 fn check_count(kind: Kind, count: usize) -> Result<(), ValueError> {
     let (problem, hint) = match count {
         0 => ("has no value".to_owned(), kind.hint()),
-        1 if kind != Kind::Ipv4Pairs => return Ok(()),
-        2.. if !kind.is_list() => (format!("has {count} values, but takes one"), kind.hint()),
+        2.. if !kind.is_list() => {
+            let problem = format!("has {count} values, but takes one");
+            (problem, "write one value, not a list".to_owned())
+        }
         odd if kind == Kind::Ipv4Pairs && odd % 2 == 1 => (
-            format!("has {odd} addresses, but they come in pairs"),
+            "has an odd number of addresses, but they come in pairs".to_owned(),
             "write target and router, or address and mask, after each other".to_owned(),
         ),
         _ => return Ok(()),
@@ -333,7 +335,7 @@ mod tests {
         );
         assert_eq!(
             refused(Kind::Bool, &["true", "false"]),
-            "has 2 values, but takes one; write true or false"
+            "has 2 values, but takes one; write one value, not a list"
         );
         assert!(refused(Kind::Ipv4Pairs, &["10.0.0.1"]).contains("in pairs"));
         assert!(refused(Kind::Routes, &["10.0.0.1/8 via 10.0.0.1"]).contains("not a route"));
