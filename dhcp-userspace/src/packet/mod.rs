@@ -1,6 +1,7 @@
 //! DHCP messages as bytes: requests are parsed, replies are built, and nothing is decided.
 mod options;
 mod region;
+pub mod registry;
 mod reply;
 mod request;
 
