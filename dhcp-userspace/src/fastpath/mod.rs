@@ -1,1 +1,5 @@
 //! fastpath
+
+pub mod host;
+#[cfg(test)]
+mod testing;
