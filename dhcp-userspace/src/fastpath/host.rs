@@ -7,6 +7,7 @@ use dhcp_common::layout::Meta;
 use dhcp_common::slot::Slot;
 use dhcp_common::template::{END_PAD, MAX_BODY, MAX_TAIL, Tail, Template, copy_words};
 use dhcp_common::wire::{BOOTP_LEN, IP_LEN, UDP_LEN};
+use dhcp_common::word::Word;
 
 use crate::lease::table::Table;
 
@@ -83,12 +84,12 @@ impl Env for HostEnv<'_> {
 
     fn root(&self, index: u32) -> Option<u64> {
         let root = &self.table.parts().root;
-        root.get(index as usize).map(|word| word.load())
+        root.get(index as usize).map(Word::load)
     }
 
     fn block(&self, index: u32) -> Option<u64> {
         let blocks = &self.table.parts().blocks;
-        blocks.get(index as usize).map(|word| word.load())
+        blocks.get(index as usize).map(Word::load)
     }
 
     fn slot(&self, index: u32) -> Option<&Slot> {

@@ -1,7 +1,11 @@
 //! Frames and leases for the tests of this folder, and an independent idea of the right reply.
 
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
 
+use dhcp_common::Reason;
 use dhcp_common::layout::PORTS;
 use dhcp_common::memo;
 use dhcp_common::slot::{Kind, Lease, Link, Splice};
@@ -9,7 +13,8 @@ use dhcp_common::template::{FIXED, Facts, MAX_BODY};
 use dhcp_common::wire::{BOOTP_HEAD, MAGIC_COOKIE, Sum, mac_bits};
 
 use crate::clock::SECOND;
-use crate::config::model::Mac;
+use crate::config::Config;
+use crate::config::model::{Boot, FastPath, FastPathMode, Mac, Server, Subnet, Times};
 use crate::lease::table::{Size, Table};
 
 pub const OURS: Mac = [0x02, 0, 0, 0, 0, 0x01];
@@ -97,6 +102,66 @@ impl Request {
     }
 }
 
+/// A renewal that differs in one thing from one that is answered, and what it must lead to.
+pub fn refusals() -> Vec<(Reason, Request)> {
+    let renewal = |change: &dyn Fn(&mut Request)| {
+        let mut request = Request::default();
+        change(&mut request);
+        request
+    };
+    let from =
+        |address: [u8; 4]| renewal(&|r| (r.ciaddr, r.source) = (address.into(), address.into()));
+    vec![
+        (Reason::Hit, renewal(&|_| {})),
+        (Reason::NotDhcp, renewal(&|r| r.ports.1 = 68)),
+        (Reason::NotDhcp, renewal(&|r| r.tags = vec![(0x8100, 1); 3])),
+        (Reason::NotRequest, renewal(&|r| r.ports.0 = 67)),
+        (Reason::NotOurs, renewal(&|r| r.to = [2, 0, 0, 0, 0, 9])),
+        (
+            Reason::Relayed,
+            renewal(&|r| r.giaddr = [10, 0, 2, 1].into()),
+        ),
+        (
+            Reason::NotRenewal,
+            renewal(&|r| r.ciaddr = [0, 0, 0, 0].into()),
+        ),
+        (
+            Reason::WrongSource,
+            renewal(&|r| r.source = [10, 0, 1, 8].into()),
+        ),
+        (Reason::LongOptions, renewal(&|r| r.options.resize(513, 0))),
+        (Reason::NoBlock, from([10, 0, 2, 7])),
+        (Reason::NoBlock, from([9, 0, 1, 7])),
+        (Reason::NoLease, from([10, 0, 1, 8])),
+        (Reason::OtherClient, renewal(&|r| r.chaddr[5] ^= 1)),
+        (Reason::MemoMiss, renewal(&|r| r.options[2] = 1)),
+        (
+            Reason::MemoMiss,
+            renewal(&|r| r.options.extend([12, 1, b'x', 255])),
+        ),
+        (
+            Reason::WrongServer,
+            renewal(&|r| r.destination = [10, 0, 0, 3].into()),
+        ),
+        (
+            Reason::OtherLink,
+            renewal(&|r| {
+                r.destination = [255, 255, 255, 255].into();
+                r.tags = vec![(0x8100, 5)];
+            }),
+        ),
+    ]
+}
+
+/// Times of a lease that is not extended at `now`, and why.
+pub fn untimely(now: u64) -> [(Reason, u64, u64); 2] {
+    let until = now + u64::from(LEASE) * SECOND;
+    [
+        (Reason::Lapsed, now, 2 * until),
+        (Reason::Promise, now + SECOND, until - 1),
+    ]
+}
+
 pub fn link_header(to: Mac, from: Mac, tags: &[(u16, u16)]) -> Vec<u8> {
     let mut header = [to, from].concat();
     for (protocol, tag) in tags {
@@ -119,12 +184,7 @@ pub fn ip(source: Ipv4Addr, destination: Ipv4Addr, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-pub fn udp(
-    source: Ipv4Addr,
-    destination: Ipv4Addr,
-    ports: (u16, u16),
-    payload: &[u8],
-) -> Vec<u8> {
+pub fn udp(source: Ipv4Addr, destination: Ipv4Addr, ports: (u16, u16), payload: &[u8]) -> Vec<u8> {
     let len = (8 + payload.len() as u16).to_be_bytes();
     let mut datagram = ports.0.to_be_bytes().to_vec();
     datagram.extend(ports.1.to_be_bytes());
@@ -331,5 +391,53 @@ pub fn memo_of(table: &Table, options: &[u8]) -> u64 {
         bytes[..chunk.len()].copy_from_slice(chunk);
         *word = u64::from_ne_bytes(bytes);
     }
-    memo::hash(&region, options.len().min(memo::MAX_REGION), &table.meta().key)
+    memo::hash(
+        &region,
+        options.len().min(memo::MAX_REGION),
+        &table.meta().key,
+    )
+}
+
+/// A configuration of one subnet with these pools (`first-last`, by spaces) that nothing serves.
+pub fn config(pools: &str) -> Config {
+    let address = |text: &str| text.parse::<Ipv4Addr>().expect("an address");
+    let range = |text: &str| text.split_once('-').map(|(a, b)| (address(a), address(b)));
+    let hour = Duration::from_secs(3600);
+    let subnet = Subnet {
+        prefix: "10.0.0.0/8".parse().expect("a prefix"),
+        interface: None,
+        vlan: [0, 0],
+        server_address: None,
+        pools: pools.split_whitespace().filter_map(range).collect(),
+        authoritative: false,
+        times: Times {
+            lease: hour,
+            renew: hour / 2,
+            rebind: hour,
+        },
+        options: Arc::default(),
+        boot: Boot::default(),
+        reservations: HashMap::new(),
+    };
+    Config {
+        interfaces: Vec::new(),
+        server: Server {
+            workers: None,
+            state_dir: "/var/lib/xdhcpd".into(),
+            control_socket: "/run/xdhcpd.sock".into(),
+            metrics: None,
+            offer_hold: hour,
+            max_offers: 1,
+            decline_hold: hour,
+        },
+        fast_path: FastPath {
+            mode: FastPathMode::Auto,
+            reserve: 2.0,
+            pin_dir: "/sys/fs/bpf/xdhcpd".into(),
+            capacity: None,
+        },
+        subnets: vec![subnet],
+        files: Vec::new(),
+        fingerprint: 0,
+    }
 }
