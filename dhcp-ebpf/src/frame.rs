@@ -7,8 +7,8 @@ use core::hint::black_box;
 use core::mem::offset_of;
 
 use aya_ebpf::helpers::{
-    bpf_ktime_get_boot_ns, bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len,
-    bpf_xdp_load_bytes, bpf_xdp_store_bytes,
+    bpf_ktime_get_boot_ns, bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_load_bytes,
+    bpf_xdp_store_bytes,
 };
 use aya_ebpf::programs::XdpContext;
 use dhcp_common::fast::{Env, HEAD_LEN, Head, PEEK, Window};
@@ -41,7 +41,7 @@ impl<'a> Frame<'a> {
 
     /// Writes `len` bytes of `from` at `at`; the mask bounds `len` for the verifier.
     #[inline(always)]
-    fn store(&self, at: usize, from: *const u8, len: usize, mask: usize) -> bool {
+    pub fn store(&self, at: usize, from: *const u8, len: usize, mask: usize) -> bool {
         let len = (black_box(len) & mask) as u32;
         if len == 0 {
             return false;
@@ -54,8 +54,7 @@ impl<'a> Frame<'a> {
 impl Env for Frame<'_> {
     #[inline(always)]
     fn frame_len(&self) -> usize {
-        // SAFETY: the context is the program's own.
-        unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) as usize }
+        self.ctx.data_end() - self.ctx.data()
     }
 
     #[inline(always)]
@@ -72,8 +71,13 @@ impl Env for Frame<'_> {
 
     #[inline(always)]
     fn peek(&self, to: &mut [u8; PEEK]) -> bool {
-        // SAFETY: `to` holds PEEK bytes.
-        unsafe { bpf_xdp_load_bytes(self.ctx.ctx, 0, to.as_mut_ptr().cast(), PEEK as u32) == 0 }
+        let start = self.ctx.data();
+        if start + PEEK > self.ctx.data_end() {
+            return false;
+        }
+        // SAFETY: the bytes lie within the packet, as just checked.
+        *to = unsafe { *(start as *const [u8; PEEK]) };
+        true
     }
 
     #[inline(always)]
@@ -166,19 +170,4 @@ impl Env for Frame<'_> {
     fn store_end(&mut self, at: usize, len: usize) -> bool {
         self.store(at, END_PAD.as_ptr(), len, 63)
     }
-}
-
-/// Exchanges source and destination MAC.
-#[inline(always)]
-pub fn swap_macs(ctx: &XdpContext) -> Option<()> {
-    let start = ctx.data();
-    if start + 12 > ctx.data_end() {
-        return None;
-    }
-    let macs = start as *mut [[u8; 6]; 2];
-    // SAFETY: the 12 bytes lie within the packet, as just checked.
-    let [to, from] = unsafe { *macs };
-    // SAFETY: the same 12 bytes.
-    unsafe { *macs = [from, to] };
-    Some(())
 }

@@ -49,15 +49,6 @@ pub fn xdhcp_pass(_: XdpContext) -> u32 {
     XDP_PASS
 }
 
-/// The bare limit for measurements: swaps the MAC addresses and sends the frame back.
-#[xdp]
-pub fn xdhcp_swap(ctx: XdpContext) -> u32 {
-    match frame::swap_macs(&ctx) {
-        Some(()) => XDP_TX,
-        None => XDP_PASS,
-    }
-}
-
 /// Logs what became of a frame of the one client that an operator watches.
 #[inline(always)]
 fn trace(ctx: &XdpContext, scratch: &Scratch, reason: Reason) {
@@ -69,7 +60,6 @@ fn trace(ctx: &XdpContext, scratch: &Scratch, reason: Reason) {
     info!(ctx, "{} {}", watched, reason as u32);
 }
 
-#[cfg(target_arch = "bpf")]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
