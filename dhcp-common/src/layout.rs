@@ -33,8 +33,30 @@ pub mod program {
     pub const EXPLAIN: &str = "xdhcp_explain";
     /// Passes everything: for the far end of a veth pair, which must have a program.
     pub const PASS: &str = "xdhcp_pass";
-    /// Swaps the MAC addresses and sends the frame back: the bare limit, for measuring.
+}
+
+/// What the measuring programs (`dhcp-ebpf/src/bench.rs`) are given.
+pub mod bench {
+    pub const MAP: &str = "BENCH";
+    /// Swaps the MAC addresses and sends the frame back: the bare limit.
     pub const SWAP: &str = "xdhcp_swap";
+    /// Makes the frame a request of a random client.
+    pub const BASE: &str = "xdhcp_bench_base";
+    /// The same, then answers it.
+    pub const ANSWER: &str = "xdhcp_bench";
+    /// Bytes of a request frame: Ethernet, IP, UDP and the smallest BOOTP message.
+    pub const FRAME: usize = 342;
+
+    /// Client `n` has the MAC of the frame with `n` in its last four bytes, and the address
+    /// `first_address + n`.
+    #[derive(Clone, Copy, Debug)]
+    #[repr(C)]
+    pub struct Plan {
+        pub first_address: u32,
+        /// One less than the number of clients, a power of two.
+        pub client_mask: u32,
+        pub frame: [u8; FRAME],
+    }
 }
 
 pub const ROOT_LEN: u32 = 1 << 16;

@@ -13,6 +13,10 @@
 #![cfg_attr(target_arch = "bpf", feature(core_intrinsics))]
 #![cfg_attr(
     target_arch = "bpf",
+    allow(dead_code, unused_imports, reason = "the daemon's half")
+)]
+#![cfg_attr(
+    target_arch = "bpf",
     allow(internal_features, reason = "bpfel has no atomic xchg")
 )]
 

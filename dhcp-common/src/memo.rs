@@ -28,28 +28,40 @@ pub const NONE: u64 = 0;
 pub fn hash<const N: usize>(region: &[u64; N], len: usize, key: &Key) -> u64 {
     const { assert!(N >= WORDS) };
     let whole = len / 8;
-    let mut sum = 0u64;
-    let mut upto_last = 0u64;
+    let mut state = State::default();
     let mut i = 0;
-    while i < WORDS {
-        if i > whole {
-            break;
-        }
-        let mut word = u64::from_le(region[i]);
-        if i == whole {
-            word &= (1 << (8 * (len & 7))) - 1;
-        }
-        let (low, high) = (word as u32, (word >> 32) as u32);
-        let key = key[i].load();
-        let low = low.wrapping_add(key as u32);
-        let high = high.wrapping_add((key >> 32) as u32);
-        sum = sum.wrapping_add(u64::from(low).wrapping_mul(u64::from(high)));
-        if word != 0 {
-            upto_last = sum;
-        }
+    while i < WORDS && i < whole {
+        state.add(region[i & (WORDS - 1)], key[i & (WORDS - 1)].load());
         i += 1;
     }
-    upto_last | u64::from(upto_last == NONE)
+    if i < WORDS {
+        let rest = (1u64 << (8 * (len & 7))) - 1;
+        state.add(
+            region[i & (WORDS - 1)] & rest.to_le(),
+            key[i & (WORDS - 1)].load(),
+        );
+    }
+    state.upto_last | u64::from(state.upto_last == NONE)
+}
+
+#[derive(Default)]
+struct State {
+    sum: u64,
+    /// The sum up to the last word that was not zero.
+    upto_last: u64,
+}
+
+impl State {
+    #[inline(always)]
+    fn add(&mut self, word: u64, key: u64) {
+        let word = u64::from_le(word);
+        let low = (word as u32).wrapping_add(key as u32);
+        let high = ((word >> 32) as u32).wrapping_add((key >> 32) as u32);
+        self.sum = self.sum.wrapping_add(u64::from(low) * u64::from(high));
+        if word != 0 {
+            self.upto_last = self.sum;
+        }
+    }
 }
 
 #[cfg(all(test, not(loom)))]

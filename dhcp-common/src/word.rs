@@ -85,6 +85,7 @@ mod kernel {
     use core::ptr::{read_volatile, write_volatile};
 
     /// A shared 64-bit cell.
+    #[derive(Debug, Default)]
     #[repr(transparent)]
     pub struct Word(UnsafeCell<u64>);
 

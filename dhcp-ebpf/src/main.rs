@@ -1,1 +1,70 @@
-fn main() {}
+//! The XDP programs. What they decide stands in `dhcp_common::fast`, which the daemon runs too;
+//! here is only how the kernel reaches packets ([`frame`]) and tables ([`maps`]).
+#![no_std]
+#![no_main]
+
+mod frame;
+mod maps;
+
+use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_PASS, XDP_TX};
+use aya_ebpf::macros::xdp;
+use aya_ebpf::programs::XdpContext;
+use aya_log_ebpf::info;
+use dhcp_common::Reason;
+use dhcp_common::fast::{self, Scratch};
+use dhcp_common::wire::{bootp, mac_bits};
+
+use frame::Frame;
+
+/// Answers the renewals that the daemon has answered before; passes everything else.
+#[xdp]
+pub fn xdhcp(ctx: XdpContext) -> u32 {
+    let Some(scratch) = maps::scratch() else {
+        return XDP_PASS;
+    };
+    let reason = fast::answer(&mut Frame::new(&ctx), scratch);
+    maps::count(reason);
+    if reason as u32 > Reason::NotDhcp as u32 || matches!(reason, Reason::Hit) {
+        trace(&ctx, scratch, reason);
+    }
+    match reason {
+        Reason::Hit => XDP_TX,
+        Reason::Broken => XDP_ABORTED,
+        _ => XDP_PASS,
+    }
+}
+
+/// Returns what [`xdhcp`] would say of the frame (256 + the reason's number); changes nothing.
+#[xdp]
+pub fn xdhcp_explain(ctx: XdpContext) -> u32 {
+    let Some(scratch) = maps::scratch() else {
+        return 0;
+    };
+    256 + fast::explain(&Frame::new(&ctx), scratch) as u32
+}
+
+/// For the far end of a veth pair: XDP_TX reaches it only if it has a native program.
+#[xdp]
+pub fn xdhcp_pass(_: XdpContext) -> u32 {
+    XDP_PASS
+}
+
+/// Logs what became of a frame of the one client that an operator watches.
+#[inline(always)]
+fn trace(ctx: &XdpContext, scratch: &Scratch, reason: Reason) {
+    let Some(meta) = maps::meta() else { return };
+    let watched = meta.trace.load();
+    if watched == 0 || watched != mac_bits(&scratch.window.bootp, bootp::CHADDR) {
+        return;
+    }
+    info!(ctx, "{} {}", watched, reason as u32);
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 4] = *b"GPL\0";

@@ -136,10 +136,11 @@ impl Templates {
             body: [0; MAX_BODY],
         };
         copy_words(template.body(), &mut content.body);
-        let unused = |_: &Box<[u8]>, at: &u32| {
-            *at == index && self.references[index as usize].load(Ordering::Relaxed) == 0
-        };
-        if self.known.remove_if(&content.key(), unused).is_some() {
+        let count = &self.references[index as usize];
+        let unused = self.known.remove_if(&content.key(), |_, at| {
+            *at == index && count.load(Ordering::Relaxed) == 0
+        });
+        if unused.is_some() {
             let mut free = self.free.lock().expect("no panics while held");
             free.returned.push_back((index, now));
         }
