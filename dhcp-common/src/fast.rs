@@ -123,7 +123,7 @@ struct Renewal {
 /// Answers the frame in place if it may be answered; extends the lease.
 #[inline(always)]
 pub fn answer(env: &mut impl Env, scratch: &mut Scratch) -> Reason {
-    match admit(env, scratch) {
+    match admit(env, scratch, false) {
         Ok(grant) => match commit(env, scratch, &grant) {
             Ok(()) => Reason::Hit,
             Err(reason) => reason,
@@ -135,7 +135,7 @@ pub fn answer(env: &mut impl Env, scratch: &mut Scratch) -> Reason {
 /// What [`answer`] would say of the frame; changes nothing.
 #[inline(always)]
 pub fn explain(env: &impl Env, scratch: &mut Scratch) -> Reason {
-    match admit(env, scratch) {
+    match admit(env, scratch, true) {
         Ok(grant) => match may_extend(&grant.checked, grant.now, grant.until) {
             Ok(()) => Reason::Hit,
             Err(reason) => reason,
@@ -154,9 +154,9 @@ struct Grant {
     until: u64,
 }
 
-/// All checks up to the clock; writes to scratch only.
+/// All checks up to the clock; writes to scratch only. Only what explains may assume a memo.
 #[inline(always)]
-fn admit(env: &impl Env, scratch: &mut Scratch) -> Result<Grant, Reason> {
+fn admit(env: &impl Env, scratch: &mut Scratch, explains: bool) -> Result<Grant, Reason> {
     let l2 = locate(env, &mut scratch.peek)?;
     let meta = env.meta().ok_or(Reason::NotOurs)?;
     let renewal = examine(env, meta, l2, scratch)?;
@@ -173,7 +173,7 @@ fn admit(env: &impl Env, scratch: &mut Scratch) -> Result<Grant, Reason> {
     let broadcast = renewal.destination == BROADCAST_IP;
     let asked = Asked {
         chaddr: renewal.chaddr,
-        memo: memo_of(meta, scratch, renewal.region),
+        memo: memo_of(meta, scratch, renewal.region, explains),
         link: if broadcast { Some(renewal.link) } else { None },
     };
     let checked = slot.check(&asked)?;
@@ -197,9 +197,9 @@ fn admit(env: &impl Env, scratch: &mut Scratch) -> Result<Grant, Reason> {
 }
 
 #[inline(always)]
-fn memo_of(meta: &Meta, scratch: &Scratch, region: usize) -> u64 {
+fn memo_of(meta: &Meta, scratch: &Scratch, region: usize, explains: bool) -> u64 {
     let assumed = meta.assume_memo.load();
-    if assumed != memo::NONE {
+    if explains && assumed != memo::NONE {
         return assumed;
     }
     memo::hash(&scratch.window.options, region, &meta.key)
