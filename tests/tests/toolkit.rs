@@ -8,18 +8,21 @@ use std::time::Duration;
 use anyhow::Result;
 use xdhcpd_tests::lab::SERVER;
 use xdhcpd_tests::raw::{QINQ, VLAN, tagged};
-use xdhcpd_tests::{Lab, Namespace, RawSocket, Veth, process};
+use xdhcpd_tests::{Lab, Namespace, Process, RawSocket, Veth, process};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
 #[test]
 fn a_namespace_goes_with_its_value_and_takes_its_processes() -> Result<()> {
     let namespace = Namespace::new("short")?;
-    let path = namespace.path();
-    let mut sleeper = namespace.command("sleep").arg("600").spawn()?;
+    let (path, directory) = (namespace.path(), tempfile::tempdir()?);
+    let mut command = namespace.command("sh");
+    command.args(["-c", "echo inside; exec sleep 600"]);
+    let mut sleeper = Process::start("sleeper", &mut command, &directory.path().join("log"))?;
+    sleeper.wait_for_line("inside", 0, LIMIT)?;
     drop(namespace);
     assert!(!path.exists());
-    assert!(!sleeper.wait()?.success());
+    assert!(!sleeper.wait_end(LIMIT)?.success());
     Ok(())
 }
 
