@@ -111,14 +111,14 @@ impl Bench {
         let table = fast_path.table();
         table.meta().ports[IFINDEX as usize].set(IFINDEX, 0x0200_0000_0001);
         let now = Now::read();
-        let engine = Engine::new(Arc::clone(&config), Arc::clone(&table), now)?;
+        let engine = Engine::new(Arc::clone(&config), Arc::clone(&table))?;
         engine.set_interfaces(vec![Interface {
             index: IFINDEX,
             name: "lo".to_owned(),
             mac: SERVER_MAC,
             mtu: 1500,
             addresses: vec!["10.77.0.1/20".parse()?],
-        }]);
+        }], now);
         let mut bench = Self { fast_path, table, engine, scratch: Box::default() };
         let clients = bench.bind_all(random)?;
         Ok((bench, clients, dir))
@@ -180,7 +180,7 @@ impl Bench {
 
     /// Kernel, host and engine on one frame; the reason that all agree on.
     fn compare(&mut self, input: &[u8]) -> Result<Reason> {
-        let foretold = self.fast_path.explain(input, IFINDEX, 0)?;
+        let foretold = self.fast_path.explain(input, IFINDEX, None, Now::read())?;
         let (action, output) = self.fast_path.test_run(input, IFINDEX)?;
         let mut by_host = input.to_vec();
         let mut host = HostEnv {
@@ -227,12 +227,18 @@ fn mutate(frame: &mut Vec<u8>, random: &mut Random) {
             5 => frame::pad_options(frame, random.below(340)),
             6 => frame.extend(std::iter::repeat_n(0xa5, random.below(100))),
             7 => frame::set_chaddr(frame, random.next()),
-            8 => frame::set_addresses(frame, random.next() as u32),
+            8 => frame::set_addresses(frame, somewhere(random)),
             9 => *frame = frame::tagged(frame, &[(0x8100, random.next() as u16)]),
             10 => frame::set_giaddr(frame, random.next() as u32),
             _ => frame::broadcast(frame),
         }
     }
+}
+
+/// An address in the subnet, mostly not leased, or anywhere.
+fn somewhere(random: &mut Random) -> u32 {
+    let any = random.next() as u32;
+    if random.one_in(2) { any } else { Ipv4Addr::new(10, 77, 0, 0).to_bits() | any & 0xfff }
 }
 
 /// Changes one byte in a region.
