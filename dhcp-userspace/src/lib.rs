@@ -4,11 +4,11 @@
 
 pub mod clock;
 pub mod config;
-//pub mod control;
+pub mod control;
 pub mod engine;
 pub mod fastpath;
 pub mod journal;
 pub mod lease;
 pub mod net;
 pub mod packet;
-//pub mod run;
+pub mod run;
