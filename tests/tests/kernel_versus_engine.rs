@@ -6,7 +6,8 @@
 //!
 //! Frames come from what real clients sent (`captures/`), mutated, truncated at every byte, tagged,
 //! padded, with random MACs and addresses. `XDHCPD_FRAMES` sets how many (default 1,000,000),
-//! `XDHCPD_SEED` the seed; a failure prints both and the frame.
+//! `XDHCPD_SEED` the seed; a failure prints both and the frame. `XDHCPD_TEST_OBJECT` names another XDP
+//! program to hold against the host: `cargo xtask mutants` gives faulty ones, which must be caught.
 
 mod common;
 
@@ -19,7 +20,7 @@ use dhcp_common::Reason;
 use dhcp_common::fast::Scratch;
 use dhcp_userspace::clock::{Now, SECOND};
 use dhcp_userspace::engine::{Commit, Engine, Interface, Outcome};
-use dhcp_userspace::fastpath::{self, FastPath, host::HostEnv};
+use dhcp_userspace::fastpath::{self, FastPath, Platform, host::HostEnv};
 use dhcp_userspace::lease::table::Table;
 
 use common::random::Random;
@@ -74,17 +75,29 @@ fn the_kernel_says_what_the_engine_says() -> Result<()> {
     for number in 0..frames {
         let mut frame = pick(&clients, &captured, number, &mut random);
         mutate(&mut frame, &mut random);
-        let reason = bench
-            .compare(&frame)
-            .with_context(|| format!("XDHCPD_SEED={seed}, frame {number}: {}", frame::hex(&frame)))?;
+        let reason = bench.compare(&frame).with_context(|| {
+            format!("XDHCPD_SEED={seed}, frame {number}: {}", frame::hex(&frame))
+        })?;
         hits += u64::from(reason == Reason::Hit);
         seen.insert(reason);
     }
-    println!("{frames} frames, {hits} answered, {} reasons: {seen:?}", seen.len());
-    for reason in Reason::ALL.iter().filter(|reason| !NOT_BY_TEST_RUN.contains(reason)) {
-        ensure!(seen.contains(reason), "no frame of {frames} ended in {reason:?}");
+    println!(
+        "{frames} frames, {hits} answered, {} reasons: {seen:?}",
+        seen.len()
+    );
+    for reason in Reason::ALL
+        .iter()
+        .filter(|reason| !NOT_BY_TEST_RUN.contains(reason))
+    {
+        ensure!(
+            seen.contains(reason),
+            "no frame of {frames} ended in {reason:?}"
+        );
     }
-    ensure!(hits > frames / 20, "only {hits} of {frames} frames were answered");
+    ensure!(
+        hits > frames / 20,
+        "only {hits} of {frames} frames were answered"
+    );
     Ok(())
 }
 
@@ -96,30 +109,53 @@ fn truncated_at_every_byte() -> Result<()> {
     let renewals = clients.iter().take(3).map(|client| &client.renewal);
     for whole in renewals.chain(captured.iter().map(|capture| &capture.frame)) {
         for len in 14..whole.len() {
-            bench.compare(&whole[..len]).with_context(|| format!("cut at {len}"))?;
+            bench
+                .compare(&whole[..len])
+                .with_context(|| format!("cut at {len}"))?;
         }
     }
     Ok(())
+}
+
+/// This machine, with the program that the environment names or the built one.
+fn platform() -> Result<Platform> {
+    let mut platform = Platform::current();
+    if let Some(path) = std::env::var_os("XDHCPD_TEST_OBJECT") {
+        platform.object = Some(std::fs::read(&path)?.leak());
+    }
+    Ok(platform)
 }
 
 impl Bench {
     fn new(random: &mut Random) -> Result<(Self, Vec<Client>, tempfile::TempDir)> {
         let dir = tempfile::tempdir()?;
         let config = Arc::new(config::load(dir.path(), CONFIG)?);
-        let fast_path = fastpath::open(&config)?;
-        ensure!(fast_path.is_kernel(), "no kernel program: {:?}", fast_path.why_off());
+        let fast_path = fastpath::open_on(&config, &platform()?)?;
+        ensure!(
+            fast_path.is_kernel(),
+            "no kernel program: {:?}",
+            fast_path.why_off()
+        );
         let table = fast_path.table();
         table.meta().ports[IFINDEX as usize].set(IFINDEX, 0x0200_0000_0001);
         let now = Now::read();
         let engine = Engine::new(Arc::clone(&config), Arc::clone(&table))?;
-        engine.set_interfaces(vec![Interface {
-            index: IFINDEX,
-            name: "lo".to_owned(),
-            mac: SERVER_MAC,
-            mtu: 1500,
-            addresses: vec!["10.77.0.1/20".parse()?],
-        }], now);
-        let mut bench = Self { fast_path, table, engine, scratch: Box::default() };
+        engine.set_interfaces(
+            vec![Interface {
+                index: IFINDEX,
+                name: "lo".to_owned(),
+                mac: SERVER_MAC,
+                mtu: 1500,
+                addresses: vec!["10.77.0.1/20".parse()?],
+            }],
+            now,
+        );
+        let mut bench = Self {
+            fast_path,
+            table,
+            engine,
+            scratch: Box::default(),
+        };
         let clients = bench.bind_all(random)?;
         Ok((bench, clients, dir))
     }
@@ -128,7 +164,10 @@ impl Bench {
     /// the promise does not reach for another lease time.
     fn bind_all(&mut self, random: &mut Random) -> Result<Vec<Client>> {
         let captured = captures::all()?;
-        let kinds: Vec<_> = captured.iter().filter(|capture| capture.name == "selecting").collect();
+        let kinds: Vec<_> = captured
+            .iter()
+            .filter(|capture| capture.name == "selecting")
+            .collect();
         let mut clients = Vec::new();
         for number in 0..CLIENTS {
             let kind = kinds[number as usize % kinds.len()];
@@ -150,7 +189,9 @@ impl Bench {
             if random.one_in(16) {
                 frame::broadcast(&mut renewal);
             }
-            clients.push(Client { renewal: frame::tagged(&renewal, &tags) });
+            clients.push(Client {
+                renewal: frame::tagged(&renewal, &tags),
+            });
         }
         Ok(clients)
     }
@@ -158,11 +199,17 @@ impl Bench {
     /// DISCOVER and REQUEST, as if `age` ago.
     fn bind(&mut self, selecting: &[u8], mac: [u8; 6], age: u64) -> Result<Ipv4Addr> {
         let now = Now::read();
-        let now = Now { boot: now.boot.saturating_sub(age), unix: now.unix - age };
+        let now = Now {
+            boot: now.boot.saturating_sub(age),
+            unix: now.unix - age,
+        };
         let discover = frame::discover_of(selecting, mac);
         let mut reply = Vec::new();
         let outcome = self.handle(&discover, now, &mut reply)?;
-        ensure!(matches!(outcome, Outcome::Reply(_)), "no offer: {outcome:?}");
+        ensure!(
+            matches!(outcome, Outcome::Reply(_)),
+            "no offer: {outcome:?}"
+        );
         let offered = frame::yiaddr(&reply);
         let request = frame::select(selecting, mac, offered, SERVER);
         match self.handle(&request, now, &mut reply)? {
@@ -190,24 +237,56 @@ impl Bench {
             now: Now::read().boot,
         };
         let reason = host.answer(&mut self.scratch);
-        ensure!(foretold == reason, "explain says {foretold:?}, the host {reason:?}");
-        let want = if reason == Reason::Hit { XDP_TX } else { XDP_PASS };
-        ensure!(action == want, "the kernel's action is {action}, the host says {reason:?}");
-        ensure!(output == by_host, "{reason:?}: kernel {}, host {}", frame::hex(&output), frame::hex(&by_host));
+        ensure!(
+            foretold == reason,
+            "explain says {foretold:?}, the host {reason:?}"
+        );
+        let want = if reason == Reason::Hit {
+            XDP_TX
+        } else {
+            XDP_PASS
+        };
+        ensure!(
+            action == want,
+            "the kernel's action is {action}, the host says {reason:?}"
+        );
+        ensure!(
+            output == by_host,
+            "{reason:?}: kernel {}, host {}",
+            frame::hex(&output),
+            frame::hex(&by_host)
+        );
         if reason != Reason::Hit {
-            ensure!(output == input, "{reason:?}, but the frame was changed: {}", frame::hex(&output));
+            ensure!(
+                output == input,
+                "{reason:?}, but the frame was changed: {}",
+                frame::hex(&output)
+            );
             return Ok(reason);
         }
         let mut reply = Vec::new();
         let outcome = self.handle(input, Now::read(), &mut reply)?;
-        ensure!(matches!(outcome, Outcome::Reply(_)), "the engine would not: {outcome:?}");
-        ensure!(output == reply, "kernel {}, engine {}", frame::hex(&output), frame::hex(&reply));
+        ensure!(
+            matches!(outcome, Outcome::Reply(_)),
+            "the engine would not: {outcome:?}"
+        );
+        ensure!(
+            output == reply,
+            "kernel {}, engine {}",
+            frame::hex(&output),
+            frame::hex(&reply)
+        );
         Ok(reason)
     }
 }
 
 /// A frame to start from: mostly a renewal, now and then something else that a client sent.
-fn pick(clients: &[Client], captured: &[captures::Capture], number: u64, random: &mut Random) -> Vec<u8> {
+fn pick(
+    clients: &[Client],
+    captured: &[captures::Capture],
+    number: u64,
+    random: &mut Random,
+) -> Vec<u8> {
     if number % 8 == 7 {
         return captured[random.below(captured.len())].frame.clone();
     }
@@ -238,7 +317,11 @@ fn mutate(frame: &mut Vec<u8>, random: &mut Random) {
 /// An address in the subnet, mostly not leased, or anywhere.
 fn somewhere(random: &mut Random) -> u32 {
     let any = random.next() as u32;
-    if random.one_in(2) { any } else { Ipv4Addr::new(10, 77, 0, 0).to_bits() | any & 0xfff }
+    if random.one_in(2) {
+        any
+    } else {
+        Ipv4Addr::new(10, 77, 0, 0).to_bits() | any & 0xfff
+    }
 }
 
 /// Changes one byte in a region.

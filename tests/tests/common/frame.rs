@@ -21,7 +21,9 @@ pub fn hex(bytes: &[u8]) -> String {
 pub fn from_hex(text: &str) -> Result<Vec<u8>> {
     let digits = text.as_bytes().chunks(2);
     let byte = |pair: &[u8]| Some(u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?);
-    digits.map(|pair| byte(pair).context("a hexadecimal byte")).collect()
+    digits
+        .map(|pair| byte(pair).context("a hexadecimal byte"))
+        .collect()
 }
 
 fn put(frame: &mut [u8], at: usize, bytes: &[u8]) {
@@ -152,7 +154,11 @@ pub fn yiaddr(frame: &[u8]) -> Ipv4Addr {
 /// The frame as the engine takes it.
 pub fn incoming(frame: &[u8], ifindex: u32) -> Option<Incoming<'_>> {
     let tag = |at: usize| Some(u16::from_be_bytes([*frame.get(at)?, *frame.get(at + 1)?]));
-    let mut link = Link { ifindex, outer: 0, inner: 0 };
+    let mut link = Link {
+        ifindex,
+        outer: 0,
+        inner: 0,
+    };
     let mut l2 = 14;
     if tag(12)? != 0x0800 {
         link.outer = tag(14)? & 0xfff;

@@ -13,10 +13,16 @@ use std::str::FromStr;
 pub fn root() {
     // SAFETY: takes nothing and cannot fail.
     let user = unsafe { libc::geteuid() };
-    assert_eq!(user, 0, "this test loads BPF programs or makes namespaces: run it as root");
+    assert_eq!(
+        user, 0,
+        "this test loads BPF programs or makes namespaces: run it as root"
+    );
 }
 
 /// A number from the environment.
 pub fn env<T: FromStr>(name: &str, default: T) -> T {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
 }
