@@ -6,6 +6,7 @@ use dhcp_common::layout::{Meta, PORTS};
 use dhcp_common::slot::Slot;
 use dhcp_common::template::{END_PAD, Tail, Template, copy_words};
 use dhcp_common::wire::mac_bits;
+use dhcp_common::word::Word;
 use proptest::prelude::*;
 
 use super::lab::*;
@@ -66,18 +67,14 @@ impl Env for Host<'_> {
         Some(self.table.meta())
     }
     fn root(&self, index: u32) -> Option<u64> {
-        self.table
-            .parts()
-            .root
-            .get(index as usize)
-            .map(|word| word.load())
+        self.table.parts().root.get(index as usize).map(Word::load)
     }
     fn block(&self, index: u32) -> Option<u64> {
         self.table
             .parts()
             .blocks
             .get(index as usize)
-            .map(|word| word.load())
+            .map(Word::load)
     }
     fn slot(&self, index: u32) -> Option<&Slot> {
         self.table.parts().slots.get(index as usize)

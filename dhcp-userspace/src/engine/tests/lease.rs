@@ -91,7 +91,7 @@ fn a_refused_record_leaves_the_slot_unharmed() {
 
 #[test]
 fn a_refused_first_lease_of_a_free_address_frees_it() {
-    let mut lab = Lab::small();
+    let lab = Lab::small();
     let mut reply = Vec::new();
     let commit = commit_of(lab.handle(&Message::selecting(A, ip("10.0.1.15")), &mut reply));
     assert_eq!(lab.engine.pools()[0].free, 9);
@@ -332,4 +332,23 @@ fn an_operator_releases_and_binds() {
     assert_eq!(commit.record.kind, RecordKind::Forgotten);
     lab.commit(commit);
     assert!(lab.engine.lease_at(declined).is_none());
+}
+
+#[test]
+fn a_client_beside_its_reserved_address_is_not_left_to_the_kernel() {
+    let mut net = subnet("10.0.0.0/16", ("10.0.1.10", "10.0.1.19"));
+    let mut lab = Lab::new(config(vec![net.clone()]));
+    let reserved = lab.bind(B);
+    reserve(&mut net, A, &reserved.to_string(), None);
+    lab.engine
+        .reload(config(vec![net]).into(), lab.now)
+        .unwrap();
+    let meanwhile = lab.bind(A);
+    assert_ne!(meanwhile, reserved);
+    assert!(!lab.engine.lease_at(meanwhile).unwrap().memo);
+    lab.reply(&Message::renewing(A, meanwhile));
+    assert!(
+        !lab.engine.lease_at(meanwhile).unwrap().memo,
+        "it must hear when it may move"
+    );
 }

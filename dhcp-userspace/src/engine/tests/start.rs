@@ -63,12 +63,8 @@ fn with_a_new_table_leases_count_for_as_long_as_they_were_promised() {
     assert_eq!(lab.reply(&Message::renewing(A, address)).kind(), 5);
     assert!(lab.engine.lease_at(address).unwrap().memo);
     assert_eq!(lab.bind(A), address);
-    lab.pass(3 * LEASE);
-    let lab = restart(
-        &lab,
-        small(),
-        Arc::new(Table::anonymous(Size::for_addresses(64, 8)).unwrap()),
-    );
+    old.pass(3 * LEASE);
+    let lab = fresh(&old);
     assert_eq!(lab.engine.lease_at(address).unwrap().kind, Kind::Expired);
 }
 
