@@ -148,8 +148,8 @@ fn mistakes_in_included_files_are_told_with_theirs() {
          a.yaml:3:1: unknown key server; known here: subnets, reservations, include\n\
          b.yaml:1:11: include[0]: a.yaml is included a second time, or includes itself; \
          name every file once\n\
-         c.yaml:2:1: not valid YAML: unexpected EOF while parsing a flow sequence; \
-         close the list with ]"
+         c.yaml:1:15: not valid YAML: unclosed bracket '['; look at the indentation and at \
+         quotes and brackets before this place"
     );
 }
 

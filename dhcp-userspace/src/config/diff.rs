@@ -6,7 +6,9 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use super::duration;
-use super::model::{Boot, Config, FastPathMode, Mac, Options, Reservation, Subnet, Times};
+use super::model::{
+    Boot, Config, FastPathMode, Mac, OptionValue, Options, Reservation, Subnet, Times,
+};
 use super::range::Range;
 use crate::packet::registry;
 
@@ -170,9 +172,7 @@ fn subnet(old: &Subnet, new: &Subnet, lines: &mut Lines) {
         lines.change(name, &old, &new);
     }
     pools(&old.pools, &new.pools, lines);
-    times(&old.times, &new.times, lines);
-    options(&old.options, &new.options, lines);
-    boot(&old.boot, &new.boot, lines);
+    told(&settings_of(old), &settings_of(new), lines);
     reservations(old, new, lines);
 }
 
@@ -193,39 +193,44 @@ fn pools(old: &[(Ipv4Addr, Ipv4Addr)], new: &[(Ipv4Addr, Ipv4Addr)], lines: &mut
     }
 }
 
-fn times(old: &Times, new: &Times, lines: &mut Lines) {
-    for (name, old, new) in [
-        ("lease_time", old.lease, new.lease),
-        ("renew_time", old.renew, new.renew),
-        ("rebind_time", old.rebind, new.rebind),
-    ] {
-        lines.change(name, &duration::show(old), &duration::show(new));
-    }
-}
+/// What a subnet and a host both can say, in the order in which it is told.
+type Settings = BTreeMap<(u16, String), String>;
 
-fn options(old: &Options, new: &Options, lines: &mut Lines) {
-    let shown = |options: &Options, code| {
-        options.get(&code).map_or_else(String::new, |option| {
-            let kind = registry::by_code(code).map_or(registry::Kind::Binary, |known| known.kind);
-            let always = if option.always_send {
-                " (always sent)"
-            } else {
-                ""
-            };
-            format!("{}{always}", registry::show(kind, &option.data))
-        })
-    };
-    for code in keys(old, new) {
+fn settings(times: &Times, options: &Options, boot: &Boot) -> Settings {
+    let mut all = Settings::new();
+    let mut set = |rank, name: &str, value: String| all.insert((rank, name.to_owned()), value);
+    set(0, "lease_time", duration::show(times.lease));
+    set(1, "renew_time", duration::show(times.renew));
+    set(2, "rebind_time", duration::show(times.rebind));
+    for (code, value) in options {
         let name = format!("option {}", registry::name(*code));
-        lines.change(&name, &shown(old, *code), &shown(new, *code));
+        set(3 + u16::from(*code), &name, option(*code, value));
     }
+    set(300, "boot.next-server", or(boot.next_server.as_ref(), ""));
+    set(301, "boot.server-name", boot.server_name.clone());
+    set(302, "boot.file", boot.file.clone());
+    all
 }
 
-fn boot(old: &Boot, new: &Boot, lines: &mut Lines) {
-    let server = |boot: &Boot| or(boot.next_server.as_ref(), "");
-    lines.change("boot.next-server", &server(old), &server(new));
-    lines.change("boot.server-name", &old.server_name, &new.server_name);
-    lines.change("boot.file", &old.file, &new.file);
+fn option(code: u8, value: &OptionValue) -> String {
+    let kind = registry::by_code(code).map_or(registry::Kind::Binary, |known| known.kind);
+    let always = if value.always_send {
+        " (always sent)"
+    } else {
+        ""
+    };
+    format!("{}{always}", registry::show(kind, &value.data))
+}
+
+fn settings_of(subnet: &Subnet) -> Settings {
+    settings(&subnet.times, &subnet.options, &subnet.boot)
+}
+
+fn told(old: &Settings, new: &Settings, lines: &mut Lines) {
+    let value = |settings: &Settings, key| settings.get(key).cloned().unwrap_or_default();
+    for key in keys(old, new) {
+        lines.change(&key.1, &value(old, key), &value(new, key));
+    }
 }
 
 fn reservations(old: &Subnet, new: &Subnet, lines: &mut Lines) {
@@ -252,7 +257,6 @@ fn show_mac(mac: &Mac) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
-/// A host's own words only: what it has from its subnet is told there.
 fn host(
     (old_subnet, old): (&Subnet, &Reservation),
     (new_subnet, new): (&Subnet, &Reservation),
@@ -265,20 +269,32 @@ fn host(
     );
     let name = |host: &Reservation| host.hostname.clone().unwrap_or_default();
     lines.change("hostname", &name(old), &name(new));
-    if old.times.is_some() || new.times.is_some() {
-        let of = |host: &Reservation, subnet: &Subnet| host.times.unwrap_or(subnet.times);
-        times(&of(old, old_subnet), &of(new, new_subnet), lines);
-    }
-    if old.options.is_some() || new.options.is_some() {
-        let before = old.options.as_ref().unwrap_or(&old_subnet.options);
-        options(
-            before,
-            new.options.as_ref().unwrap_or(&new_subnet.options),
+    if has_own(old) || has_own(new) {
+        told_of_host(
+            (&settings_of(old_subnet), &own(old, old_subnet)),
+            (&settings_of(new_subnet), &own(new, new_subnet)),
             lines,
         );
     }
-    if old.boot.is_some() || new.boot.is_some() {
-        let before = old.boot.as_ref().unwrap_or(&old_subnet.boot);
-        boot(before, new.boot.as_ref().unwrap_or(&new_subnet.boot), lines);
+}
+
+fn has_own(host: &Reservation) -> bool {
+    host.times.is_some() || host.options.is_some() || host.boot.is_some()
+}
+
+fn own(host: &Reservation, subnet: &Subnet) -> Settings {
+    let times = host.times.unwrap_or(subnet.times);
+    let options = host.options.as_ref().unwrap_or(&subnet.options);
+    settings(&times, options, host.boot.as_ref().unwrap_or(&subnet.boot))
+}
+
+/// What a host has from its subnet is told of the subnet.
+fn told_of_host(old: (&Settings, &Settings), new: (&Settings, &Settings), lines: &mut Lines) {
+    let value = |(subnet, host): (&Settings, &Settings), key| match host.get(key) {
+        value if value == subnet.get(key) => "the subnet's".to_owned(),
+        value => value.cloned().unwrap_or_default(),
+    };
+    for key in keys(old.1, new.1) {
+        lines.change(&key.1, &value(old, key), &value(new, key));
     }
 }

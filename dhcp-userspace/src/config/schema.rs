@@ -16,7 +16,28 @@ pub fn schema() -> Value {
     let generator = SchemaSettings::draft07().into_generator();
     let mut schema = generator.into_root_schema_for::<Document>();
     schema.insert("title".to_owned(), json!("xdhcpd configuration"));
-    schema.to_value()
+    let mut schema = schema.to_value();
+    allow_nothing(&mut schema["properties"]);
+    for (_, definition) in schema["definitions"].as_object_mut().into_iter().flatten() {
+        allow_nothing(&mut definition["properties"]);
+    }
+    schema
+}
+
+/// A mapping or list may be empty: a key with all lines below it commented out.
+fn allow_nothing(properties: &mut Value) {
+    for (_, property) in properties.as_object_mut().into_iter().flatten() {
+        let Some(about) = property.as_object_mut() else {
+            continue;
+        };
+        if let Some(Value::Array(mut types)) = about.remove("allOf") {
+            types.push(json!({"type": "null"}));
+            about.insert("anyOf".to_owned(), types.into());
+        }
+        if property["type"] == "array" {
+            property["type"] = json!(["array", "null"]);
+        }
+    }
 }
 
 /// Every option that may be written, with its type, and any number.

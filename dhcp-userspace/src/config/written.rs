@@ -30,7 +30,6 @@ pub(super) const MAX_ADDRESSES: u32 = 1 << 24;
 /// Configuration of xdhcpd, a DHCPv4 server.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["subnets"]))]
 pub(super) struct Document {
     /// Interfaces to serve. Without this key: every one that has an address in a subnet, or that
     /// a subnet names.

@@ -10,8 +10,8 @@ use serde_yaml::granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError
 
 use super::error::{Place, Problem};
 
-/// Nodes of one file, aliases counted as often as used: more than a million hosts need.
-const MAX_NODES: usize = 20_000_000;
+/// Values that aliases may copy in one file. The other values are bounded by its size.
+const MAX_COPIES: usize = 1_000_000;
 /// The deepest place in the reference stands at 7.
 const MAX_DEPTH: usize = 32;
 
@@ -44,7 +44,7 @@ pub(super) fn read(text: &str, file: u16) -> Result<Node, Failure> {
         parser: Parser::new_from_str(text),
         file,
         anchors: HashMap::new(),
-        nodes: 0,
+        copies: 0,
     };
     reader.document()
 }
@@ -53,7 +53,7 @@ struct Reader<'a> {
     parser: Parser<'a, serde_yaml::granit_parser::StrInput<'a>>,
     file: u16,
     anchors: HashMap<usize, Node>,
-    nodes: usize,
+    copies: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -102,7 +102,6 @@ impl<'a> Reader<'a> {
     }
 
     fn node(&mut self, event: Event<'a>, place: Place, depth: usize) -> Result<Node, Failure> {
-        self.count(1, place)?;
         if depth > MAX_DEPTH {
             let what = format!("more than {MAX_DEPTH} levels of nesting");
             return Err((place, Problem::new(what, "see the reference for the shape")));
@@ -126,21 +125,16 @@ impl<'a> Reader<'a> {
         Ok(node)
     }
 
-    fn count(&mut self, nodes: usize, place: Place) -> Result<(), Failure> {
-        self.nodes += nodes;
-        if self.nodes <= MAX_NODES {
-            return Ok(());
-        }
-        let what = format!("more than {MAX_NODES} values in one file");
-        Err((place, Problem::new(what, "split it with `include`")))
-    }
-
     fn alias(&mut self, anchor: usize, place: Place) -> Result<Node, Failure> {
-        let Some(node) = self.anchors.get(&anchor).cloned() else {
+        let Some(node) = self.anchors.get(&anchor) else {
             return Err((place, Problem::new("this alias is part of itself", "")));
         };
-        self.count(size(&node), place)?;
-        Ok(node)
+        self.copies += size(node);
+        if self.copies > MAX_COPIES {
+            let what = format!("aliases copy more than {MAX_COPIES} values");
+            return Err((place, Problem::new(what, "write the values out")));
+        }
+        Ok(node.clone())
     }
 
     fn list(&mut self, depth: usize) -> Result<Content, Failure> {
@@ -326,7 +320,8 @@ mod tests {
         assert_eq!(refused("a: !x 1\n"), "1:7: the tag !x has no meaning here");
         assert_eq!(refused("a: &x [*x]\n"), "1:8: this alias is part of itself");
         assert!(refused("a: [1, 2\nb: 3\n").starts_with("2:2: not valid YAML"));
-        assert!(refused(&"[".repeat(100)).contains("levels of nesting"));
+        let deep = "[".repeat(50) + &"]".repeat(50);
+        assert!(refused(&deep).starts_with("1:34: more than 32 levels of nesting"));
     }
 
     #[test]
@@ -336,6 +331,6 @@ mod tests {
             let uses = vec![format!("*a{}", level - 1); 10].join(", ");
             text += &format!("a{level}: &a{level} [{uses}]\n");
         }
-        assert!(refused(&text).contains("more than 20000000 values"));
+        assert!(refused(&text).contains("aliases copy more than 1000000 values"));
     }
 }

@@ -78,13 +78,10 @@ fn walk(
         seen.entry(name.to_owned()).or_default().extend(keys);
         return walk(root, &root["definitions"][name], value, seen);
     }
-    for key in ["allOf", "anyOf"] {
-        for alternative in schema[key].as_array().into_iter().flatten() {
-            // A single value or list is none of the keys of a mapping.
-            let mapping = alternative.get("$ref").is_some() || key == "allOf";
-            if mapping == value.is_object() || key == "allOf" {
-                walk(root, alternative, value, seen);
-            }
+    for alternative in schema["anyOf"].as_array().into_iter().flatten() {
+        // A single value or list is none of the keys of a mapping.
+        if alternative.get("$ref").is_some() == value.is_object() {
+            walk(root, alternative, value, seen);
         }
     }
     for item in value.as_array().into_iter().flatten() {
@@ -191,4 +188,25 @@ fn the_examples_are_right() {
         2,
         "with its inventory"
     );
+}
+
+#[test]
+fn the_configurations_in_the_documentation_are_right() {
+    let text = read("docs/configuration.md");
+    let blocks = text.split("```yaml\n").skip(1);
+    let yaml: Vec<&str> = blocks
+        .map(|block| block.split("```").next().unwrap())
+        .collect();
+    let subnet = "subnets: [{subnet: 192.168.1.0/24}]\n";
+    let mut count = 0;
+    for block in yaml {
+        let full = match block.split_once(':').unwrap().0 {
+            "subnets" => block.to_owned(),
+            "options" => format!("{subnet}defaults:\n  {}", block.replace('\n', "\n  ")),
+            _ => format!("{subnet}{block}"),
+        };
+        config(&full);
+        count += 1;
+    }
+    assert_eq!(count, 5);
 }

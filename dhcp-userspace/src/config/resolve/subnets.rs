@@ -125,7 +125,7 @@ fn draft(
             pools: pools.iter().map(|pool| (pool.first, pool.last)).collect(),
             authoritative: authoritative.unwrap_or(common.authoritative),
             times: level.times,
-            options: Arc::clone(&level.options),
+            options: level.options,
             boot: level.boot,
             reservations: HashMap::new(),
         },
