@@ -1,6 +1,7 @@
 //! Counters, and how Prometheus sees them and the state of the server.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 
 use ipnet::Ipv4Net;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -66,8 +67,8 @@ pub struct Metrics {
     /// Packets given up because records of their client did not reach the disk in time.
     pub waited_too_long: Counter,
     pub sweep_seconds: Histogram,
-    /// Of each batch.
-    pub journal_sync_seconds: Histogram,
+    journal_sync: Histogram,
+    journal_sync_sum: Counter<f64, AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -91,7 +92,7 @@ impl Default for Metrics {
         let help = "Duration of a walk over the lease table";
         let sweep_seconds = seconds(&mut registry, "sweep", help);
         let help = "Duration of writing and syncing a batch of records";
-        let journal_sync_seconds = seconds(&mut registry, "journal_fsync", help);
+        let journal_sync = seconds(&mut registry, "journal_fsync", help);
         Self {
             events,
             fast: std::array::from_fn(|_| Counter::default()),
@@ -118,7 +119,8 @@ impl Default for Metrics {
                 "Packets given up while a record of their client was on its way to disk",
             ),
             sweep_seconds,
-            journal_sync_seconds,
+            journal_sync,
+            journal_sync_sum: Counter::default(),
             registry,
         }
     }
@@ -160,6 +162,18 @@ impl Metrics {
 
     pub fn ignore(&self, reason: Ignored) {
         self.ignored[reason as usize].inc();
+    }
+
+    /// A batch of records was written and synced in so many seconds.
+    pub fn journal_synced(&self, seconds: f64) {
+        self.journal_sync.observe(seconds);
+        self.journal_sync_sum.inc_by(seconds);
+    }
+
+    /// The seconds of all batches.
+    #[must_use]
+    pub fn journal_sync_secs(&self) -> f64 {
+        self.journal_sync_sum.get()
     }
 
     /// The daemon ran the fast path, which ended like this.
@@ -372,7 +386,7 @@ mod tests {
         metrics.ignore(Ignored::NoSubnet);
         metrics.received.inc_by(5);
         metrics.sweep_seconds.observe(0.002);
-        metrics.journal_sync_seconds.observe(0.5);
+        metrics.journal_synced(0.5);
         let text = metrics.render(&state());
         let wanted = [
             "xdhcpd_replies_total{kind=\"offer\"} 1",

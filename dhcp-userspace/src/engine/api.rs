@@ -36,7 +36,7 @@ pub struct Incoming<'a> {
 #[derive(Debug)]
 pub enum Outcome {
     /// Nothing, for this reason.
-    Ignore(super::Ignored),
+    Ignore(Ignored),
     /// A record of this client is on its way to disk: hand the packet in again in a moment.
     Busy,
     /// Send the reply now: it promises nothing that is not on disk.

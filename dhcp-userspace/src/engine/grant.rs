@@ -36,7 +36,7 @@ impl<'a> Context<'a> {
         let terms = self.terms(id)?;
         let address = held.address;
         let composed = self.compose(reply, MessageType::Ack, &terms, address);
-        let memo = self.memo(id, &composed, reply).unwrap_or_default();
+        let memo = self.memo(id, address, &composed, reply).unwrap_or_default();
         let until = self.now.boot.saturating_add(nanos(terms.times.lease));
         let same = held.kind == Kind::Bound && held.lease.chaddr == self.chaddr;
         let durable = same && until <= held.lease.reserved_until;
@@ -113,7 +113,17 @@ impl<'a> Context<'a> {
     /// What the kernel may answer after this ACK: the renewal that the client is expected to
     /// send, or the one that was answered now. `None` if the kernel would answer otherwise than
     /// this engine, or not at all.
-    fn memo(&self, id: SubnetId, composed: &Composed, reply: &[u8]) -> Option<Memo> {
+    fn memo(
+        &self,
+        id: SubnetId,
+        address: Ipv4Addr,
+        composed: &Composed,
+        reply: &[u8],
+    ) -> Option<Memo> {
+        let reservation = self.state.reservation(id, self.mac());
+        if reservation.is_some_and(|own| own.address != address) {
+            return None;
+        }
         if self.request.is_relayed() || self.packet.source_port != CLIENT_PORT {
             return None;
         }

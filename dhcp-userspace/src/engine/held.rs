@@ -112,7 +112,7 @@ impl<'a> Held<'a> {
     }
 
     /// Ends what has lapsed; false if it has not, because the kernel extended it just now.
-    pub(super) fn end(mut self, entry: Entry, now: u64) -> bool {
+    pub(super) fn end(mut self, entry: &Entry, now: u64) -> bool {
         if self.lease.expires > now {
             return false;
         }
@@ -121,7 +121,7 @@ impl<'a> Held<'a> {
             self.engine.reinstate(self.index, false, now);
             return false;
         }
-        self.engine.write(self.state, self.index, &entry, now);
+        self.engine.write(self.state, self.index, entry, now);
         true
     }
 

@@ -5,7 +5,6 @@ use std::net::Ipv4Addr;
 use super::Stop;
 use super::api::{EventKind, Ignored, Outcome};
 use super::context::Context;
-use crate::packet::MessageType;
 
 impl Context<'_> {
     pub(super) fn inform(&self, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
@@ -19,12 +18,14 @@ impl Context<'_> {
 
     /// Some hosts leave ciaddr empty or fill it with ones; they still send from somewhere.
     fn own_word_of_address(&self) -> Option<Ipv4Addr> {
-        let usable = |address: &Ipv4Addr| {
-            !(address.is_unspecified() || address.is_broadcast() || address.is_multicast())
-                && !address.is_loopback()
+        let nobody = |address: &Ipv4Addr| {
+            address.is_unspecified()
+                || address.is_broadcast()
+                || address.is_multicast()
+                || address.is_loopback()
         };
         [self.request.ciaddr, self.packet.source]
             .into_iter()
-            .find(usable)
+            .find(|address| !nobody(address))
     }
 }

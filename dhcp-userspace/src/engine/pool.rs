@@ -20,8 +20,8 @@ struct Range {
     /// Addresses that are never free: reserved ones and those of the network itself.
     never: Box<[u64]>,
     free: AtomicI64,
-    /// The word in which the last address was found; the search goes on from there, so that an
-    /// address given back rests for as long as possible.
+    /// Where the search goes on: behind the last address given, so that one given back rests for
+    /// as long as possible.
     cursor: AtomicUsize,
 }
 
@@ -134,20 +134,25 @@ impl Range {
             return None;
         }
         let start = self.cursor.load(Ordering::Relaxed);
-        (0..self.bits.len())
-            .map(|i| (start + i) % self.bits.len())
-            .find_map(|word| self.next_in(word))
+        let (first, words) = (start / 64, self.bits.len());
+        // The first word once more at the end: for what lies before the start.
+        (0..=words).find_map(|i| {
+            let from = if i == 0 { start % 64 } else { 0 };
+            self.next_in((first + i) % words, from)
+        })
     }
 
-    fn next_in(&self, word: usize) -> Option<Ipv4Addr> {
+    /// Claims a free address of a word, bit `from` or later.
+    fn next_in(&self, word: usize, from: usize) -> Option<Ipv4Addr> {
         loop {
-            let taken = self.bits[word].load(Ordering::Relaxed);
+            let taken = self.bits[word].load(Ordering::Relaxed) | ((1 << from) - 1);
             if taken == u64::MAX {
                 return None;
             }
             let at = word * 64 + taken.trailing_ones() as usize;
             if self.set(at) {
-                self.cursor.store(word, Ordering::Relaxed);
+                let next = (at + 1) % (self.bits.len() * 64);
+                self.cursor.store(next, Ordering::Relaxed);
                 return Some(Ipv4Addr::from_bits(self.first + at as u32));
             }
         }
@@ -191,6 +196,17 @@ mod tests {
         assert_eq!(pools.counts().0, 1);
         assert!(!pools.claim(ip("10.0.0.254")) && !pools.claim(ip("10.0.9.9")));
         assert!(pools.claim(ip("10.0.0.255")));
+    }
+
+    #[test]
+    fn an_address_given_back_rests() {
+        let pools = Pools::new(&[(ip("10.0.0.1"), ip("10.0.0.200"))], |_| false);
+        for i in 1..=200 {
+            let given = pools.claim_next().unwrap();
+            assert_eq!(given, Ipv4Addr::new(10, 0, 0, i));
+            pools.free(given);
+        }
+        assert_eq!(pools.claim_next(), Some(ip("10.0.0.1")));
     }
 
     #[test]

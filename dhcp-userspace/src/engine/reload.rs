@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use dhcp_common::memo;
-use dhcp_common::slot::{Kind, Lease, Link};
+use dhcp_common::slot::{Lease, Link};
 use dhcp_common::wire::mac_bytes;
 use ipnet::Ipv4Net;
 

@@ -104,7 +104,7 @@ impl State {
 
     /// The address of a slot.
     pub(super) fn address_of(&self, index: u32) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.bases[(index / BLOCK) as usize] | index % BLOCK)
+        Ipv4Addr::from_bits(self.bases[(index / BLOCK) as usize] + index % BLOCK)
     }
 
     /// Records in the pools whether an address is taken.

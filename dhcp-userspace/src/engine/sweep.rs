@@ -59,17 +59,17 @@ impl Engine {
                     expires: lease.expires,
                     ..Lease::default()
                 };
-                if held.end(Entry::new(Kind::Expired, lapsed), now.boot) {
+                if held.end(&Entry::new(Kind::Expired, lapsed), now.boot) {
                     emit(Swept::Event(event(EventKind::Expire, address, &lease)));
                 }
             }
             Kind::Offered => {
                 let key = state.key_of(address, lease.chaddr);
                 let had = key.is_some_and(|key| self.clients.since(&key, address) != 0);
-                held.end(Entry::after_offer(lease.chaddr, had), now.boot);
+                held.end(&Entry::after_offer(lease.chaddr, had), now.boot);
             }
             Kind::Declined => {
-                held.end(Entry::new(Kind::Free, Lease::default()), now.boot);
+                held.end(&Entry::new(Kind::Free, Lease::default()), now.boot);
             }
             Kind::Free | Kind::Released | Kind::Expired => {}
         }

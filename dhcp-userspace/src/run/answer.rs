@@ -20,6 +20,7 @@ pub fn answer(
         Request::Status => json(&report::status(shared)),
         Request::Leases(filter) => leases::list(shared, &filter, item).map(|()| Value::Null),
         Request::Lease { key } => leases::one(shared, &key),
+        Request::Export | Request::Import { .. } => Err("not yet".into()),
         Request::Fastpath => json(&report::fastpath(shared)),
         Request::Trace { mac } => trace(shared, mac.as_deref()),
         Request::Why { mac } => why::why(shared, &mac).map(Value::String),

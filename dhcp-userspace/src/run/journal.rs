@@ -54,7 +54,7 @@ impl Listener {
         match verdict {
             Verdict::Durable(tickets) => {
                 let took = self.stats.last_sync.get() as f64 / SECOND as f64;
-                self.core.metrics.journal_sync_seconds.observe(took);
+                self.core.metrics.journal_synced(took);
                 ticket::complete(&self.core, tickets, &mut self.out);
                 self.says_full(false);
             }

@@ -16,8 +16,6 @@ pub struct Ports {
     open: BTreeMap<u32, Port>,
     /// Where the workers run the fast path.
     fast_here: Vec<u32>,
-    /// Where the workers run the fast path.
-    fast_here: Vec<u32>,
     /// What could not be opened, so that it is said once, not every second.
     refused: BTreeMap<u32, String>,
 }

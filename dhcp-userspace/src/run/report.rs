@@ -116,7 +116,7 @@ fn journal(shared: &Shared) -> Journal {
         records: stats.records.get(),
         batches: stats.batches.get(),
         refused: stats.refused.get(),
-        sync_secs: shared.core.metrics.journal_sync_seconds.sum(),
+        sync_secs: shared.core.metrics.journal_sync_secs(),
         segments: stats.segments.get(),
         live_bytes: stats.live_bytes.get(),
     }

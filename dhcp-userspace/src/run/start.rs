@@ -70,7 +70,7 @@ impl Daemon {
     fn start(path: &Path, config: Arc<Config>, port: Port67) -> anyhow::Result<(Self, Arc<Shared>)> {
         let now = Now::read();
         let fastpath = fastpath::open(&config)?;
-        let engine = Engine::new(Arc::clone(&config), fastpath.table(), now)
+        let engine = Engine::new(Arc::clone(&config), fastpath.table())
             .context("set fast_path.capacity higher")?;
         let (log, replayed) = journal::open(&config.server.state_dir, now)?;
         engine.restore(replayed.records, now);

@@ -50,13 +50,13 @@ pub async fn supervise(shared: Arc<Shared>, listeners: Listeners) -> anyhow::Res
 }
 
 fn listen(shared: &Arc<Shared>, listeners: Listeners) {
-    let events = shared.events.clone();
+    let events = shared.core.events.clone();
     let here = Arc::clone(shared);
     let answer: Arc<server::Answer> = Arc::new(move |request, item| answer::answer(&here, request, item));
     tokio::spawn(server::serve(listeners.control, server::Service { answer, events }));
     if let Some(listener) = listeners.metrics {
         let here = Arc::clone(shared);
-        let render = Arc::new(move || here.metrics.render(&report::state(&here)));
+        let render = Arc::new(move || here.core.metrics.render(&report::state(&here)));
         tokio::spawn(http::serve(listener, render));
     }
 }

@@ -55,7 +55,7 @@ pub fn refuse(core: &Core, ticket: Ticket, error: &JournalError) {
     if ticket.reply.is_some() || ticket.event.is_some() {
         core.metrics.ignore(match error {
             JournalError::Busy => Ignored::Overload,
-            JournalError::TooLong => Ignored::Invalid,
+            JournalError::TooLong { .. } => Ignored::Invalid,
             _ => Ignored::DiskFull,
         });
     }

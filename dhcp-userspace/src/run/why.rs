@@ -9,9 +9,11 @@ use dhcp_common::wire::{
 };
 
 use super::leases;
+use super::report::state_name;
 use super::shared::Shared;
 use crate::clock::{Now, SECOND};
 use crate::config::model::Mac;
+use crate::control::protocol::format_mac;
 use crate::control::render::duration;
 use crate::engine::LeaseView;
 use crate::fastpath::{PortMode, PortReport};
@@ -25,9 +27,8 @@ pub fn why(shared: &Shared, mac: &str) -> Result<String, String> {
     let table = shared.core.engine.table();
     let index = table.index(view.address).ok_or("the lease is gone")?;
     let lease = table.slot(index).lease();
-    let state = leases::one(shared, &view.address.to_string())?;
-    let state = state["state"].as_str().unwrap_or_default();
-    let begin = format!("{} has {} ({state})", leases::mac_of(&view), view.address);
+    let state = state_name(view.kind).unwrap_or("free");
+    let begin = format!("{} has {} ({state})", format_mac(&view.mac), view.address);
     if lease.memo == memo::NONE {
         return Ok(format!("{begin}. {}", no_memo(&view)));
     }

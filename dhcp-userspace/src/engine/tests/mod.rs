@@ -1,1 +1,8 @@
-//! tests
+//! The engine as clients and relays meet it.
+mod fast;
+mod lab;
+mod lease;
+mod parallel;
+mod policy;
+mod reply;
+mod start;

@@ -1,0 +1,339 @@
+//! What the kernel says is what the engine would have said, byte for byte.
+
+use dhcp_common::Reason;
+use dhcp_common::fast::{Env, HEAD_LEN, Head, PEEK, Scratch, Window, answer};
+use dhcp_common::layout::{Meta, PORTS};
+use dhcp_common::slot::Slot;
+use dhcp_common::template::{END_PAD, Tail, Template, copy_words};
+use dhcp_common::wire::mac_bits;
+use dhcp_common::word::Word;
+use proptest::prelude::*;
+
+use super::lab::*;
+use crate::config::model::{Boot, Config};
+use crate::engine::{EventKind, Outcome};
+use crate::lease::table::Table;
+
+const A: [u8; 6] = [0x52, 0x54, 0, 0, 0, 0xa];
+
+/// The kernel's place, over a frame in memory.
+struct Host<'a> {
+    table: &'a Table,
+    frame: Vec<u8>,
+    ifindex: u32,
+    now: u64,
+}
+
+impl Host<'_> {
+    fn put(&mut self, at: usize, bytes: &[u8]) -> bool {
+        let place = self.frame.get_mut(at..at + bytes.len());
+        place.map(|place| place.copy_from_slice(bytes)).is_some()
+    }
+}
+
+fn bytes_of(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+impl Env for Host<'_> {
+    fn frame_len(&self) -> usize {
+        self.frame.len()
+    }
+    fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
+    fn now(&self) -> u64 {
+        self.now
+    }
+    fn peek(&self, to: &mut [u8; PEEK]) -> bool {
+        self.frame.first_chunk().map(|bytes| *to = *bytes).is_some()
+    }
+    fn window(&self, at: usize, len: usize, to: &mut Window) -> bool {
+        let Some(bytes) = self.frame.get(at..at + len) else {
+            return false;
+        };
+        let (fixed, options) = bytes.split_at(268);
+        to.ip.copy_from_slice(&fixed[..20]);
+        to.udp.copy_from_slice(&fixed[20..28]);
+        to.bootp.copy_from_slice(&fixed[28..]);
+        for (word, chunk) in to.options.iter_mut().zip(options.chunks(8)) {
+            let mut bytes = [0xa5; 8];
+            bytes[..chunk.len()].copy_from_slice(chunk);
+            *word = u64::from_ne_bytes(bytes);
+        }
+        true
+    }
+    fn meta(&self) -> Option<&Meta> {
+        Some(self.table.meta())
+    }
+    fn root(&self, index: u32) -> Option<u64> {
+        self.table.parts().root.get(index as usize).map(Word::load)
+    }
+    fn block(&self, index: u32) -> Option<u64> {
+        self.table
+            .parts()
+            .blocks
+            .get(index as usize)
+            .map(Word::load)
+    }
+    fn slot(&self, index: u32) -> Option<&Slot> {
+        self.table.parts().slots.get(index as usize)
+    }
+    fn tail(&self, index: u32) -> Option<&Tail> {
+        self.table.parts().tails.get(index as usize)
+    }
+    fn template(&self, index: u32) -> Option<&Template> {
+        self.table.parts().templates.get(index as usize)
+    }
+    fn resize(&mut self, _from: usize, to: usize) -> bool {
+        self.frame = vec![0xa5; to];
+        true
+    }
+    fn store_head(&mut self, head: &Head, from: usize) -> bool {
+        self.put(0, &head.0[from..HEAD_LEN])
+    }
+    fn store_body(&mut self, at: usize, template: u32, len: usize) -> bool {
+        let mut bytes = vec![0; len];
+        copy_words(self.table.template(template).body(), &mut bytes);
+        self.put(at, &bytes)
+    }
+    fn store_tail(&mut self, at: usize, tail: &[u64; 8], len: usize) -> bool {
+        self.put(at, &bytes_of(tail)[..len])
+    }
+    fn store_option(&mut self, at: usize, window: &Window, from: usize, len: usize) -> bool {
+        self.put(at, &bytes_of(&window.options)[from..from + len])
+    }
+    fn store_end(&mut self, at: usize, len: usize) -> bool {
+        self.put(at, &END_PAD[..len])
+    }
+}
+
+impl Lab {
+    /// Runs the fast path; the reply or the reason why not.
+    fn kernel(&self, message: &Message) -> Result<Vec<u8>, Reason> {
+        let ifindex = message.link.ifindex;
+        let table = self.engine.table();
+        table.meta().ports[ifindex as usize % PORTS].set(ifindex, mac_bits(&OUR_MAC, 0));
+        let frame = message.frame();
+        let mut host = Host {
+            table,
+            ifindex,
+            now: self.now.boot,
+            frame: frame.clone(),
+        };
+        match answer(&mut host, &mut Scratch::default()) {
+            Reason::Hit => Ok(host.frame),
+            reason => {
+                assert_eq!(host.frame, frame, "a refused frame is as it came");
+                Err(reason)
+            }
+        }
+    }
+
+    /// The kernel answers, and as the engine does.
+    fn agree(&mut self, message: &Message) {
+        let kernel = self.kernel(message).unwrap();
+        let mut engine = Vec::new();
+        match self.handle(message, &mut engine) {
+            Outcome::Reply(event) => assert_eq!(event.kind, EventKind::Renew),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(kernel, engine);
+    }
+}
+
+#[test]
+fn the_first_renewal_hits_and_is_what_the_engine_says() {
+    let mut lab = Lab::small();
+    let request = Message::discover(A);
+    let offer = lab.reply(&request);
+    let mut select = Message::new(3, A).with(61, &[1, 2, 3]);
+    select = select
+        .server(SERVER)
+        .requested(offer.yiaddr())
+        .with(55, &[1, 3, 6]);
+    lab.reply(&select);
+    let mut renewal = Message::renewing(A, offer.yiaddr())
+        .with(61, &[1, 2, 3])
+        .with(55, &[1, 3, 6]);
+    for padding in [0, 1, 60] {
+        renewal.padding = padding;
+        renewal.secs += 1;
+        renewal.flags ^= 0x8000;
+        lab.agree(&renewal);
+    }
+    let mut rebind = renewal.clone();
+    rebind.destination = ALL;
+    lab.agree(&rebind);
+    assert_eq!(lab.engine.lease_at(offer.yiaddr()).unwrap().renewals, 4);
+    rebind.link = OTHER_LINK;
+    assert_eq!(lab.kernel(&rebind), Err(Reason::OtherLink));
+    let other = renewal.with(12, b"new");
+    assert_eq!(lab.kernel(&other), Err(Reason::MemoMiss));
+    lab.reply(&other);
+    lab.agree(&other);
+}
+
+#[test]
+fn init_reboot_predicts_too() {
+    let mut lab = Lab::small();
+    let address = lab.bind(A);
+    lab.reply(&Message::init_reboot(A, address).with(55, &[6]));
+    lab.agree(&Message::renewing(A, address).with(55, &[6]));
+}
+
+#[test]
+fn routed_renewals_are_taught_and_answered_through_the_router() {
+    let mut lab = Lab::new(config(vec![
+        subnet("10.0.0.0/16", ("10.0.1.10", "10.0.1.19")),
+        subnet("172.16.0.0/24", ("172.16.0.10", "172.16.0.19")),
+    ]));
+    let offer = lab.reply(&Message::discover(A).relayed("172.16.0.1"));
+    let address = offer.yiaddr();
+    lab.reply(&Message::selecting(A, address).relayed("172.16.0.1"));
+    let mut renewal = Message::renewing(A, address);
+    renewal.l2[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 0x99]);
+    assert_eq!(lab.kernel(&renewal), Err(Reason::MemoMiss));
+    lab.reply(&renewal);
+    lab.agree(&renewal);
+    renewal.destination = ALL;
+    assert_eq!(
+        lab.kernel(&renewal),
+        Err(Reason::OtherLink),
+        "it moved here"
+    );
+    assert_eq!(lab.reply(&renewal).kind(), 6);
+}
+
+#[test]
+fn tags_are_kept_on_both_ways() {
+    let mut net = subnet("10.5.0.0/24", ("10.5.0.10", "10.5.0.19"));
+    net.interface = Some("eth3".into());
+    net.vlan = [100, 0];
+    net.server_address = Some(ip("10.5.0.1"));
+    let mut lab = Lab::new(config(vec![net]));
+    let tag = |mut message: Message| {
+        message.link.outer = 100;
+        message.l2.truncate(12);
+        message.l2.extend([0x81, 0, 0x40, 100, 8, 0]);
+        message
+    };
+    let address = lab.reply(&tag(Message::discover(A))).yiaddr();
+    let request = Message::new(3, A).server(ip("10.5.0.1")).requested(address);
+    lab.reply(&tag(request));
+    let mut renewal = tag(Message::renewing(A, address));
+    renewal.destination = ip("10.5.0.1");
+    lab.agree(&renewal);
+}
+
+#[test]
+fn what_has_no_memo_is_passed_up() {
+    let mut lab = Lab::small();
+    let address = lab.bind(A);
+    let unlike = |message: &Message| lab.kernel(message).unwrap_err();
+    let twice = Message::renewing(A, address).with(61, &[1]).with(61, &[2]);
+    assert_eq!(unlike(&twice), Reason::MemoMiss);
+    lab.reply(&twice);
+    assert_eq!(lab.kernel(&twice), Err(Reason::MemoMiss));
+    let mut port = Message::renewing(A, address);
+    port.source_port = 1068;
+    assert_eq!(lab.reply(&port).to(), (address, 1068));
+    assert!(!lab.engine.lease_at(address).unwrap().memo);
+    let mut source = Message::renewing(A, address);
+    source.source = ip("10.0.9.9");
+    lab.reply(&source);
+    assert!(!lab.engine.lease_at(address).unwrap().memo);
+}
+
+#[test]
+fn after_a_release_or_decline_the_kernel_is_silent() {
+    let mut lab = Lab::small();
+    let address = lab.bind(A);
+    lab.agree(&Message::renewing(A, address));
+    lab.send(&Message::release(A, address)).unwrap();
+    assert_eq!(
+        lab.kernel(&Message::renewing(A, address)),
+        Err(Reason::NoLease)
+    );
+    lab.bind(A);
+    lab.agree(&Message::renewing(A, address));
+    lab.send(&Message::decline(A, address)).unwrap();
+    assert_eq!(
+        lab.kernel(&Message::renewing(A, address)),
+        Err(Reason::NoLease)
+    );
+}
+
+fn any_config() -> impl Strategy<Value = Config> {
+    let value = (1usize..300, any::<bool>());
+    let set = prop::collection::btree_map(100u8..120, value, 0..6);
+    (
+        set,
+        prop::option::of("[a-z]{1,80}"),
+        "[a-z]{0,100}",
+        any::<bool>(),
+    )
+        .prop_map(|(values, hostname, file, next)| {
+            let mut net = subnet("10.0.0.0/16", ("10.0.1.10", "10.0.1.19"));
+            let data = vec![7; 300];
+            let list: Vec<_> = values
+                .iter()
+                .map(|(code, (len, always))| (*code, &data[..*len], *always))
+                .collect();
+            net.options = options(&list);
+            net.boot = Boot {
+                next_server: next.then_some(SERVER),
+                file,
+                ..Boot::default()
+            };
+            reserve(&mut net, A, "10.0.1.11", hostname.as_deref());
+            config(vec![net])
+        })
+}
+
+fn any_extras() -> impl Strategy<Value = Vec<(u8, Vec<u8>)>> {
+    let code = prop::sample::select(vec![12u8, 55, 57, 60, 61, 77, 82, 61, 116]);
+    let len = prop_oneof![0usize..20, 100usize..256];
+    let option = (code, len, any::<u8>()).prop_map(|(code, len, fill)| {
+        let value = match code {
+            57 => vec![5, fill],
+            55 => (100..120).take(len).collect(),
+            _ => vec![fill; len],
+        };
+        (code, value)
+    });
+    prop::collection::vec(option, 0..5).prop_map(|mut list| {
+        let mut seen = std::collections::HashSet::new();
+        list.retain(|(code, _)| seen.insert(*code));
+        list
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn whatever_the_options_if_the_kernel_answers_the_engine_says_the_same(
+        config in any_config(), extras in any_extras(), at in 0usize..5, padding in 0usize..70,
+    ) {
+        let mut lab = Lab::new(config);
+        let address = lab.reply(&Message::discover(A)).yiaddr();
+        let mut select = Message::selecting(A, address);
+        let at = at.min(extras.len());
+        select.options.splice(1..1, extras[..at].iter().cloned());
+        select.options.extend_from_slice(&extras[at..]);
+        lab.reply(&select);
+        let mut renewal = Message::renewing(A, address);
+        renewal.options.extend(extras);
+        renewal.padding = padding;
+        let predicted = lab.engine.lease_at(address).unwrap().memo;
+        match lab.kernel(&renewal) {
+            Ok(_) => lab.agree(&renewal),
+            Err(reason) => {
+                let longer = reason == Reason::LongOptions;
+                prop_assert!(longer || !predicted && reason == Reason::MemoMiss, "{reason:?}");
+                lab.reply(&renewal);
+                prop_assert!(longer || lab.kernel(&renewal) == Err(Reason::MemoMiss));
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Many clients at once: no address is held twice, and none is lost.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use dhcp_common::slot::Kind;
+
+use super::lab::*;
+use crate::config::model::Mac;
+use crate::engine::{Engine, Outcome, Swept};
+
+/// Hands a message in until it is not busy, and completes what is to be committed.
+fn send(lab: &Lab, message: &Message) -> Option<(u8, Ipv4Addr)> {
+    let mut reply = Vec::new();
+    loop {
+        match lab.handle(message, &mut reply) {
+            Outcome::Ignore(_) => return None,
+            Outcome::Busy => std::thread::yield_now(),
+            Outcome::Reply(_) => break,
+            Outcome::Commit(commit) => {
+                std::thread::yield_now();
+                lab.engine.complete(&commit.change, lab.now);
+                break;
+            }
+        }
+    }
+    let yiaddr: [u8; 4] = reply.get(14 + 28 + 16..14 + 28 + 20)?.try_into().ok()?;
+    Some((reply[14 + 28 + 242], yiaddr.into()))
+}
+
+fn live(lab: &Lab, mac: Mac, held: &Mutex<HashMap<Ipv4Addr, Mac>>) {
+    for round in 0..20 {
+        let Some((2, address)) = send(lab, &Message::discover(mac)) else {
+            continue;
+        };
+        if send(lab, &Message::selecting(mac, address)) != Some((5, address)) {
+            continue;
+        }
+        let before = held.lock().unwrap().insert(address, mac);
+        assert_eq!(before, None, "{address} has two holders");
+        assert_eq!(
+            send(lab, &Message::renewing(mac, address)),
+            Some((5, address))
+        );
+        held.lock().unwrap().remove(&address);
+        let end = if round % 5 == 0 {
+            Message::decline(mac, address)
+        } else {
+            Message::release(mac, address)
+        };
+        send(lab, &end);
+    }
+}
+
+fn sweep_until(engine: &Engine, lab: &Lab, done: &AtomicBool) {
+    while !done.load(Ordering::Relaxed) {
+        engine.sweep(lab.now, &mut |swept| {
+            if let Swept::Promise(commit) = swept {
+                engine.complete(&commit.change, lab.now);
+            }
+        });
+    }
+}
+
+#[test]
+fn no_address_is_held_twice() {
+    let lab = Lab::new(config(vec![subnet(
+        "10.0.0.0/16",
+        ("10.0.1.0", "10.0.1.139"),
+    )]));
+    let held = Mutex::new(HashMap::new());
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (lab, held, done) = (&lab, &held, &done);
+        scope.spawn(move || sweep_until(&lab.engine, lab, done));
+        let workers: Vec<_> = (0..4)
+            .map(|worker| {
+                scope.spawn(move || {
+                    for client in 0..8 {
+                        live(lab, mac(worker * 100 + client), held);
+                    }
+                })
+            })
+            .collect();
+        let results: Vec<_> = workers
+            .into_iter()
+            .map(std::thread::ScopedJoinHandle::join)
+            .collect();
+        done.store(true, Ordering::Relaxed);
+        assert!(results.iter().all(Result::is_ok));
+    });
+    let taken = lab
+        .engine
+        .leases()
+        .iter()
+        .filter(|lease| lease.kind.is_taken())
+        .count() as u64;
+    let pool = lab.engine.pools()[0];
+    assert_eq!((pool.free + taken, pool.size), (140, 140), "no bit is lost");
+    let offered = lab
+        .engine
+        .leases()
+        .iter()
+        .filter(|lease| lease.kind == Kind::Offered)
+        .count();
+    assert_eq!(lab.engine.open_offers(), offered);
+}

@@ -1,0 +1,148 @@
+//! Starting over a journal and a table that an earlier run may have left.
+
+use std::sync::Arc;
+
+use dhcp_common::slot::Kind;
+
+use super::lab::*;
+use crate::clock::SECOND;
+use crate::config::Config;
+use crate::engine::Outcome;
+use crate::journal::Record;
+use crate::lease::table::{Size, Table};
+
+const A: [u8; 6] = [0x52, 0x54, 0, 0, 0, 0xa];
+const B: [u8; 6] = [0x52, 0x54, 0, 0, 0, 0xb];
+
+fn small() -> Config {
+    config(vec![subnet("10.0.0.0/16", ("10.0.1.10", "10.0.1.19"))])
+}
+
+/// The last record of each address, as the journal gives them.
+fn replay(records: &[Record]) -> Vec<Record> {
+    let mut last: Vec<Record> = Vec::new();
+    for record in records {
+        last.retain(|other| other.address != record.address);
+        last.push(record.clone());
+    }
+    last
+}
+
+fn fresh(old: &Lab) -> Lab {
+    let table = Table::anonymous(Size::for_addresses(64, 8)).unwrap();
+    restart(old, small(), Arc::new(table))
+}
+
+fn pinned(old: &Lab) -> Lab {
+    restart(old, small(), Arc::clone(old.engine.table()))
+}
+
+fn restart(old: &Lab, config: Config, table: Arc<Table>) -> Lab {
+    let mut lab = Lab::over(config, table);
+    lab.now = old.now;
+    lab.engine.restore(replay(&old.records), lab.now);
+    lab
+}
+
+#[test]
+fn with_a_new_table_leases_count_for_as_long_as_they_were_promised() {
+    let mut old = Lab::small();
+    let address = old.bind(A);
+    let released = old.bind(B);
+    old.send(&Message::release(B, released)).unwrap();
+    let declined = old.bind(mac(1));
+    old.send(&Message::decline(mac(1), declined)).unwrap();
+    let mut lab = fresh(&old);
+    let lease = lab.engine.lease_at(address).unwrap();
+    assert_eq!((lease.kind, lease.mac, lease.memo), (Kind::Bound, A, false));
+    assert_eq!(lease.expires, old.records[0].reserved_until);
+    assert_eq!(lab.engine.lease_at(declined).unwrap().kind, Kind::Declined);
+    assert_eq!(lab.engine.pools()[0].free, 8);
+    assert_eq!(lab.bind(B), released, "remembered");
+    assert_ne!(lab.bind(mac(1)), declined);
+    assert_eq!(lab.reply(&Message::renewing(A, address)).kind(), 5);
+    assert!(lab.engine.lease_at(address).unwrap().memo);
+    assert_eq!(lab.bind(A), address);
+    old.pass(3 * LEASE);
+    let lab = fresh(&old);
+    assert_eq!(lab.engine.lease_at(address).unwrap().kind, Kind::Expired);
+}
+
+#[test]
+fn with_a_pinned_table_nothing_is_lost() {
+    let mut old = Lab::small();
+    let address = old.bind(A);
+    old.pass(LEASE / 4);
+    old.reply(&Message::renewing(A, address));
+    let before = old.engine.lease_at(address).unwrap();
+    let lab = pinned(&old);
+    assert_eq!(lab.engine.lease_at(address).unwrap(), before);
+    assert_eq!(lab.engine.templates_in_use(), 1);
+    assert_eq!(lab.engine.pools()[0].free, 9);
+}
+
+#[test]
+fn what_the_journal_does_not_know_is_closed() {
+    let mut old = Lab::small();
+    let address = old.bind(A);
+    let other = old.bind(B);
+    old.reply(&Message::discover(mac(3)));
+    old.records.retain(|record| record.address != address);
+    let mut lab = pinned(&old);
+    assert!(lab.engine.lease_at(address).is_none());
+    assert_eq!(lab.engine.lease_at(other).unwrap().kind, Kind::Bound);
+    assert_eq!(
+        (lab.engine.open_offers(), lab.engine.pools()[0].free),
+        (0, 9)
+    );
+    assert_eq!(lab.bind(mac(3)).octets()[3], 10);
+}
+
+#[test]
+fn a_daemon_killed_between_record_and_publish_leaves_a_usable_slot() {
+    let mut old = Lab::small();
+    let address = old.bind(A);
+    let fresh = ip("10.0.1.15");
+    let mut reply = Vec::new();
+    for message in [Message::release(A, address), Message::selecting(B, fresh)] {
+        match old.handle(&message, &mut reply) {
+            Outcome::Commit(commit) => old.records.push(commit.record),
+            other => panic!("{other:?}"),
+        }
+    }
+    let mut lab = pinned(&old);
+    assert_eq!(lab.engine.lease_at(address).unwrap().kind, Kind::Released);
+    let lease = lab.engine.lease_at(fresh).unwrap();
+    assert_eq!((lease.kind, lease.mac), (Kind::Bound, B));
+    assert_eq!(lease.expires, lease.reserved_until);
+    assert_eq!(lab.reply(&Message::selecting(B, fresh)).kind(), 5);
+    assert_eq!(lab.bind(A), address);
+}
+
+#[test]
+fn another_configuration_keeps_leases_and_drops_memos() {
+    let mut old = Lab::small();
+    let address = old.bind(A);
+    old.pass(SECOND);
+    let mut config = small();
+    config.fingerprint = 2;
+    let lab = restart(&old, config, Arc::clone(old.engine.table()));
+    let lease = lab.engine.lease_at(address).unwrap();
+    assert_eq!((lease.kind, lease.memo), (Kind::Bound, false));
+    assert_eq!(lease.expires, lab.now.boot - SECOND + LEASE);
+    assert_eq!(lab.engine.templates_in_use(), 0);
+}
+
+#[test]
+fn leases_outside_of_the_pools_are_kept_in_mind_until_they_end() {
+    let mut old = Lab::small();
+    let address = old.bind(A);
+    let mut config = small();
+    config.subnets[0].pools = vec![(ip("10.0.9.10"), ip("10.0.9.19"))];
+    let table = Arc::new(Table::anonymous(Size::for_addresses(64, 8)).unwrap());
+    let mut lab = restart(&old, config, table);
+    assert_eq!(lab.reply(&Message::renewing(A, address)).kind(), 6);
+    lab.engine.reload(small().into(), lab.now).unwrap();
+    assert_eq!(lab.engine.pools()[0].free, 9);
+    assert_eq!(lab.engine.lease_at(address).unwrap().mac, A);
+}
