@@ -1,1 +1,76 @@
-fn main() {}
+//! The daemon.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use dhcp_userspace::config::{self, Config};
+use dhcp_userspace::run::{self, logging};
+
+/// A DHCPv4 server whose renewals are answered in the kernel.
+#[derive(Debug, Parser)]
+#[command(name = "xdhcpd", version)]
+struct Arguments {
+    /// The configuration.
+    #[arg(long, global = true, default_value = "/etc/xdhcpd/dhcp.yaml")]
+    config: PathBuf,
+    #[arg(long, value_enum, default_value = "text")]
+    log_format: logging::Format,
+    /// error, warn, info, debug or trace.
+    #[arg(long, default_value = "info")]
+    log_level: String,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check the configuration and say what is wrong with it.
+    Check,
+    /// Print the JSON schema of the configuration, for editors.
+    Schema,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        None => serve(&arguments),
+        Some(Command::Check) => check(&arguments.config),
+        Some(Command::Schema) => {
+            println!("{:#}", config::schema());
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xdhcpd: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(arguments: &Arguments) -> Result<(), String> {
+    logging::start(arguments.log_format, &arguments.log_level)?;
+    run::daemon(&arguments.config).map_err(|error| format!("{error:#}"))
+}
+
+fn check(path: &Path) -> Result<(), String> {
+    let config = config::load(path).map_err(|errors| errors.to_string())?;
+    println!("OK: {}", summary(&config));
+    Ok(())
+}
+
+fn summary(config: &Config) -> String {
+    let subnets = &config.subnets;
+    let addresses = |(first, last): &(std::net::Ipv4Addr, std::net::Ipv4Addr)| {
+        u64::from(last.to_bits() - first.to_bits()) + 1
+    };
+    let pools: u64 = subnets.iter().flat_map(|subnet| &subnet.pools).map(addresses).sum();
+    let hosts: usize = subnets.iter().map(|subnet| subnet.reservations.len()).sum();
+    format!(
+        "{} files, {} subnets, {pools} addresses in pools, {hosts} reservations",
+        config.files.len(),
+        subnets.len()
+    )
+}

@@ -108,7 +108,7 @@ pub struct Reservation {
 }
 
 /// The header fields siaddr, sname and file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Boot {
     pub next_server: Option<Ipv4Addr>,
     /// At most 63 bytes.

@@ -1,5 +1,188 @@
 //! The engine: what the server answers, as a function of the packet, the time and the leases.
 //!
-//! Sans-IO: it knows no socket, clock, file or map.
+//! Sans-IO: it knows no socket, clock, file or map. A slot's lock is what makes threads take
+//! turns: whoever changes a lease locks its slot ([`held`]), and where the change must be on
+//! disk first, the slot stays locked until [`Engine::complete`] or [`Engine::refuse`].
 mod api;
+mod clients;
+mod commit;
+mod context;
+mod discover;
+mod give_back;
+mod grant;
+mod held;
+mod inform;
+mod nak;
+mod operate;
+mod pool;
+
+mod reload;
+mod request;
+mod restore;
+mod state;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
 pub use api::{Change, Commit, Event, EventKind, Ignored, Incoming, Interface, Outcome};
+pub use operate::{Binding, Refused};
+pub use sweep::Swept;
+pub use view::{LeaseView, PoolView};
+
+use crate::clock::Now;
+use crate::config::Config;
+use crate::lease::table::{Full, Table};
+use crate::lease::templates::Templates;
+use crate::packet::{MessageType, Request};
+use clients::Clients;
+use commit::Tainted;
+use context::Context;
+use state::State;
+
+pub struct Engine {
+    table: Arc<Table>,
+    templates: Templates,
+    state: RwLock<State>,
+    clients: Clients,
+    marks: Marks,
+    tainted: Tainted,
+    /// Open offers.
+    offers: AtomicUsize,
+    /// Options left out of replies for want of room.
+    left_out: AtomicU64,
+}
+
+/// Why a packet is not answered now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    Ignore(Ignored),
+    Busy,
+}
+
+impl From<Ignored> for Stop {
+    fn from(why: Ignored) -> Self {
+        Self::Ignore(why)
+    }
+}
+
+/// What the sweeper knows of each slot.
+struct Marks {
+    /// Renewals by the kernel that were reported.
+    seen: Box<[AtomicU32]>,
+    /// A promise is on its way to disk.
+    moving: Box<[AtomicBool]>,
+}
+
+impl Marks {
+    fn new(slots: u32) -> Self {
+        Self {
+            seen: (0..slots).map(|_| AtomicU32::new(0)).collect(),
+            moving: (0..slots).map(|_| AtomicBool::new(false)).collect(),
+        }
+    }
+
+    fn set(&self, index: u32, renewals: u32) {
+        self.seen[index as usize].store(renewals, Ordering::Relaxed);
+    }
+}
+
+impl Engine {
+    /// An engine over a table that is fresh or has the content of an earlier run. The latter
+    /// is not trusted before [`Engine::restore`].
+    ///
+    /// # Errors
+    /// If the table has no room for the addresses of the configuration.
+    pub fn new(config: Arc<Config>, table: Arc<Table>) -> Result<Self, Full> {
+        let templates = Templates::new(&table);
+        restore::adopt(&table, &templates);
+        let state = State::new(config, Vec::new(), &table)?;
+        Ok(Self {
+            marks: Marks::new(table.size().slots()),
+            clients: Clients::default(),
+            tainted: Tainted::default(),
+            offers: AtomicUsize::new(0),
+            left_out: AtomicU64::new(0),
+            state: RwLock::new(state),
+            templates,
+            table,
+        })
+    }
+
+    /// Answers a packet. The reply, if any, is a whole frame in `reply`.
+    pub fn handle(&self, now: Now, packet: &Incoming<'_>, reply: &mut Vec<u8>) -> Outcome {
+        reply.clear();
+        let request = match Request::parse(packet.payload) {
+            Ok(request) => request,
+            Err(why) => return Outcome::Ignore(why),
+        };
+        let state = self.read();
+        let outcome = Context::new(self, &state, now, packet, &request)
+            .and_then(|context| answer(&context, reply));
+        match outcome {
+            Ok(outcome) => outcome,
+            Err(Stop::Ignore(why)) => Outcome::Ignore(why),
+            Err(Stop::Busy) => Outcome::Busy,
+        }
+    }
+
+    /// Options that did not fit into replies so far.
+    #[must_use]
+    pub fn options_left_out(&self) -> u64 {
+        self.left_out.load(Ordering::Relaxed)
+    }
+
+    /// Offers open now.
+    #[must_use]
+    pub fn open_offers(&self) -> usize {
+        self.offers.load(Ordering::Relaxed)
+    }
+
+    /// Reply templates in use.
+    #[must_use]
+    pub fn templates_in_use(&self) -> usize {
+        self.templates.in_use()
+    }
+
+    /// Clients remembered.
+    #[must_use]
+    pub fn known_clients(&self) -> usize {
+        self.clients.len()
+    }
+
+    #[must_use]
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.read().config)
+    }
+
+    #[must_use]
+    pub fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    /// A panic of another thread leaves nothing half-written here: what is replaced is replaced
+    /// whole.
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_state(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn answer(context: &Context<'_>, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
+    match context.request.message_type {
+        MessageType::Discover => context.discover(reply),
+        MessageType::Request => context.request(reply),
+        MessageType::Inform => context.inform(reply),
+        MessageType::Decline => context.decline(),
+        MessageType::Release => context.release(),
+        MessageType::Offer | MessageType::Ack | MessageType::Nak => {
+            Err(Stop::Ignore(Ignored::WrongType))
+        }
+    }
+}

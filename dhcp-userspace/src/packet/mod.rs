@@ -1,1 +1,11 @@
-//! packet
+//! DHCP messages as bytes: requests are parsed, replies are built, and nothing is decided.
+mod options;
+mod region;
+pub mod registry;
+mod reply;
+mod request;
+
+pub use options::{Field, Options, Truncated, put};
+pub use region::{Cut, Region};
+pub use reply::{Answer, Composed, Envelope, Recipe, compose};
+pub use request::{MessageType, Request};

@@ -1,0 +1,300 @@
+//! What differs between two configurations, for people.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use super::duration;
+use super::model::{
+    Boot, Config, FastPathMode, Mac, OptionValue, Options, Reservation, Subnet, Times,
+};
+use super::range::Range;
+use crate::packet::registry;
+
+/// One line for every change, in the words of the configuration. Empty: nothing has changed.
+#[must_use]
+pub fn diff(old: &Config, new: &Config) -> Vec<String> {
+    let mut lines = Lines::default();
+    let all = |config: &Config| config.interfaces.join(", ");
+    lines.change("interfaces", &all(old), &all(new));
+    server(old, new, &mut lines);
+    fast_path(old, new, &mut lines);
+    let (before, after) = (by_prefix(old), by_prefix(new));
+    for prefix in keys(&before, &after) {
+        lines.scope = format!("subnet {prefix}: ");
+        match (before.get(prefix), after.get(prefix)) {
+            (Some(old), Some(new)) => subnet(old, new, &mut lines),
+            (Some(old), None) => lines.push(&format!("removed ({})", summary(old))),
+            (None, Some(new)) => lines.push(&format!("added ({})", summary(new))),
+            (None, None) => {}
+        }
+    }
+    lines.all
+}
+
+#[derive(Default)]
+struct Lines {
+    /// What the next lines begin with.
+    scope: String,
+    all: Vec<String>,
+}
+
+impl Lines {
+    fn push(&mut self, what: &str) {
+        self.all.push(format!("{}{what}", self.scope));
+    }
+
+    fn change(&mut self, name: &str, old: &str, new: &str) {
+        let shown = |text: &str| if text.is_empty() { "none" } else { text }.to_owned();
+        if old != new {
+            self.push(&format!("{name}: {} -> {}", shown(old), shown(new)));
+        }
+    }
+}
+
+fn or<T: Display>(value: Option<&T>, other: &str) -> String {
+    value.map_or_else(|| other.to_owned(), T::to_string)
+}
+
+fn by_prefix(config: &Config) -> BTreeMap<ipnet::Ipv4Net, &Subnet> {
+    let subnets = config.subnets.iter();
+    subnets.map(|subnet| (subnet.prefix, subnet)).collect()
+}
+
+/// The keys of either map, in order.
+fn keys<'a, K: Ord, A, B>(one: &'a BTreeMap<K, A>, other: &'a BTreeMap<K, B>) -> BTreeSet<&'a K> {
+    one.keys().chain(other.keys()).collect()
+}
+
+fn server(old: &Config, new: &Config, lines: &mut Lines) {
+    let path = |path: &Path| path.display().to_string();
+    let (old, new) = (&old.server, &new.server);
+    for (name, old, new) in [
+        (
+            "workers",
+            or(old.workers.as_ref(), "auto"),
+            or(new.workers.as_ref(), "auto"),
+        ),
+        ("state_dir", path(&old.state_dir), path(&new.state_dir)),
+        (
+            "control_socket",
+            path(&old.control_socket),
+            path(&new.control_socket),
+        ),
+        (
+            "metrics",
+            or(old.metrics.as_ref(), ""),
+            or(new.metrics.as_ref(), ""),
+        ),
+        (
+            "offer_hold",
+            duration::show(old.offer_hold),
+            duration::show(new.offer_hold),
+        ),
+        (
+            "max_offers",
+            old.max_offers.to_string(),
+            new.max_offers.to_string(),
+        ),
+        (
+            "decline_hold",
+            duration::show(old.decline_hold),
+            duration::show(new.decline_hold),
+        ),
+    ] {
+        lines.change(&format!("server.{name}"), &old, &new);
+    }
+}
+
+fn fast_path(old: &Config, new: &Config, lines: &mut Lines) {
+    let path = |path: &Path| path.display().to_string();
+    let (old, new) = (&old.fast_path, &new.fast_path);
+    for (name, old, new) in [
+        ("mode", mode(old.mode).to_owned(), mode(new.mode).to_owned()),
+        ("reserve", old.reserve.to_string(), new.reserve.to_string()),
+        ("pin_dir", path(&old.pin_dir), path(&new.pin_dir)),
+        (
+            "capacity",
+            or(old.capacity.as_ref(), "auto"),
+            or(new.capacity.as_ref(), "auto"),
+        ),
+    ] {
+        lines.change(&format!("fast_path.{name}"), &old, &new);
+    }
+}
+
+const fn mode(mode: FastPathMode) -> &'static str {
+    match mode {
+        FastPathMode::Auto => "auto",
+        FastPathMode::Native => "native",
+        FastPathMode::Generic => "generic",
+        FastPathMode::Off => "off",
+    }
+}
+
+fn summary(subnet: &Subnet) -> String {
+    let pools: Vec<String> = subnet.pools.iter().map(|pool| range(*pool)).collect();
+    let pools = if pools.is_empty() {
+        "none".to_owned()
+    } else {
+        pools.join(", ")
+    };
+    format!(
+        "pools: {pools}; reservations: {}",
+        subnet.reservations.len()
+    )
+}
+
+fn range((first, last): (Ipv4Addr, Ipv4Addr)) -> String {
+    Range { first, last }.to_string()
+}
+
+fn subnet(old: &Subnet, new: &Subnet, lines: &mut Lines) {
+    for (name, old, new) in [
+        (
+            "interface",
+            or(old.interface.as_ref(), ""),
+            or(new.interface.as_ref(), ""),
+        ),
+        ("vlan", vlan(old.vlan), vlan(new.vlan)),
+        (
+            "server_address",
+            or(old.server_address.as_ref(), "the interface's"),
+            or(new.server_address.as_ref(), "the interface's"),
+        ),
+        (
+            "authoritative",
+            old.authoritative.to_string(),
+            new.authoritative.to_string(),
+        ),
+    ] {
+        lines.change(name, &old, &new);
+    }
+    pools(&old.pools, &new.pools, lines);
+    told(&settings_of(old), &settings_of(new), lines);
+    reservations(old, new, lines);
+}
+
+fn vlan(tags: [u16; 2]) -> String {
+    match tags {
+        [0, _] => String::new(),
+        [tag, 0] => tag.to_string(),
+        [outer, inner] => format!("[{outer}, {inner}]"),
+    }
+}
+
+fn pools(old: &[(Ipv4Addr, Ipv4Addr)], new: &[(Ipv4Addr, Ipv4Addr)], lines: &mut Lines) {
+    for pool in old.iter().filter(|pool| !new.contains(pool)) {
+        lines.push(&format!("pool {} removed", range(*pool)));
+    }
+    for pool in new.iter().filter(|pool| !old.contains(pool)) {
+        lines.push(&format!("pool {} added", range(*pool)));
+    }
+}
+
+/// What a subnet and a host both can say, in the order in which it is told.
+type Settings = BTreeMap<(u16, String), String>;
+
+fn settings(times: &Times, options: &Options, boot: &Boot) -> Settings {
+    let mut all = Settings::new();
+    let mut set = |rank, name: &str, value: String| all.insert((rank, name.to_owned()), value);
+    set(0, "lease_time", duration::show(times.lease));
+    set(1, "renew_time", duration::show(times.renew));
+    set(2, "rebind_time", duration::show(times.rebind));
+    for (code, value) in options {
+        let name = format!("option {}", registry::name(*code));
+        set(3 + u16::from(*code), &name, option(*code, value));
+    }
+    set(300, "boot.next-server", or(boot.next_server.as_ref(), ""));
+    set(301, "boot.server-name", boot.server_name.clone());
+    set(302, "boot.file", boot.file.clone());
+    all
+}
+
+fn option(code: u8, value: &OptionValue) -> String {
+    let kind = registry::by_code(code).map_or(registry::Kind::Binary, |known| known.kind);
+    let always = if value.always_send {
+        " (always sent)"
+    } else {
+        ""
+    };
+    format!("{}{always}", registry::show(kind, &value.data))
+}
+
+fn settings_of(subnet: &Subnet) -> Settings {
+    settings(&subnet.times, &subnet.options, &subnet.boot)
+}
+
+fn told(old: &Settings, new: &Settings, lines: &mut Lines) {
+    let value = |settings: &Settings, key| settings.get(key).cloned().unwrap_or_default();
+    for key in keys(old, new) {
+        lines.change(&key.1, &value(old, key), &value(new, key));
+    }
+}
+
+fn reservations(old: &Subnet, new: &Subnet, lines: &mut Lines) {
+    let (before, after) = (by_mac(old), by_mac(new));
+    let scope = lines.scope.clone();
+    for mac in keys(&before, &after) {
+        lines.scope = format!("{scope}reservation {}: ", show_mac(mac));
+        match (before.get(mac), after.get(mac)) {
+            (Some(before), Some(after)) => host((old, before), (new, after), lines),
+            (Some(host), None) => lines.push(&format!("removed ({})", host.address)),
+            (None, Some(host)) => lines.push(&format!("added ({})", host.address)),
+            (None, None) => {}
+        }
+    }
+    lines.scope = scope;
+}
+
+fn by_mac(subnet: &Subnet) -> BTreeMap<Mac, &Reservation> {
+    let hosts = subnet.reservations.iter();
+    hosts.map(|(mac, host)| (*mac, host)).collect()
+}
+
+fn show_mac(mac: &Mac) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+fn host(
+    (old_subnet, old): (&Subnet, &Reservation),
+    (new_subnet, new): (&Subnet, &Reservation),
+    lines: &mut Lines,
+) {
+    lines.change(
+        "address",
+        &old.address.to_string(),
+        &new.address.to_string(),
+    );
+    let name = |host: &Reservation| host.hostname.clone().unwrap_or_default();
+    lines.change("hostname", &name(old), &name(new));
+    if has_own(old) || has_own(new) {
+        told_of_host(
+            (&settings_of(old_subnet), &own(old, old_subnet)),
+            (&settings_of(new_subnet), &own(new, new_subnet)),
+            lines,
+        );
+    }
+}
+
+fn has_own(host: &Reservation) -> bool {
+    host.times.is_some() || host.options.is_some() || host.boot.is_some()
+}
+
+fn own(host: &Reservation, subnet: &Subnet) -> Settings {
+    let times = host.times.unwrap_or(subnet.times);
+    let options = host.options.as_ref().unwrap_or(&subnet.options);
+    settings(&times, options, host.boot.as_ref().unwrap_or(&subnet.boot))
+}
+
+/// What a host has from its subnet is told of the subnet.
+fn told_of_host(old: (&Settings, &Settings), new: (&Settings, &Settings), lines: &mut Lines) {
+    let value = |(subnet, host): (&Settings, &Settings), key| match host.get(key) {
+        value if value == subnet.get(key) => "the subnet's".to_owned(),
+        value => value.cloned().unwrap_or_default(),
+    };
+    for key in keys(old.1, new.1) {
+        lines.change(&key.1, &value(old, key), &value(new, key));
+    }
+}

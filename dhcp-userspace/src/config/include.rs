@@ -1,0 +1,120 @@
+//! Included files: found by pattern, each read once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::decode::decode;
+use super::error::{At, Problem, Report};
+use super::scalar::{Pattern, Scalar};
+use super::written::Inventory;
+use super::yaml;
+
+const HINT: &str = "correct the name; only a pattern with * or ? may match nothing";
+
+/// Reads what a file includes, and what that includes.
+pub(super) struct Includer<'a> {
+    pub report: &'a Report,
+    /// Canonical paths of all files so far, the main one first.
+    pub seen: Vec<PathBuf>,
+    pub found: Vec<Inventory>,
+}
+
+impl Includer<'_> {
+    /// Follows the patterns that `file` has.
+    pub(super) fn follow(&mut self, patterns: &[Scalar<Pattern>], file: &Path) {
+        let at = At::Root.key("include");
+        let base = file.parent().unwrap_or(Path::new(""));
+        for (index, scalar) in patterns.iter().enumerate() {
+            let at = at.item(index);
+            let Some(Pattern(pattern)) = scalar.get(&at, self.report) else {
+                continue;
+            };
+            for path in matching(base, &pattern) {
+                if let Err(problem) = self.read(&path) {
+                    self.report.add(scalar.place, &at, problem);
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, path: &Path) -> Result<(), Problem> {
+        let shown = path.display();
+        let text = fs::read_to_string(path)
+            .map_err(|error| Problem::new(format!("cannot read {shown}: {error}"), HINT))?;
+        let canonical = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if self.seen.contains(&canonical) {
+            let what = format!("{shown} is included a second time, or includes itself");
+            return Err(Problem::new(what, "name every file once"));
+        }
+        self.seen.push(canonical);
+        let file = self.report.file(path);
+        match yaml::read(&text, file) {
+            Ok(root) => {
+                let inventory: Inventory = decode(&root, self.report);
+                self.follow(&inventory.include, path);
+                self.found.push(inventory);
+            }
+            Err((place, problem)) => self.report.add(place, &At::Root, problem),
+        }
+        Ok(())
+    }
+}
+
+/// The files that a pattern means, by name. One without `*` and `?` means one file, whether it
+/// is there or not.
+fn matching(base: &Path, pattern: &str) -> Vec<PathBuf> {
+    let mut paths = vec![base.to_owned()];
+    for part in Path::new(pattern).components() {
+        let part = part.as_os_str().to_string_lossy();
+        paths = if part.contains(['*', '?']) {
+            paths.iter().flat_map(|dir| entries(dir, &part)).collect()
+        } else {
+            paths.iter().map(|dir| dir.join(&*part)).collect()
+        };
+    }
+    paths
+}
+
+/// The entries of a directory that match, hidden ones left out.
+fn entries(dir: &Path, pattern: &str) -> Vec<PathBuf> {
+    let dir_or_here = if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    };
+    let Ok(entries) = fs::read_dir(dir_or_here) else {
+        return Vec::new();
+    };
+    let names = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    let visible = names.filter(|name| !name.starts_with('.'));
+    let mut found: Vec<PathBuf> = visible
+        .filter(|name| matches(pattern.as_bytes(), name.as_bytes()))
+        .map(|name| dir.join(name))
+        .collect();
+    found.sort();
+    found
+}
+
+/// Whether a name matches: `*` is any number of bytes, `?` is one.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    match pattern {
+        [] => name.is_empty(),
+        [b'*', rest @ ..] => (0..=name.len()).any(|at| matches(rest, &name[at..])),
+        [b'?', rest @ ..] => !name.is_empty() && matches(rest, &name[1..]),
+        [byte, rest @ ..] => name.first() == Some(byte) && matches(rest, &name[1..]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_and_question_marks() {
+        let is = |pattern: &str, name: &str| matches(pattern.as_bytes(), name.as_bytes());
+        assert!(is("*.yaml", "a.yaml") && is("a*b*c", "aXbYc") && is("r?", "r1") && is("*", ""));
+        assert!(!is("*.yaml", "a.yml") && !is("r?", "r") && !is("a", "ab"));
+    }
+}

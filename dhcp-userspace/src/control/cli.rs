@@ -1,0 +1,278 @@
+//! `xdhcpctl`: arguments to requests, answers to text.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+use ipnet::Ipv4Net;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::client::{ClientError, ask};
+use super::protocol::{Changes, Filter, Happened, Lost, Request};
+use super::render;
+use crate::clock::{Now, SECOND};
+
+/// Where the daemon listens unless its configuration says otherwise.
+pub const SOCKET: &str = "/run/xdhcpd/control.sock";
+
+/// Look into a running xdhcpd, and tell it what to do.
+#[derive(Debug, Parser)]
+#[command(name = "xdhcpctl", version)]
+pub struct Arguments {
+    /// The daemon's control socket.
+    #[arg(long, global = true, default_value = SOCKET)]
+    socket: PathBuf,
+    /// Print the answer as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Version, interfaces, pools, leases, packets.
+    Status,
+    /// List, show, save and restore leases.
+    #[command(subcommand)]
+    Leases(Leases),
+    /// How much the kernel answers, and why not the rest.
+    Fastpath {
+        #[command(subcommand)]
+        command: Option<FastPath>,
+    },
+    /// Read the configuration again; prints what changed.
+    Reload,
+    /// What happens to clients, as it happens.
+    Events,
+}
+
+#[derive(Debug, Subcommand)]
+enum Leases {
+    /// All leases, or some.
+    List {
+        /// Of addresses in this network.
+        #[arg(long)]
+        subnet: Option<Ipv4Net>,
+        /// In this state: offered, bound, declined, released, expired.
+        #[arg(long)]
+        state: Option<String>,
+        /// Of MACs that begin like this.
+        #[arg(long)]
+        mac: Option<String>,
+    },
+    /// Everything about one lease.
+    Show {
+        /// Address or MAC.
+        key: String,
+    },
+    /// All leases as YAML, to FILE or the terminal.
+    Export { file: Option<PathBuf> },
+    /// Leases from YAML: checks, shows what would change, asks, applies.
+    Import {
+        file: PathBuf,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum FastPath {
+    /// Log what the kernel does with each packet of a MAC; `off` ends it.
+    Trace { mac: String },
+    /// Why the kernel answers a client or does not.
+    Why { mac: String },
+    /// Take the programs out of the kernel.
+    Detach,
+}
+
+/// Does what the arguments say.
+///
+/// # Errors
+/// What the user is told: no daemon, or its refusal.
+pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), ClientError> {
+    let cli = Cli {
+        socket: &arguments.socket,
+        json: arguments.json,
+        out,
+    };
+    match &arguments.command {
+        Command::Status => cli.one(&Request::Status, |status| render::status(&status)),
+        Command::Leases(command) => leases(cli, command),
+        Command::Fastpath { command: None } => {
+            cli.one(&Request::Fastpath, |report| render::fastpath(&report))
+        }
+        Command::Fastpath {
+            command: Some(command),
+        } => fastpath(cli, command),
+        Command::Reload => cli.changes(&Request::Reload, "nothing changed"),
+        Command::Events => cli.events(),
+    }
+}
+
+fn leases(cli: Cli<'_>, command: &Leases) -> Result<(), ClientError> {
+    match command {
+        Leases::List { subnet, state, mac } => {
+            let filter = Filter {
+                subnet: *subnet,
+                state: state.clone(),
+                mac: mac.clone(),
+            };
+            cli.list(&Request::Leases(filter))
+        }
+        Leases::Show { key } => {
+            let now = now();
+            cli.one(&Request::Lease { key: key.clone() }, |lease| {
+                render::lease(&lease, now)
+            })
+        }
+        Leases::Export { file } => cli.export(file.as_deref()),
+        Leases::Import { file, yes } => cli.import(file, *yes),
+    }
+}
+
+fn fastpath(cli: Cli<'_>, command: &FastPath) -> Result<(), ClientError> {
+    match command {
+        FastPath::Trace { mac } => {
+            let mac = (mac != "off").then(|| mac.clone());
+            cli.changes(&Request::Trace { mac }, "no change")
+        }
+        FastPath::Why { mac } => cli.one(&Request::Why { mac: mac.clone() }, |text: String| {
+            format!("{text}\n")
+        }),
+        FastPath::Detach => cli.changes(&Request::Detach, "nothing was attached"),
+    }
+}
+
+fn now() -> u64 {
+    Now::read().unix / SECOND
+}
+
+/// One command's way out and back.
+struct Cli<'a> {
+    socket: &'a Path,
+    json: bool,
+    out: &'a mut dyn Write,
+}
+
+impl Cli<'_> {
+    fn one<T: DeserializeOwned>(
+        self,
+        request: &Request,
+        page: impl FnOnce(T) -> String,
+    ) -> Result<(), ClientError> {
+        let done = ask(self.socket, request, &mut |_| Ok(()))?;
+        let text = if self.json {
+            format!("{done:#}\n")
+        } else {
+            page(from(done)?)
+        };
+        Ok(self.out.write_all(text.as_bytes())?)
+    }
+
+    fn changes(self, request: &Request, nothing: &str) -> Result<(), ClientError> {
+        self.one(request, |changes: Changes| {
+            render::changes(&changes, nothing)
+        })
+    }
+
+    fn list(self, request: &Request) -> Result<(), ClientError> {
+        let now = now();
+        if !self.json {
+            writeln!(self.out, "{}", render::lease_header())?;
+        }
+        let mut row = |item: Value| {
+            let line = if self.json {
+                item.to_string()
+            } else {
+                render::lease_row(&from(item)?, now)
+            };
+            Ok(writeln!(self.out, "{line}")?)
+        };
+        ask(self.socket, request, &mut row).map(drop)
+    }
+
+    fn events(self) -> Result<(), ClientError> {
+        let mut row = |item: Value| {
+            let line = if self.json {
+                item.to_string()
+            } else {
+                event(item)?
+            };
+            writeln!(self.out, "{line}")?;
+            Ok(self.out.flush()?)
+        };
+        ask(self.socket, &Request::Events, &mut row).map(drop)
+    }
+
+    fn export(self, file: Option<&Path>) -> Result<(), ClientError> {
+        let Some(path) = file else {
+            return copy(self.socket, self.out);
+        };
+        // Under another name until it is whole: an export cut short must not replace a good one.
+        let part = path.with_added_extension("part");
+        let mut to = io::BufWriter::new(std::fs::File::create(&part)?);
+        copy(self.socket, &mut to)?;
+        to.into_inner()
+            .map_err(io::IntoInnerError::into_error)?
+            .sync_all()?;
+        Ok(std::fs::rename(part, path)?)
+    }
+
+    fn import(self, file: &Path, yes: bool) -> Result<(), ClientError> {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("cannot read {}: {error}", file.display()),
+            )
+        })?;
+        let request = |apply| Request::Import {
+            text: text.clone(),
+            apply,
+        };
+        let planned: Changes = from(ask(self.socket, &request(false), &mut |_| Ok(()))?)?;
+        let nothing = planned.changes.is_empty();
+        self.out
+            .write_all(render::changes(&planned, "nothing to change").as_bytes())?;
+        if nothing || !(yes || agreed(self.out)?) {
+            return Ok(());
+        }
+        let done: Changes = from(ask(self.socket, &request(true), &mut |_| Ok(()))?)?;
+        Ok(writeln!(
+            self.out,
+            "applied: {} changes",
+            done.changes.len()
+        )?)
+    }
+}
+
+fn copy(socket: &Path, to: &mut dyn Write) -> Result<(), ClientError> {
+    let mut piece = |item: Value| Ok(to.write_all(from::<String>(item)?.as_bytes())?);
+    ask(socket, &Request::Export, &mut piece).map(drop)
+}
+
+fn agreed(out: &mut dyn Write) -> io::Result<bool> {
+    let input = io::stdin();
+    if !input.is_terminal() {
+        writeln!(out, "not applied: say --yes to apply without asking")?;
+        return Ok(false);
+    }
+    write!(out, "apply? [y/N] ")?;
+    out.flush()?;
+    let mut answer = String::new();
+    input.lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn event(item: Value) -> Result<String, ClientError> {
+    if let Ok(lost) = serde_json::from_value::<Lost>(item.clone()) {
+        return Ok(render::lost(lost));
+    }
+    Ok(render::happened(&from::<Happened>(item)?))
+}
+
+fn from<T: DeserializeOwned>(value: Value) -> Result<T, ClientError> {
+    Ok(serde_json::from_value(value)?)
+}

@@ -1,0 +1,419 @@
+//! Counters, and how Prometheus sees them and the state of the server.
+
+use std::collections::BTreeMap;
+
+use ipnet::Ipv4Net;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::protocol::{Journal, Packets, Pool};
+use crate::engine::{EventKind, Ignored};
+use dhcp_common::Reason;
+
+type Labels = Vec<(&'static str, String)>;
+
+const KINDS: [EventKind; 9] = [
+    EventKind::Offer,
+    EventKind::Bind,
+    EventKind::Renew,
+    EventKind::KernelRenew,
+    EventKind::Inform,
+    EventKind::Nak,
+    EventKind::Release,
+    EventKind::Decline,
+    EventKind::Expire,
+];
+
+/// The name in metrics and tables.
+#[must_use]
+pub const fn label(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Offer => "offer",
+        EventKind::Bind => "bind",
+        EventKind::Renew => "renew",
+        EventKind::KernelRenew => "kernel-renew",
+        EventKind::Inform => "inform",
+        EventKind::Nak => "nak",
+        EventKind::Release => "release",
+        EventKind::Decline => "decline",
+        EventKind::Expire => "expire",
+    }
+}
+
+/// Whether the daemon sends something when this happens.
+#[must_use]
+pub const fn is_reply(kind: EventKind) -> bool {
+    use EventKind::{Bind, Inform, Nak, Offer, Renew};
+    matches!(kind, Offer | Bind | Renew | Inform | Nak)
+}
+
+/// Counters that the daemon's threads hold: counting looks no label up.
+pub struct Metrics {
+    registry: Registry,
+    events: [Counter; KINDS.len()],
+    ignored: Vec<Counter>,
+    /// Of the fast path where the daemon runs it; [`State::fastpath`] has the sum.
+    fast: [Counter; Reason::COUNT],
+    pub received: Counter,
+    pub dropped: Counter,
+    pub sent: Counter,
+    pub send_errors: Counter,
+    /// Packets given up because records of their client did not reach the disk in time.
+    pub waited_too_long: Counter,
+    pub sweep_seconds: Histogram,
+    /// Of each batch.
+    pub journal_sync_seconds: Histogram,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = registry();
+        let replies = Family::<Labels, Counter>::default();
+        let others = Family::<Labels, Counter>::default();
+        let counter = |kind| {
+            let family = if is_reply(kind) { &replies } else { &others };
+            family.get_or_create_owned(&vec![("kind", label(kind).to_owned())])
+        };
+        let events = KINDS.map(counter);
+        registry.register("replies", "Replies of the daemon, by kind", replies);
+        registry.register(
+            "lease_events",
+            "Leases that ended or were renewed otherwise",
+            others,
+        );
+        let build = vec![("version", env!("CARGO_PKG_VERSION"))];
+        registry.register("build", "The running version", Info::new(build));
+        let help = "Duration of a walk over the lease table";
+        let sweep_seconds = seconds(&mut registry, "sweep", help);
+        let help = "Duration of writing and syncing a batch of records";
+        let journal_sync_seconds = seconds(&mut registry, "journal_fsync", help);
+        Self {
+            events,
+            fast: std::array::from_fn(|_| Counter::default()),
+            ignored: ignored(&mut registry),
+            received: counter_in(&mut registry, "packets_received", "DHCP packets received"),
+            dropped: counter_in(
+                &mut registry,
+                "packets_dropped",
+                "DHCP packets lost because the receive buffer was full",
+            ),
+            sent: counter_in(
+                &mut registry,
+                "packets_sent",
+                "Replies given to the interface",
+            ),
+            send_errors: counter_in(
+                &mut registry,
+                "send_errors",
+                "Replies that the interface did not take",
+            ),
+            waited_too_long: counter_in(
+                &mut registry,
+                "waited_too_long",
+                "Packets given up while a record of their client was on its way to disk",
+            ),
+            sweep_seconds,
+            journal_sync_seconds,
+            registry,
+        }
+    }
+}
+
+fn registry() -> Registry {
+    Registry::with_prefix("xdhcpd")
+}
+
+fn seconds(registry: &mut Registry, name: &str, help: &str) -> Histogram {
+    let histogram = Histogram::new(exponential_buckets(0.000_1, 4.0, 9));
+    registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
+    histogram
+}
+
+fn counter_in(registry: &mut Registry, name: &str, help: &str) -> Counter {
+    let counter = Counter::default();
+    registry.register(name, help, counter.clone());
+    counter
+}
+
+fn ignored(registry: &mut Registry) -> Vec<Counter> {
+    let family = Family::<Labels, Counter>::default();
+    let counter =
+        |reason: &Ignored| family.get_or_create_owned(&vec![("reason", reason.label().to_owned())]);
+    let counters = Ignored::ALL.iter().map(counter).collect();
+    registry.register(
+        "ignored",
+        "Packets that were not answered, by reason",
+        family,
+    );
+    counters
+}
+
+impl Metrics {
+    pub fn event(&self, kind: EventKind) {
+        self.events[kind as usize].inc();
+    }
+
+    pub fn ignore(&self, reason: Ignored) {
+        self.ignored[reason as usize].inc();
+    }
+
+    /// The daemon ran the fast path, which ended like this.
+    pub fn fast(&self, reason: Reason) {
+        self.fast[reason as usize].inc();
+    }
+
+    /// How often [`Self::fast`] was told each reason.
+    #[must_use]
+    pub fn fast_here(&self) -> [u64; Reason::COUNT] {
+        std::array::from_fn(|i| self.fast[i].get())
+    }
+
+    /// Replies of the daemon by kind, and what else happened to leases.
+    #[must_use]
+    pub fn by_kind(&self) -> BTreeMap<String, u64> {
+        let count = |kind: EventKind| (label(kind).to_owned(), self.events[kind as usize].get());
+        KINDS.into_iter().map(count).collect()
+    }
+
+    /// Packets not answered, by reason.
+    #[must_use]
+    pub fn by_reason(&self) -> BTreeMap<String, u64> {
+        let count = |reason: &Ignored| {
+            (
+                reason.label().to_owned(),
+                self.ignored[*reason as usize].get(),
+            )
+        };
+        Ignored::ALL.iter().map(count).collect()
+    }
+
+    #[must_use]
+    pub fn packets(&self) -> Packets {
+        Packets {
+            received: self.received.get(),
+            dropped: self.dropped.get(),
+            sent: self.sent.get(),
+            send_errors: self.send_errors.get(),
+        }
+    }
+
+    /// The text of a scrape: the counters, and the state at the time.
+    ///
+    /// # Panics
+    /// Never: writing to a string does not fail.
+    #[must_use]
+    pub fn render(&self, state: &State) -> String {
+        let mut text = String::new();
+        encode_registry(&mut text, &self.registry).expect("a string takes all");
+        encode_registry(&mut text, &state.registry()).expect("a string takes all");
+        encode_eof(&mut text).expect("a string takes all");
+        text
+    }
+}
+
+/// What is read when Prometheus asks.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// From the kernel, if the fast path is on.
+    pub fastpath: Vec<(Reason, u64)>,
+    /// Subnet, state and number of leases.
+    pub leases: Vec<(Ipv4Net, String, u64)>,
+    pub pools: Vec<Pool>,
+    pub journal: Journal,
+    pub open_offers: u64,
+    pub templates: u64,
+}
+
+impl State {
+    fn registry(&self) -> Registry {
+        let mut to = registry();
+        let hits = self
+            .fastpath
+            .iter()
+            .map(|(reason, n)| (by("reason", reason.label()), *n));
+        counters(
+            &mut to,
+            "fastpath",
+            "Frames seen by the fast path, by how they ended",
+            hits,
+        );
+        let lease = |(subnet, state, n): &(Ipv4Net, String, u64)| {
+            (
+                vec![("subnet", subnet.to_string()), ("state", state.clone())],
+                *n,
+            )
+        };
+        gauges(&mut to, "leases", "Leases", self.leases.iter().map(lease));
+        let pools = |value: fn(&Pool) -> u64| {
+            self.pools
+                .iter()
+                .map(move |pool| (by("subnet", &pool.subnet.to_string()), value(pool)))
+        };
+        gauges(
+            &mut to,
+            "pool_addresses",
+            "Addresses in the pools",
+            pools(|pool| pool.size),
+        );
+        gauges(
+            &mut to,
+            "pool_addresses_used",
+            "Addresses not free",
+            pools(|pool| pool.used),
+        );
+        gauge(
+            &mut to,
+            "offers_open",
+            "Addresses on offer",
+            self.open_offers,
+        );
+        gauge(
+            &mut to,
+            "templates",
+            "Reply templates in use",
+            self.templates,
+        );
+        self.journal_in(&mut to);
+        to
+    }
+
+    fn journal_in(&self, to: &mut Registry) {
+        let journal = &self.journal;
+        counter_in(to, "journal_records", "Records on disk").inc_by(journal.records);
+        let help = "Batches of records synced to disk together";
+        counter_in(to, "journal_batches", help).inc_by(journal.batches);
+        let help = "Records that found no space on disk";
+        counter_in(to, "journal_refused", help).inc_by(journal.refused);
+        gauge(to, "journal_segments", "Files of the journal", journal.segments);
+        let help = "Bytes of records that still count";
+        gauge(to, "journal_live_bytes", help, journal.live_bytes);
+    }
+}
+
+fn by(name: &'static str, value: &str) -> Labels {
+    vec![(name, value.to_owned())]
+}
+
+fn counters(
+    to: &mut Registry,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (Labels, u64)>,
+) {
+    let family = Family::<Labels, Counter>::default();
+    for (labels, value) in values {
+        family.get_or_create(&labels).inc_by(value);
+    }
+    to.register(name, help, family);
+}
+
+fn gauges(
+    to: &mut Registry,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (Labels, u64)>,
+) {
+    let family = Family::<Labels, Gauge>::default();
+    for (labels, value) in values {
+        family.get_or_create(&labels).set(signed(value));
+    }
+    to.register(name, help, family);
+}
+
+fn gauge(to: &mut Registry, name: &str, help: &str, value: u64) {
+    let gauge: Gauge = Gauge::default();
+    gauge.set(signed(value));
+    to.register(name, help, gauge);
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> State {
+        let subnet: Ipv4Net = "10.0.0.0/24".parse().unwrap();
+        State {
+            fastpath: vec![(Reason::Hit, 41), (Reason::MemoMiss, 1)],
+            leases: vec![(subnet, "bound".into(), 7)],
+            pools: vec![Pool {
+                subnet,
+                size: 200,
+                used: 9,
+            }],
+            journal: Journal { records: 12, batches: 3, ..Journal::default() },
+            open_offers: 2,
+            templates: 1,
+        }
+    }
+
+    #[test]
+    fn kinds_stand_at_their_own_index() {
+        for (i, kind) in KINDS.into_iter().enumerate() {
+            assert_eq!(kind as usize, i);
+            let json = serde_json::to_string(&kind).unwrap();
+            assert_eq!(json, format!("\"{}\"", label(kind)));
+        }
+    }
+
+    #[test]
+    fn every_value_is_in_the_text() {
+        let metrics = Metrics::default();
+        metrics.event(EventKind::Offer);
+        metrics.event(EventKind::Expire);
+        metrics.ignore(Ignored::NoSubnet);
+        metrics.received.inc_by(5);
+        metrics.sweep_seconds.observe(0.002);
+        metrics.journal_sync_seconds.observe(0.5);
+        let text = metrics.render(&state());
+        let wanted = [
+            "xdhcpd_replies_total{kind=\"offer\"} 1",
+            "xdhcpd_replies_total{kind=\"nak\"} 0",
+            "xdhcpd_lease_events_total{kind=\"expire\"} 1",
+            "xdhcpd_ignored_total{reason=\"no-subnet\"} 1",
+            "xdhcpd_packets_received_total 5",
+            "xdhcpd_sweep_seconds_count 1",
+            concat!(
+                "xdhcpd_build_info{version=\"",
+                env!("CARGO_PKG_VERSION"),
+                "\"} 1"
+            ),
+            "xdhcpd_fastpath_total{reason=\"hit\"} 41",
+            "xdhcpd_leases{subnet=\"10.0.0.0/24\",state=\"bound\"} 7",
+            "xdhcpd_pool_addresses{subnet=\"10.0.0.0/24\"} 200",
+            "xdhcpd_pool_addresses_used{subnet=\"10.0.0.0/24\"} 9",
+            "xdhcpd_journal_fsync_seconds_sum 0.5",
+            "xdhcpd_journal_records_total 12",
+            "xdhcpd_offers_open 2",
+            "xdhcpd_templates 1",
+        ];
+        for line in wanted {
+            assert!(
+                text.lines().any(|have| have == line),
+                "{line} is not in\n{text}"
+            );
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn each_metric_is_described_once() {
+        let text = Metrics::default().render(&state());
+        let types: Vec<_> = text
+            .lines()
+            .filter(|line| line.starts_with("# TYPE "))
+            .collect();
+        for (i, line) in types.iter().enumerate() {
+            assert!(!types[..i].contains(line), "{line}");
+        }
+        assert!(types.len() > 12);
+    }
+}

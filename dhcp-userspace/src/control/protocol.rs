@@ -1,0 +1,256 @@
+//! What goes over the control socket.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Done with a [`Status`].
+    Status,
+    /// An item for each [`Lease`], done with `null`.
+    Leases(Filter),
+    /// Done with the [`Lease`] of an address or MAC.
+    Lease { key: String },
+    /// Items are pieces of a YAML document, done with `null`.
+    Export,
+    /// Done with [`Changes`]; changes leases only if `apply` is set.
+    Import { text: String, apply: bool },
+    /// Done with a [`FastPath`].
+    Fastpath,
+    /// Traces the packets of a MAC in the kernel, or of none.
+    Trace { mac: Option<String> },
+    /// Done with a text: why the kernel does or does not answer a client.
+    Why { mac: String },
+    /// Takes the kernel programs out; done with [`Changes`].
+    Detach,
+    /// Done with [`Changes`] to the configuration.
+    Reload,
+    /// Items are [`Happened`], without end.
+    Events,
+}
+
+/// Which leases to list; what is not set does not filter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filter {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subnet: Option<Ipv4Net>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+}
+
+/// One line of an answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Line {
+    Item(serde_json::Value),
+    Done(serde_json::Value),
+    Error(String),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    pub pid: u32,
+    pub uptime_secs: u64,
+    /// The main file first.
+    pub config: Vec<PathBuf>,
+    pub workers: usize,
+    pub interfaces: Vec<InterfaceStatus>,
+    /// By state.
+    pub leases: BTreeMap<String, u64>,
+    pub pools: Vec<Pool>,
+    /// By kind, as sent by the daemon.
+    pub replies: BTreeMap<String, u64>,
+    /// Answered by the kernel.
+    pub kernel_hits: u64,
+    /// By reason.
+    pub ignored: BTreeMap<String, u64>,
+    pub packets: Packets,
+    pub open_offers: u64,
+    pub templates: u64,
+    pub journal: Journal,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceStatus {
+    pub name: String,
+    pub addresses: Vec<Ipv4Net>,
+    /// Of the fast path: native, generic or off.
+    pub mode: String,
+    /// Why it is in this mode.
+    pub why: String,
+}
+
+/// The addresses of a subnet's pools.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    pub subnet: Ipv4Net,
+    pub size: u64,
+    pub used: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packets {
+    pub received: u64,
+    /// Lost because the daemon was too busy.
+    pub dropped: u64,
+    pub sent: u64,
+    pub send_errors: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Journal {
+    pub records: u64,
+    /// Synced to disk together.
+    pub batches: u64,
+    /// Records that found no space.
+    pub refused: u64,
+    pub sync_secs: f64,
+    pub segments: u64,
+    pub live_bytes: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    pub address: Ipv4Addr,
+    pub mac: String,
+    pub state: String,
+    /// Seconds since 1970, UTC.
+    pub expires: u64,
+    /// Until when the kernel may renew it by itself; seconds since 1970, UTC.
+    pub reserved_until: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// Renewals that the kernel granted since the daemon last did.
+    pub kernel_renewals: u32,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub interface: String,
+    /// VLAN tags, outermost first; 0: none.
+    pub vlan: [u16; 2],
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hostname: String,
+    /// Option 61 in hexadecimal.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub client_id: String,
+}
+
+/// What a command changed, or would.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    pub changes: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FastPath {
+    pub interfaces: Vec<InterfaceStatus>,
+    /// How many frames ended how, most frequent first; "hit" among them.
+    pub reasons: Vec<ReasonCount>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReasonCount {
+    pub reason: String,
+    pub count: u64,
+    pub description: String,
+}
+
+/// Something that happened to a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Happened {
+    pub time: u64,
+    pub kind: String,
+    pub mac: String,
+    pub address: Ipv4Addr,
+    pub interface: String,
+}
+
+/// An event stream was read too slowly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    pub lost: u64,
+}
+
+/// A MAC as people write it: hex pairs with colons or dashes, groups of four with dots, or bare.
+#[must_use]
+pub fn parse_mac(text: &str) -> Option<[u8; 6]> {
+    let digits: Vec<_> = text
+        .chars()
+        .filter(|c| !matches!(c, ':' | '-' | '.'))
+        .collect();
+    if digits.len() != 12 || !digits.iter().all(char::is_ascii_hexdigit) {
+        return None;
+    }
+    let number = u64::from_str_radix(&digits.iter().collect::<String>(), 16).ok()?;
+    Some(dhcp_common::wire::mac_bytes(number))
+}
+
+#[must_use]
+pub fn format_mac(mac: &[u8; 6]) -> String {
+    let [a, b, c, d, e, f] = mac;
+    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_as_written() {
+        let rows = [
+            (r#"{"command":"status"}"#, Request::Status),
+            (r#"{"command":"leases","state":"bound"}"#, {
+                let state = Some("bound".to_owned());
+                Request::Leases(Filter {
+                    state,
+                    ..Filter::default()
+                })
+            }),
+            (
+                r#"{"command":"trace","mac":null}"#,
+                Request::Trace { mac: None },
+            ),
+            (
+                r#"{"command":"lease","key":"10.0.0.1"}"#,
+                Request::Lease {
+                    key: "10.0.0.1".into(),
+                },
+            ),
+        ];
+        for (text, want) in rows {
+            assert_eq!(serde_json::from_str::<Request>(text).unwrap(), want);
+            let again = serde_json::to_string(&want).unwrap();
+            assert_eq!(serde_json::from_str::<Request>(&again).unwrap(), want);
+        }
+        assert!(serde_json::from_str::<Request>(r#"{"command":"statsu"}"#).is_err());
+    }
+
+    #[test]
+    fn macs_as_people_write_them() {
+        let mac = [0x52, 0x54, 0, 0xa, 0xb, 0xc];
+        for text in [
+            "52:54:00:0a:0b:0c",
+            "52-54-00-0A-0B-0C",
+            "5254.000a.0b0c",
+            "5254000a0b0c",
+        ] {
+            assert_eq!(parse_mac(text), Some(mac), "{text}");
+        }
+        for text in [
+            "",
+            "52:54:00:0a:0b",
+            "52:54:00:0a:0b:0g",
+            "+254000a0b0c",
+            "10.0.0.1",
+        ] {
+            assert_eq!(parse_mac(text), None, "{text}");
+        }
+        assert_eq!(format_mac(&mac), "52:54:00:0a:0b:0c");
+    }
+}

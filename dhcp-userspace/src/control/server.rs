@@ -1,0 +1,300 @@
+//! The daemon's end of the control socket.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{broadcast, mpsc};
+
+use super::protocol::{Happened, Line, Lost, Request};
+
+/// The longest request: an import of a million leases.
+const MAX_REQUEST: u64 = 512 << 20;
+/// Lines that wait for a slow reader before the answering thread does.
+const LINES: usize = 256;
+
+/// What answers requests. Runs on a thread that may block; gets what passes an item on, which
+/// tells whether anybody still listens.
+pub type Answer = dyn Fn(Request, &mut dyn FnMut(serde_json::Value) -> bool) -> Result<serde_json::Value, String>
+    + Send
+    + Sync;
+
+/// What every connection needs.
+#[derive(Clone)]
+pub struct Service {
+    pub answer: Arc<Answer>,
+    pub events: broadcast::Sender<Happened>,
+}
+
+/// The control socket cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    #[error(
+        "another xdhcpd listens on {0}: stop it first, or give this one its own control_socket"
+    )]
+    InUse(PathBuf),
+    #[error("cannot listen on {path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+}
+
+/// Listens on `path`, which root and its group may use. A socket that a daemon left behind when
+/// it died is removed. Wants a tokio runtime.
+///
+/// # Errors
+/// If another daemon listens there, or the directory cannot be written.
+pub fn bind(path: &Path) -> Result<UnixListener, BindError> {
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(BindError::InUse(path.to_owned()));
+    }
+    listen(path).map_err(|source| BindError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    if is_socket(path) {
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    Ok(listener)
+}
+
+fn is_socket(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::symlink_metadata(path).is_ok_and(|data| data.file_type().is_socket())
+}
+
+/// Answers connections for ever.
+pub async fn serve(listener: UnixListener, service: Service) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(connection(stream, service.clone()));
+            }
+            // Out of file descriptors: give those who hold them a moment.
+            Err(error) => {
+                tracing::warn!(%error, "control socket");
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// An error means that the reader went away, which is nothing to tell.
+async fn connection(stream: UnixStream, service: Service) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut read = BufReader::new(read);
+    match request(&mut read).await {
+        Ok(Request::Events) => events(read, write, service.events.subscribe()).await,
+        Ok(request) => answer(request, &mut write, service.answer).await,
+        Err(error) => put(&mut write, &Line::Error(error)).await,
+    }
+}
+
+async fn request(read: &mut BufReader<OwnedReadHalf>) -> Result<Request, String> {
+    let mut text = String::new();
+    let mut read = read.take(MAX_REQUEST);
+    read.read_line(&mut text)
+        .await
+        .map_err(|error| error.to_string())?;
+    serde_json::from_str(&text).map_err(|error| format!("this is no request: {error}"))
+}
+
+async fn answer(
+    request: Request,
+    write: &mut OwnedWriteHalf,
+    answer: Arc<Answer>,
+) -> io::Result<()> {
+    let (lines, mut from) = mpsc::channel(LINES);
+    tokio::task::spawn_blocking(move || {
+        let mut item = |value| lines.blocking_send(Line::Item(value)).is_ok();
+        let last = answer(request, &mut item).map_or_else(Line::Error, Line::Done);
+        let _ = lines.blocking_send(last);
+    });
+    while let Some(line) = from.recv().await {
+        put(write, &line).await?;
+    }
+    Ok(())
+}
+
+async fn events(
+    mut read: BufReader<OwnedReadHalf>,
+    mut write: OwnedWriteHalf,
+    mut from: broadcast::Receiver<Happened>,
+) -> io::Result<()> {
+    let mut rest = [0];
+    loop {
+        let event = tokio::select! {
+            event = from.recv() => event,
+            _ = read.read(&mut rest) => return Ok(()),
+        };
+        let value = match event {
+            Ok(event) => serde_json::to_value(event)?,
+            Err(broadcast::error::RecvError::Lagged(lost)) => serde_json::to_value(Lost { lost })?,
+            Err(broadcast::error::RecvError::Closed) => return Ok(()),
+        };
+        put(&mut write, &Line::Item(value)).await?;
+    }
+}
+
+async fn put(write: &mut OwnedWriteHalf, line: &Line) -> io::Result<()> {
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    write.write_all(&text).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::client::{self, ClientError};
+    use super::super::protocol::Filter;
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn service() -> Service {
+        let answer = |request, item: &mut dyn FnMut(Value) -> bool| match request {
+            Request::Status => Ok(json!({"pid": 7})),
+            Request::Leases(_) => Ok(json!((0..3).all(|i| item(json!(i))))),
+            _ => Err("not here".to_owned()),
+        };
+        Service {
+            answer: Arc::new(answer),
+            events: broadcast::channel(2).0,
+        }
+    }
+
+    /// Serves on a socket in a directory of its own while `test` runs on another thread.
+    fn with_server<T: Send + 'static>(
+        service: Service,
+        test: impl FnOnce(&Path) -> T + Send + 'static,
+    ) -> T {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("made/control.sock");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let listener = bind(&path).unwrap();
+            tokio::spawn(serve(listener, service));
+            tokio::task::spawn_blocking(move || test(&path))
+                .await
+                .unwrap()
+        })
+    }
+
+    fn ask(path: &Path, request: &Request) -> Result<(Vec<Value>, Value), ClientError> {
+        let mut items = Vec::new();
+        let mut keep = |item| {
+            items.push(item);
+            Ok(())
+        };
+        let done = client::ask(path, request, &mut keep)?;
+        Ok((items, done))
+    }
+
+    #[test]
+    fn round_trips() {
+        with_server(service(), |path| {
+            assert_eq!(
+                ask(path, &Request::Status).unwrap(),
+                (vec![], json!({"pid": 7}))
+            );
+            let listed = ask(path, &Request::Leases(Filter::default())).unwrap();
+            assert_eq!(listed, (vec![json!(0), json!(1), json!(2)], json!(true)));
+            let error = ask(path, &Request::Reload).unwrap_err();
+            assert_eq!(error.to_string(), "not here");
+        });
+    }
+
+    #[test]
+    fn nonsense_is_answered_with_an_error() {
+        use std::io::{Read, Write};
+        with_server(service(), |path| {
+            let mut stream = std::os::unix::net::UnixStream::connect(path).unwrap();
+            stream.write_all(b"hello\n").unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).unwrap();
+            assert!(
+                text.starts_with(r#"{"error":"this is no request: "#),
+                "{text}"
+            );
+        });
+    }
+
+    #[test]
+    fn a_slow_reader_is_told_how_many_events_it_lost() {
+        let service = service();
+        let events = service.events.clone();
+        let event = |time| Happened {
+            time,
+            kind: "bind".into(),
+            mac: "02:00:00:00:00:01".into(),
+            address: [10, 0, 0, 1].into(),
+            interface: "eth0".into(),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let text = runtime.block_on(async move {
+            let from = events.subscribe();
+            for time in 0..5 {
+                events.send(event(time)).unwrap();
+            }
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let (read, write) = theirs.into_split();
+            let (mut ours, keep) = ours.into_split();
+            let stream = super::events(BufReader::new(read), write, from);
+            let reader = async {
+                let mut lines = BufReader::new(&mut ours).lines();
+                let first = lines.next_line().await.unwrap().unwrap();
+                let second = lines.next_line().await.unwrap().unwrap();
+                drop(keep);
+                format!("{first}\n{second}")
+            };
+            tokio::join!(async { stream.await.unwrap() }, reader).1
+        });
+        let (first, second) = text.split_once('\n').unwrap();
+        assert_eq!(first, r#"{"item":{"lost":3}}"#);
+        assert!(second.contains(r#""time":3"#), "{second}");
+    }
+
+    #[test]
+    fn a_socket_left_behind_is_replaced_and_a_live_one_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let _in = runtime.enter();
+        let _listener = bind(&path).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o660);
+        assert!(matches!(bind(&path), Err(BindError::InUse(_))));
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("notes.txt");
+        std::fs::write(&path, "mine").unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let _in = runtime.enter();
+        assert!(matches!(bind(&path), Err(BindError::Io { .. })));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+    }
+}

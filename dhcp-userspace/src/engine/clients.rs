@@ -1,0 +1,91 @@
+//! Clients by MAC and subnet: where a client's address is found again, and what the journal
+//! keeps of it beside the slot.
+//!
+//! A hint: whether an address is the client's is told by its slot alone.
+
+use std::net::Ipv4Addr;
+
+use dashmap::DashMap;
+use foldhash::fast::RandomState;
+
+use crate::config::model::Mac;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ClientKey {
+    pub(super) mac: Mac,
+    /// The subnet's network address.
+    pub(super) network: Ipv4Addr,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Client {
+    pub(super) address: Ipv4Addr,
+    /// When the client got the address, ns since 1970; 0: only offered so far.
+    pub(super) since: u64,
+    pub(super) client_id: Box<[u8]>,
+    pub(super) hostname: Box<[u8]>,
+}
+
+impl Client {
+    /// A client that has been offered an address.
+    pub(super) fn offered(address: Ipv4Addr) -> Self {
+        Self {
+            address,
+            since: 0,
+            client_id: Box::default(),
+            hostname: Box::default(),
+        }
+    }
+}
+
+/// No method holds a lock when it returns, so callers cannot hold two.
+#[derive(Debug, Default)]
+pub(super) struct Clients(DashMap<ClientKey, Client, RandomState>);
+
+impl Clients {
+    pub(super) fn get(&self, key: &ClientKey) -> Option<Client> {
+        self.0.get(key).map(|client| client.clone())
+    }
+
+    pub(super) fn address(&self, key: &ClientKey) -> Option<Ipv4Addr> {
+        self.0.get(key).map(|client| client.address)
+    }
+
+    /// When the client got this address; 0 if it did not.
+    pub(super) fn since(&self, key: &ClientKey, address: Ipv4Addr) -> u64 {
+        let client = self.0.get(key).filter(|client| client.address == address);
+        client.map_or(0, |client| client.since)
+    }
+
+    pub(super) fn insert(&self, key: ClientKey, client: Client) {
+        self.0.insert(key, client);
+    }
+
+    /// Notes an offer, unless the client has had this address before.
+    pub(super) fn offer(&self, key: ClientKey, address: Ipv4Addr) {
+        let mut client = self
+            .0
+            .entry(key)
+            .or_insert_with(|| Client::offered(address));
+        if client.address != address {
+            *client = Client::offered(address);
+        }
+    }
+
+    /// Notes what the journal knows, unless something newer is there.
+    pub(super) fn restore(&self, key: ClientKey, client: Client) {
+        let mut known = self.0.entry(key).or_insert_with(|| client.clone());
+        if known.since <= client.since {
+            *known = client;
+        }
+    }
+
+    /// Forgets a client that had this address.
+    pub(super) fn forget(&self, key: &ClientKey, address: Ipv4Addr) {
+        self.0.remove_if(key, |_, client| client.address == address);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}

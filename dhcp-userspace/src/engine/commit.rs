@@ -1,0 +1,124 @@
+//! What follows a record: the change becomes visible once it is durable, or nothing happened.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use dhcp_common::memo;
+use dhcp_common::slot::{Kind, Lease, Splice};
+use foldhash::fast::RandomState;
+
+use super::Engine;
+use super::api::Change;
+use super::held::Entry;
+use super::state::State;
+use crate::clock::Now;
+
+/// Slots whose change was computed under an earlier configuration: locked by a commit when
+/// reload wanted to take their memo.
+#[derive(Debug, Default)]
+pub(super) struct Tainted {
+    any: AtomicBool,
+    slots: Mutex<HashSet<u32, RandomState>>,
+}
+
+impl Tainted {
+    pub(super) fn add(&self, index: u32) {
+        self.lock().insert(index);
+        self.any.store(true, Ordering::Release);
+    }
+
+    fn remove(&self, index: u32) -> bool {
+        if !self.any.load(Ordering::Acquire) {
+            return false;
+        }
+        let mut slots = self.lock();
+        let was = slots.remove(&index);
+        self.any.store(!slots.is_empty(), Ordering::Release);
+        was
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<u32, RandomState>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Engine {
+    /// The record of this change is on disk: makes it visible.
+    pub fn complete(&self, change: &Change, now: Now) {
+        let state = self.read();
+        match change {
+            Change::Publish {
+                index,
+                kind,
+                lease,
+                tail,
+                ..
+            } => {
+                let mut entry = Entry {
+                    kind: *kind,
+                    lease: *lease,
+                    tail: tail.clone(),
+                };
+                if self.tainted.remove(*index) {
+                    self.release_template(entry.lease.template, now.boot);
+                    without_memo(&mut entry.lease);
+                }
+                self.write(&state, *index, &entry, now.boot);
+            }
+            Change::Reserve {
+                index,
+                generation,
+                until,
+            } => self.move_promise(*index, *generation, *until),
+        }
+    }
+
+    /// The record of this change could not be written: gives the slot back as it was.
+    pub fn refuse(&self, change: &Change, now: Now) {
+        let state = self.read();
+        match change {
+            Change::Publish { index, lease, .. } => self.abandon(&state, *index, lease, now.boot),
+            Change::Reserve { index, .. } => self.promise_settled(*index),
+        }
+    }
+
+    fn abandon(&self, state: &State, index: u32, lease: &Lease, now: u64) {
+        let old = self.table.slot(index).lease();
+        if old.chaddr != lease.chaddr {
+            self.forget(state, lease.chaddr, state.address_of(index));
+        }
+        self.release_template(lease.template, now);
+        let tainted = self.tainted.remove(index);
+        let taken = self.table.slot(index).kind().is_taken();
+        state.mark(state.address_of(index), taken);
+        self.reinstate(index, tainted, now);
+    }
+
+    fn move_promise(&self, index: u32, generation: u64, until: u64) {
+        let slot = self.table.slot(index);
+        // Whoever has the slot locked changes the lease, and the promise with it.
+        if slot.try_lock() {
+            if slot.generation() == generation && slot.kind() == Kind::Bound {
+                slot.reserve(until);
+            }
+            slot.unlock();
+        }
+        self.promise_settled(index);
+    }
+
+    fn promise_settled(&self, index: u32) {
+        self.marks.moving[index as usize].store(false, Ordering::Release);
+    }
+
+    pub(super) fn release_template(&self, index: u32, now: u64) {
+        self.templates.release(&self.table, index, now);
+    }
+}
+
+/// So that the kernel passes every renewal up.
+pub(super) fn without_memo(lease: &mut Lease) {
+    lease.memo = memo::NONE;
+    lease.template = 0;
+    lease.splice = Splice::default();
+}

@@ -1,0 +1,79 @@
+//! RELEASE and DECLINE (RFC 2131 sections 4.3.3 and 4.3.4): only the holder may, and neither is
+//! answered.
+
+use std::net::Ipv4Addr;
+
+use dhcp_common::slot::{Kind, Lease};
+
+use super::Stop;
+use super::api::{Commit, EventKind, Ignored, Outcome};
+use super::context::Context;
+use super::grant::nanos;
+use super::held::{Entry, Held};
+use crate::journal::{Kind as RecordKind, Record};
+
+impl<'a> Context<'a> {
+    /// Option 54 may be missing: systemd-networkd sends none.
+    pub(super) fn release(&self) -> Result<Outcome, Stop> {
+        let held = self.holding(self.request.ciaddr)?;
+        if held.kind != Kind::Bound {
+            return Err(Ignored::NotHolder.into());
+        }
+        let lease = Lease {
+            chaddr: self.chaddr,
+            ..Lease::default()
+        };
+        let entry = Entry::new(Kind::Released, lease);
+        Ok(self.give_back(held, entry, RecordKind::Released, EventKind::Release))
+    }
+
+    /// The address goes into quarantine: another host answers for it.
+    pub(super) fn decline(&self) -> Result<Outcome, Stop> {
+        let held = self.holding(self.request.requested.ok_or(Ignored::Invalid)?)?;
+        let hold = nanos(self.state.config.server.decline_hold);
+        let until = self.now.boot.saturating_add(hold);
+        let lease = Lease {
+            chaddr: self.chaddr,
+            expires: until,
+            reserved_until: until,
+            ..Lease::default()
+        };
+        let entry = Entry::new(Kind::Declined, lease);
+        Ok(self.give_back(held, entry, RecordKind::Declined, EventKind::Decline))
+    }
+
+    /// The slot of an address that this client has.
+    fn holding(&self, address: Ipv4Addr) -> Result<Held<'a>, Stop> {
+        let server = self.request.server_id;
+        if server.is_some_and(|server| !self.state.is_ours(server)) {
+            return Err(Ignored::OtherServer.into());
+        }
+        let held = Held::lock(self.engine, self.state, address)?;
+        let taken = |held: &Held<'_>| held.kind.is_taken() && held.is_of(self.chaddr);
+        Ok(held.filter(taken).ok_or(Ignored::NotHolder)?)
+    }
+
+    fn give_back(
+        &self,
+        held: Held<'a>,
+        entry: Entry,
+        kind: RecordKind,
+        event: EventKind,
+    ) -> Outcome {
+        let event = self.event(event, held.address);
+        let record = Record {
+            address: held.address,
+            kind,
+            mac: self.mac(),
+            reserved_until: entry.lease.reserved_until.max(self.now.boot),
+            since: self.now.unix,
+            client_id: Vec::new(),
+            hostname: Vec::new(),
+        };
+        Outcome::Commit(Commit {
+            record,
+            change: held.change(entry),
+            event: Some(event),
+        })
+    }
+}

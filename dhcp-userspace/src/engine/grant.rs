@@ -1,0 +1,150 @@
+//! DHCPACK with lease time: what the client gets, what must be on disk before, and what the
+//! kernel may say from then on.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use dhcp_common::slot::{Kind, Lease, Splice};
+use dhcp_common::wire::CLIENT_PORT;
+
+use super::Stop;
+use super::api::{Commit, EventKind, Outcome};
+use super::clients::Client;
+use super::context::{Context, Terms};
+use super::held::{Entry, Held};
+use super::state::SubnetId;
+use crate::journal::{Kind as RecordKind, Record};
+use crate::packet::{Composed, MessageType, Region};
+
+/// What the kernel may answer, and with what.
+#[derive(Default)]
+struct Memo {
+    memo: u64,
+    template: u32,
+    splice: Splice,
+    tail: Vec<u8>,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn grant(
+        &self,
+        id: SubnetId,
+        held: Held<'a>,
+        kind: EventKind,
+        reply: &mut Vec<u8>,
+    ) -> Result<Outcome, Stop> {
+        let terms = self.terms(id)?;
+        let address = held.address;
+        let composed = self.compose(reply, MessageType::Ack, &terms, address);
+        let memo = self.memo(id, &composed, reply).unwrap_or_default();
+        let until = self.now.boot.saturating_add(nanos(terms.times.lease));
+        let same = held.kind == Kind::Bound && held.lease.chaddr == self.chaddr;
+        let durable = same && until <= held.lease.reserved_until;
+        let reserved_until = if durable {
+            held.lease.reserved_until
+        } else {
+            self.reserved_until(&terms, &held, same)
+        };
+        let lease = Lease {
+            chaddr: self.chaddr,
+            expires: until,
+            reserved_until,
+            memo: memo.memo,
+            link: self.link(id),
+            template: memo.template,
+            renewals: if same { held.lease.renewals } else { 0 },
+            splice: memo.splice,
+        };
+        let entry = Entry {
+            kind: Kind::Bound,
+            lease,
+            tail: memo.tail,
+        };
+        let event = self.event(kind, address);
+        let client = self.remember(id, address, same);
+        if durable {
+            held.publish(entry, self.now.boot);
+            return Ok(Outcome::Reply(event));
+        }
+        let record = Record {
+            address,
+            kind: RecordKind::Bound,
+            mac: self.mac(),
+            reserved_until,
+            since: client.since,
+            client_id: client.client_id.into(),
+            hostname: client.hostname.into(),
+        };
+        Ok(Outcome::Commit(Commit {
+            record,
+            change: held.change(entry),
+            event: Some(event),
+        }))
+    }
+
+    /// How long the lease is promised on disk: never for less than a client has been told.
+    fn reserved_until(&self, terms: &Terms<'_>, held: &Held<'_>, same: bool) -> u64 {
+        let reserve = self.state.config.fast_path.reserve;
+        let promised = promise(self.now.boot, terms.times.lease, reserve);
+        if same {
+            promised.max(held.lease.reserved_until)
+        } else {
+            promised
+        }
+    }
+
+    fn remember(&self, id: SubnetId, address: Ipv4Addr, same: bool) -> Client {
+        let key = self.key(id);
+        let since = match self.engine.clients.since(&key, address) {
+            since if same && since != 0 => since,
+            _ => self.now.unix,
+        };
+        let bytes = |value: Option<std::borrow::Cow<'_, [u8]>>| value.unwrap_or_default().into();
+        let client = Client {
+            address,
+            since,
+            client_id: bytes(self.request.client_id()),
+            hostname: bytes(self.request.hostname()),
+        };
+        self.engine.clients.insert(key, client.clone());
+        client
+    }
+
+    /// What the kernel may answer after this ACK: the renewal that the client is expected to
+    /// send, or the one that was answered now. `None` if the kernel would answer otherwise than
+    /// this engine, or not at all.
+    fn memo(&self, id: SubnetId, composed: &Composed, reply: &[u8]) -> Option<Memo> {
+        if self.request.is_relayed() || self.packet.source_port != CLIENT_PORT {
+            return None;
+        }
+        let ciaddr = self.request.ciaddr;
+        let region = if ciaddr.is_unspecified() {
+            self.is_on_link(id)
+                .then(|| Region::predicted(self.request))??
+        } else if self.packet.source == ciaddr {
+            Region::of_renewal(self.request)?
+        } else {
+            return None;
+        };
+        let recipe = composed.recipe(reply, &region)?;
+        let engine = self.engine;
+        let template = engine
+            .templates
+            .intern(&engine.table, &recipe.content, self.now.boot)?;
+        Some(Memo {
+            memo: region.memo(&engine.table.meta().key),
+            template,
+            splice: recipe.splice,
+            tail: recipe.tail,
+        })
+    }
+}
+
+pub(super) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The end of a promise of `reserve` lease times.
+pub(super) fn promise(now: u64, lease: Duration, reserve: f64) -> u64 {
+    now.saturating_add(nanos(lease.mul_f64(reserve)))
+}

@@ -1,0 +1,176 @@
+//! What an operator may do to leases by hand. Each gives a [`Commit`] like any other change.
+
+use std::net::Ipv4Addr;
+
+use dhcp_common::slot::{Kind, Lease};
+use dhcp_common::wire::{mac_bits, mac_bytes};
+
+use super::Engine;
+use super::api::{Commit, Event, EventKind};
+use super::clients::{Client, ClientKey};
+use super::held::{Entry, Held};
+use super::state::State;
+use crate::clock::Now;
+use crate::config::model::Mac;
+use crate::journal::{Kind as RecordKind, Record};
+
+/// A lease to be made by hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    pub address: Ipv4Addr,
+    pub mac: Mac,
+    /// ns of `CLOCK_BOOTTIME`.
+    pub expires: u64,
+    /// ns since 1970.
+    pub since: u64,
+    pub client_id: Vec<u8>,
+    pub hostname: Vec<u8>,
+}
+
+/// Why a change by hand is not possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("{0} is in no pool and no reservation")]
+    Unknown(Ipv4Addr),
+    #[error("{0} is not leased")]
+    NotLeased(Ipv4Addr),
+    #[error("{0} is taken by {mac}; release it first", mac = Colons(*.1))]
+    Taken(Ipv4Addr, Mac),
+    #[error("{0} is being changed just now; try again")]
+    Busy(Ipv4Addr),
+    #[error("the lease of {0} ends in the past")]
+    Past(Ipv4Addr),
+}
+
+struct Colons(Mac);
+
+impl std::fmt::Display for Colons {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl Engine {
+    /// Takes a lease back, or forgets what an address was. The client is not told: it goes on
+    /// using the address until its next renewal.
+    ///
+    /// # Errors
+    /// If there is nothing to take back, or a change is under way.
+    pub fn force_release(&self, address: Ipv4Addr, now: Now) -> Result<Commit, Refused> {
+        let state = self.read();
+        let held = self.hold(&state, address)?;
+        let chaddr = held.lease.chaddr;
+        let link = held.lease.link;
+        let (kind, entry) = match held.kind {
+            Kind::Free => return Err(Refused::NotLeased(address)),
+            Kind::Bound => {
+                let lease = Lease {
+                    chaddr,
+                    ..Lease::default()
+                };
+                (RecordKind::Released, Entry::new(Kind::Released, lease))
+            }
+            _ => (
+                RecordKind::Forgotten,
+                Entry::new(Kind::Free, Lease::default()),
+            ),
+        };
+        let event = (kind == RecordKind::Released).then_some(Event {
+            kind: EventKind::Release,
+            mac: mac_bytes(chaddr),
+            address,
+            ifindex: link.ifindex,
+        });
+        let record = Record {
+            address,
+            kind,
+            mac: mac_bytes(chaddr),
+            reserved_until: now.boot,
+            since: now.unix,
+            client_id: Vec::new(),
+            hostname: Vec::new(),
+        };
+        Ok(Commit {
+            record,
+            change: held.change(entry),
+            event,
+        })
+    }
+
+    /// Makes or changes a lease.
+    ///
+    /// # Errors
+    /// If the address cannot be leased, another client has it, or a change is under way.
+    pub fn force_bind(&self, binding: Binding, now: Now) -> Result<Commit, Refused> {
+        let state = self.read();
+        let address = binding.address;
+        let id = state.subnet_of(address).ok_or(Refused::Unknown(address))?;
+        if binding.expires <= now.boot {
+            return Err(Refused::Past(address));
+        }
+        let chaddr = mac_bits(&binding.mac, 0);
+        let held = self.hold(&state, address)?;
+        if held.kind.is_taken() && held.lease.chaddr != chaddr {
+            return Err(Refused::Taken(address, mac_bytes(held.lease.chaddr)));
+        }
+        if !held.kind.is_taken() {
+            // False for a reserved address, whose bit is always set.
+            state.pools[id].claim(address);
+        }
+        let key = ClientKey {
+            mac: binding.mac,
+            network: state.subnet(id).prefix.network(),
+        };
+        self.clients.insert(
+            key,
+            Client {
+                address,
+                since: binding.since.max(1),
+                client_id: binding.client_id.clone().into(),
+                hostname: binding.hostname.clone().into(),
+            },
+        );
+        let entry = Entry::new(Kind::Bound, bound(&binding, &held));
+        let record = Record {
+            address,
+            kind: RecordKind::Bound,
+            mac: binding.mac,
+            reserved_until: entry.lease.reserved_until,
+            since: binding.since,
+            client_id: binding.client_id,
+            hostname: binding.hostname,
+        };
+        Ok(Commit {
+            record,
+            change: held.change(entry),
+            event: None,
+        })
+    }
+
+    fn hold<'a>(&'a self, state: &'a State, address: Ipv4Addr) -> Result<Held<'a>, Refused> {
+        match Held::lock(self, state, address) {
+            Ok(Some(held)) => Ok(held),
+            Ok(None) => Err(Refused::Unknown(address)),
+            Err(_) => Err(Refused::Busy(address)),
+        }
+    }
+}
+
+/// Without a memo: the next renewal makes one. A promise given before is not taken back.
+fn bound(binding: &Binding, held: &Held<'_>) -> Lease {
+    let chaddr = mac_bits(&binding.mac, 0);
+    let before = if held.kind == Kind::Bound {
+        held.lease
+    } else {
+        Lease::default()
+    };
+    Lease {
+        chaddr,
+        expires: binding.expires,
+        reserved_until: binding.expires.max(before.reserved_until),
+        link: before.link,
+        renewals: before.renewals,
+        ..Lease::default()
+    }
+}

@@ -1,0 +1,238 @@
+//! Which addresses of a subnet's pools may be given: one bit each, set for "no".
+//!
+//! The bit is a claim, the slot is the truth: who finds a clear bit and sets it may then lock
+//! the slot; who finds the slot taken nevertheless leaves the bit set and goes on.
+
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+
+/// The pools of a subnet.
+#[derive(Debug, Default)]
+pub(super) struct Pools {
+    ranges: Vec<Range>,
+}
+
+#[derive(Debug)]
+struct Range {
+    first: u32,
+    last: u32,
+    bits: Box<[AtomicU64]>,
+    /// Addresses that are never free: reserved ones and those of the network itself.
+    never: Box<[u64]>,
+    free: AtomicI64,
+    /// The word in which the last address was found; the search goes on from there, so that an
+    /// address given back rests for as long as possible.
+    cursor: AtomicUsize,
+}
+
+impl Pools {
+    /// Pools over inclusive ranges, all free but what `never` tells.
+    pub(super) fn new(ranges: &[(Ipv4Addr, Ipv4Addr)], never: impl Fn(Ipv4Addr) -> bool) -> Self {
+        let ranges = ranges
+            .iter()
+            .map(|(first, last)| Range::new(first.to_bits(), last.to_bits(), &never))
+            .collect();
+        Self { ranges }
+    }
+
+    /// Whether the address is one that the pools may ever give.
+    pub(super) fn contains(&self, address: Ipv4Addr) -> bool {
+        self.place(address)
+            .is_some_and(|(range, at)| !range.is_never(at))
+    }
+
+    /// Claims this address; false if it is not free or no pool has it.
+    pub(super) fn claim(&self, address: Ipv4Addr) -> bool {
+        self.place(address).is_some_and(|(range, at)| range.set(at))
+    }
+
+    /// Claims the next free address.
+    pub(super) fn claim_next(&self) -> Option<Ipv4Addr> {
+        self.ranges.iter().find_map(Range::next)
+    }
+
+    /// Frees an address; one that is never free stays taken.
+    pub(super) fn free(&self, address: Ipv4Addr) {
+        if let Some((range, at)) = self.place(address) {
+            range.clear(at);
+        }
+    }
+
+    /// Addresses that may be given now, and that could be at best.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        let free = |range: &Range| range.free.load(Ordering::Relaxed).max(0) as u64;
+        let usable = |range: &Range| {
+            let never: u64 = range
+                .never
+                .iter()
+                .map(|word| u64::from(word.count_ones()))
+                .sum();
+            range.bits.len() as u64 * 64 - never
+        };
+        let ranges = self.ranges.iter();
+        ranges.fold((0, 0), |sum, range| {
+            (sum.0 + free(range), sum.1 + usable(range))
+        })
+    }
+
+    fn place(&self, address: Ipv4Addr) -> Option<(&Range, usize)> {
+        let bits = address.to_bits();
+        let after = self.ranges.partition_point(|range| range.first <= bits);
+        let range = &self.ranges[after.checked_sub(1)?];
+        (bits <= range.last).then(|| (range, (bits - range.first) as usize))
+    }
+}
+
+impl Range {
+    fn new(first: u32, last: u32, never: &impl Fn(Ipv4Addr) -> bool) -> Self {
+        let count = (last - first) as usize + 1;
+        let words = count.div_ceil(64);
+        let is_never = |at: usize| at >= count || never(Ipv4Addr::from_bits(first + at as u32));
+        let never: Box<[u64]> = (0..words)
+            .map(|word| {
+                (0..64).fold(0, |bits, bit| {
+                    bits | u64::from(is_never(word * 64 + bit)) << bit
+                })
+            })
+            .collect();
+        let taken: u32 = never.iter().map(|word| word.count_ones()).sum();
+        Self {
+            first,
+            last,
+            bits: never.iter().map(|word| AtomicU64::new(*word)).collect(),
+            free: AtomicI64::new(words as i64 * 64 - i64::from(taken)),
+            never,
+            cursor: AtomicUsize::new(0),
+        }
+    }
+
+    fn is_never(&self, at: usize) -> bool {
+        self.never[at / 64] & (1 << (at % 64)) != 0
+    }
+
+    fn set(&self, at: usize) -> bool {
+        let bit = 1 << (at % 64);
+        let was_free = self.bits[at / 64].fetch_or(bit, Ordering::AcqRel) & bit == 0;
+        if was_free {
+            self.free.fetch_sub(1, Ordering::Relaxed);
+        }
+        was_free
+    }
+
+    fn clear(&self, at: usize) {
+        let bit = 1 << (at % 64);
+        if self.is_never(at) {
+            return;
+        }
+        if self.bits[at / 64].fetch_and(!bit, Ordering::AcqRel) & bit != 0 {
+            self.free.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn next(&self) -> Option<Ipv4Addr> {
+        if self.free.load(Ordering::Relaxed) <= 0 {
+            return None;
+        }
+        let start = self.cursor.load(Ordering::Relaxed);
+        (0..self.bits.len())
+            .map(|i| (start + i) % self.bits.len())
+            .find_map(|word| self.next_in(word))
+    }
+
+    fn next_in(&self, word: usize) -> Option<Ipv4Addr> {
+        loop {
+            let taken = self.bits[word].load(Ordering::Relaxed);
+            if taken == u64::MAX {
+                return None;
+            }
+            let at = word * 64 + taken.trailing_ones() as usize;
+            if self.set(at) {
+                self.cursor.store(word, Ordering::Relaxed);
+                return Some(Ipv4Addr::from_bits(self.first + at as u32));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashSet;
+
+    fn ip(text: &str) -> Ipv4Addr {
+        text.parse().unwrap()
+    }
+
+    fn pools() -> Pools {
+        let ranges = [
+            (ip("10.0.0.250"), ip("10.0.1.10")),
+            (ip("10.0.2.0"), ip("10.0.2.0")),
+        ];
+        Pools::new(&ranges, |address| address == ip("10.0.1.0"))
+    }
+
+    #[test]
+    fn all_are_given_once_and_never_the_others() {
+        let pools = pools();
+        assert_eq!(pools.counts(), (17, 17));
+        let mut given = HashSet::new();
+        while let Some(address) = pools.claim_next() {
+            assert!(given.insert(address), "{address} twice");
+        }
+        assert_eq!(given.len(), 17);
+        assert!(!given.contains(&ip("10.0.1.0")));
+        assert!(!pools.contains(ip("10.0.1.0")) && pools.contains(ip("10.0.2.0")));
+        pools.free(ip("10.0.1.0"));
+        pools.free(ip("10.0.1.0"));
+        assert_eq!(pools.claim_next(), None, "reserved stays reserved");
+        pools.free(ip("10.0.0.255"));
+        pools.free(ip("10.0.0.255"));
+        assert_eq!(pools.counts().0, 1);
+        assert!(!pools.claim(ip("10.0.0.254")) && !pools.claim(ip("10.0.9.9")));
+        assert!(pools.claim(ip("10.0.0.255")));
+    }
+
+    #[test]
+    fn threads_never_get_the_same_address() {
+        let pools = Pools::new(&[(ip("10.0.0.1"), ip("10.0.7.254"))], |_| false);
+        let mut all: Vec<Ipv4Addr> = std::thread::scope(|scope| {
+            let take = || std::iter::from_fn(|| pools.claim_next()).collect::<Vec<_>>();
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
+            threads
+                .into_iter()
+                .flat_map(|t| t.join().unwrap())
+                .collect()
+        });
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 2046);
+    }
+
+    proptest! {
+        #[test]
+        fn never_two_holders(steps in prop::collection::vec((0u8..3, 0u32..300), 1..400)) {
+            let first = ip("10.0.0.0").to_bits();
+            let range = (Ipv4Addr::from_bits(first + 10), Ipv4Addr::from_bits(first + 200));
+            let pools = Pools::new(&[range], |address| address.to_bits() % 7 == 0);
+            let mut held = HashSet::new();
+            for (what, offset) in steps {
+                let address = Ipv4Addr::from_bits(first + offset);
+                match what {
+                    0 => if let Some(given) = pools.claim_next() {
+                        prop_assert!(held.insert(given));
+                    },
+                    1 => prop_assert_eq!(
+                        pools.claim(address),
+                        pools.contains(address) && held.insert(address)
+                    ),
+                    _ => if held.remove(&address) {
+                        pools.free(address);
+                    },
+                }
+                let (free, usable) = pools.counts();
+                prop_assert_eq!(free + held.len() as u64, usable);
+            }
+        }
+    }
+}

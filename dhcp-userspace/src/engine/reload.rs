@@ -1,0 +1,157 @@
+//! A new configuration, or other interfaces: what the kernel says must be what the engine would
+//! say from now on.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use dhcp_common::memo;
+use dhcp_common::slot::{Kind, Lease, Link};
+use dhcp_common::wire::mac_bytes;
+use ipnet::Ipv4Net;
+
+use super::Engine;
+use super::api::Interface;
+use super::state::{State, SubnetId};
+use crate::clock::Now;
+use crate::config::Config;
+use crate::config::model::Subnet;
+use crate::lease::table::Full;
+
+impl Engine {
+    /// Replaces the configuration. Leases stay; a client whose lease the new one does not allow
+    /// hears so at its next renewal.
+    ///
+    /// # Errors
+    /// If the table has no room for the new addresses; nothing has changed then.
+    pub fn reload(&self, config: Arc<Config>, now: Now) -> Result<(), Full> {
+        let mut state = self.write_state();
+        let new = State::new(config, state.interfaces.clone(), &self.table)?;
+        let same: Vec<Option<SubnetId>> = new
+            .config
+            .subnets
+            .iter()
+            .map(|subnet| state.twin_of(subnet))
+            .collect();
+        let old = std::mem::replace(&mut *state, new);
+        self.drop_memos(now, |address, lease| {
+            is_answered_alike(&old, &state, &same, address, lease)
+                && self.server_stands(&state, address, lease)
+        });
+        self.table
+            .meta()
+            .fingerprint
+            .store(state.config.fingerprint);
+        Ok(())
+    }
+
+    /// Replaces the interfaces. Give all that the host has, served or not: packets to another
+    /// host's address are not answered.
+    pub fn set_interfaces(&self, interfaces: Vec<Interface>, now: Now) {
+        let mut state = self.write_state();
+        if state.interfaces != interfaces {
+            state.set_interfaces(interfaces);
+            self.drop_memos(now, |address, lease| {
+                self.server_stands(&state, address, lease)
+            });
+        }
+    }
+
+    /// After a start: memos of another configuration are worth nothing.
+    pub(super) fn drop_stale_memos(&self, state: &State, now: Now) {
+        let fingerprint = &self.table.meta().fingerprint;
+        if fingerprint.load() != state.config.fingerprint {
+            self.drop_memos(now, |_, _| false);
+            fingerprint.store(state.config.fingerprint);
+        }
+    }
+
+    /// Whether the memo of a lease has the server address that the engine would answer with.
+    fn server_stands(&self, state: &State, address: Ipv4Addr, lease: &Lease) -> bool {
+        let server = Ipv4Addr::from_bits(self.table.template(lease.template).facts().server);
+        state.interfaces.is_empty()
+            || state
+                .subnet_of(address)
+                .is_some_and(|id| state.answers_as(id, lease.link, server))
+    }
+
+    /// Takes the memos of all leases but those to keep. The caller has the state to itself.
+    fn drop_memos(&self, now: Now, keep: impl Fn(Ipv4Addr, &Lease) -> bool) {
+        for (address, index) in self.table.addresses() {
+            let slot = self.table.slot(index);
+            if !slot.is_locked() {
+                let lease = slot.lease();
+                if lease.memo == memo::NONE || keep(address, &lease) {
+                    continue;
+                }
+            }
+            self.drop_memo(index, now);
+        }
+    }
+
+    fn drop_memo(&self, index: u32, now: Now) {
+        let slot = self.table.slot(index);
+        if !slot.try_lock() {
+            self.tainted.add(index);
+            return;
+        }
+        slot.close();
+        self.reinstate(index, true, now.boot);
+    }
+}
+
+impl State {
+    /// The subnet here that answers its clients like this one, reservations apart.
+    fn twin_of(&self, other: &Subnet) -> Option<SubnetId> {
+        let id = self.subnet_of(other.prefix.network())?;
+        let own = self.subnet(id);
+        let alike = own.prefix == other.prefix
+            && own.interface == other.interface
+            && own.vlan == other.vlan
+            && own.server_address == other.server_address
+            && own.times == other.times
+            && own.options == other.options
+            && own.boot == other.boot;
+        alike.then_some(id)
+    }
+
+    /// Whether a renewal on this link is answered with this server address.
+    fn answers_as(&self, id: SubnetId, link: Link, server: Ipv4Addr) -> bool {
+        let subnet = self.subnet(id);
+        if let Some(address) = subnet.server_address {
+            return address == server;
+        }
+        if link == Link::default() {
+            return self.is_ours(server);
+        }
+        let Some(port) = self.interface(link.ifindex) else {
+            return false;
+        };
+        let mut own = port.addresses.iter().map(Ipv4Net::addr);
+        let inside = own.clone().find(|address| subnet.prefix.contains(address));
+        self.subnets_on(link).contains(&id) && inside.or_else(|| own.next()) == Some(server)
+    }
+}
+
+/// Whether the new configuration gives a client the reply that the old one gave. `same` has the
+/// old twin of each new subnet.
+fn is_answered_alike(
+    old: &State,
+    new: &State,
+    same: &[Option<SubnetId>],
+    address: Ipv4Addr,
+    lease: &Lease,
+) -> bool {
+    let Some(id) = new.subnet_of(address) else {
+        return false;
+    };
+    let Some(before) = same[id] else {
+        return false;
+    };
+    let mac = mac_bytes(lease.chaddr);
+    let reservation = new.reservation(id, mac);
+    let allowed = match reservation {
+        Some(own) => own.address == address,
+        None => new.pools[id].contains(address),
+    };
+    allowed && old.reservation(before, mac) == reservation
+}

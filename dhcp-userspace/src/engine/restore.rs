@@ -1,0 +1,133 @@
+//! Start: what an earlier run left in the table is held against the journal.
+
+use std::net::Ipv4Addr;
+
+use dhcp_common::slot::{Kind, Lease};
+use dhcp_common::wire::mac_bits;
+
+use super::Engine;
+use super::clients::Client;
+use super::commit::without_memo;
+use super::held::{Entry, Held};
+use super::state::State;
+use crate::clock::Now;
+use crate::journal::{Kind as RecordKind, Record};
+use crate::lease::table::Table;
+use crate::lease::templates::Templates;
+
+/// Makes the slots of an earlier run usable: no thread has them locked, offers are over, and
+/// templates that are named are counted. Leases that the kernel may extend it goes on extending.
+pub(super) fn adopt(table: &Table, templates: &Templates) {
+    for (_, index) in table.addresses() {
+        let slot = table.slot(index);
+        slot.unlock();
+        let mut lease = slot.lease();
+        if slot.kind() == Kind::Offered {
+            slot.close();
+            slot.publish(Kind::Free, false, &Lease::default());
+        } else if lease.template >= table.size().templates {
+            slot.close();
+            without_memo(&mut lease);
+            slot.publish(slot.kind(), false, &lease);
+        } else if lease.template != 0 {
+            templates.adopt(table, lease.template);
+        }
+    }
+    templates.adopted();
+}
+
+impl Engine {
+    /// Brings the table in line with the journal, whose last record of each address is given.
+    /// A lease that the kernel may still extend stays as it is if the journal agrees; one whose
+    /// slot was lost counts as taken for as long as any client may have been told.
+    pub fn restore(&self, records: impl IntoIterator<Item = Record>, now: Now) {
+        let mut state = self.write_state();
+        let mut known = vec![false; self.table.size().slots() as usize];
+        for record in records {
+            // Outside of all pools too: a reload may bring the pool back. Without room in the
+            // table the address is not one that could be given.
+            if let Ok(index) = self.table.add(record.address) {
+                known[index as usize] = true;
+                state.know_block(index, record.address);
+                self.apply(&state, index, record, now);
+            }
+        }
+        for (address, index) in self.table.addresses() {
+            if !known[index as usize] && self.table.slot(index).kind() != Kind::Free {
+                let nothing = Entry::new(Kind::Free, Lease::default());
+                self.overwrite(&state, address, nothing, now);
+            }
+        }
+        self.drop_stale_memos(&state, now);
+    }
+
+    fn apply(&self, state: &State, index: u32, record: Record, now: Now) {
+        let address = record.address;
+        let chaddr = mac_bits(&record.mac, 0);
+        let until = record.reserved_until;
+        match record.kind {
+            RecordKind::Bound if self.agrees(index, chaddr) => {
+                let slot = self.table.slot(index);
+                slot.reserve(until);
+                self.marks.set(index, slot.lease().renewals);
+            }
+            RecordKind::Bound if until > now.boot => {
+                let lease = lost(chaddr, until);
+                self.overwrite(state, address, Entry::new(Kind::Bound, lease), now);
+            }
+            RecordKind::Bound => {
+                let lease = lost(chaddr, until);
+                self.overwrite(state, address, Entry::new(Kind::Expired, lease), now);
+            }
+            RecordKind::Released => {
+                let lease = lost(chaddr, 0);
+                self.overwrite(state, address, Entry::new(Kind::Released, lease), now);
+            }
+            RecordKind::Declined if until > now.boot => {
+                let lease = lost(chaddr, until);
+                self.overwrite(state, address, Entry::new(Kind::Declined, lease), now);
+            }
+            RecordKind::Declined | RecordKind::Forgotten => {
+                let nothing = Entry::new(Kind::Free, Lease::default());
+                self.overwrite(state, address, nothing, now);
+            }
+        }
+        if matches!(record.kind, RecordKind::Bound | RecordKind::Released) {
+            self.remember(state, chaddr, record);
+        }
+    }
+
+    fn agrees(&self, index: u32, chaddr: u64) -> bool {
+        let slot = self.table.slot(index);
+        slot.kind() == Kind::Bound && slot.is_valid() && slot.lease().chaddr == chaddr
+    }
+
+    fn overwrite(&self, state: &State, address: Ipv4Addr, entry: Entry, now: Now) {
+        if let Ok(Some(held)) = Held::lock(self, state, address) {
+            held.publish(entry, now.boot);
+        }
+    }
+
+    fn remember(&self, state: &State, chaddr: u64, record: Record) {
+        let Some(key) = state.key_of(record.address, chaddr) else {
+            return;
+        };
+        let client = Client {
+            address: record.address,
+            since: record.since.max(1),
+            client_id: record.client_id.into(),
+            hostname: record.hostname.into(),
+        };
+        self.clients.restore(key, client);
+    }
+}
+
+/// A lease of which only the journal knows.
+fn lost(chaddr: u64, until: u64) -> Lease {
+    Lease {
+        chaddr,
+        expires: until,
+        reserved_until: until,
+        ..Lease::default()
+    }
+}

@@ -1,0 +1,210 @@
+//! What reload and interface changes replace: the configuration, and what is computed from it.
+
+use std::collections::{HashMap, HashSet};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use dhcp_common::layout::BLOCK;
+use dhcp_common::slot::Link;
+use foldhash::fast::RandomState;
+
+use super::api::Interface;
+use super::pool::Pools;
+use crate::config::Config;
+use crate::config::model::{Mac, Reservation, Subnet};
+use crate::lease::table::{Full, Table};
+
+/// A subnet's place in the configuration.
+pub(super) type SubnetId = usize;
+
+pub(super) struct State {
+    pub(super) config: Arc<Config>,
+    pub(super) interfaces: Vec<Interface>,
+    /// By [`SubnetId`].
+    pub(super) pools: Vec<Pools>,
+    /// Subnets by network address; they do not overlap.
+    by_network: Vec<SubnetId>,
+    links: HashMap<Link, Vec<SubnetId>, RandomState>,
+    /// Addresses that requests may name as their server.
+    ours: HashSet<Ipv4Addr, RandomState>,
+    /// The first address of each block of the table.
+    bases: Vec<u32>,
+}
+
+impl State {
+    /// Makes room in the table for every address that the configuration may give.
+    pub(super) fn new(
+        config: Arc<Config>,
+        interfaces: Vec<Interface>,
+        table: &Table,
+    ) -> Result<Self, Full> {
+        add_blocks(&config, table)?;
+        let mut by_network: Vec<SubnetId> = (0..config.subnets.len()).collect();
+        by_network.sort_by_key(|id| config.subnets[*id].prefix.network());
+        let mut state = Self {
+            pools: pools_of(&config, table),
+            by_network,
+            links: HashMap::default(),
+            ours: HashSet::default(),
+            bases: bases_of(table),
+            interfaces: Vec::new(),
+            config,
+        };
+        state.set_interfaces(interfaces);
+        Ok(state)
+    }
+
+    pub(super) fn set_interfaces(&mut self, interfaces: Vec<Interface>) {
+        self.interfaces = interfaces;
+        self.links = links_of(&self.config, &self.interfaces);
+        let subnets = self.config.subnets.iter();
+        let addresses = self.interfaces.iter().flat_map(|port| &port.addresses);
+        self.ours = subnets
+            .filter_map(|subnet| subnet.server_address)
+            .chain(addresses.map(ipnet::Ipv4Net::addr))
+            .collect();
+        for address in &self.ours {
+            self.mark(*address, true);
+        }
+    }
+
+    pub(super) fn subnet(&self, id: SubnetId) -> &Subnet {
+        &self.config.subnets[id]
+    }
+
+    pub(super) fn subnet_of(&self, address: Ipv4Addr) -> Option<SubnetId> {
+        let after = self
+            .by_network
+            .partition_point(|id| self.subnet(*id).prefix.network() <= address);
+        let id = self.by_network[after.checked_sub(1)?];
+        self.subnet(id).prefix.contains(&address).then_some(id)
+    }
+
+    /// The subnets that are served on a link.
+    pub(super) fn subnets_on(&self, link: Link) -> &[SubnetId] {
+        self.links.get(&link).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn interface(&self, index: u32) -> Option<&Interface> {
+        self.interfaces.iter().find(|port| port.index == index)
+    }
+
+    pub(super) fn is_ours(&self, server: Ipv4Addr) -> bool {
+        self.ours.contains(&server)
+    }
+
+    pub(super) fn reservation(&self, id: SubnetId, mac: Mac) -> Option<&Reservation> {
+        self.subnet(id).reservations.get(&mac)
+    }
+
+    /// Takes note of where a block stands that the table may have got since.
+    pub(super) fn know_block(&mut self, index: u32, address: Ipv4Addr) {
+        self.bases[(index / BLOCK) as usize] = address.to_bits() / BLOCK * BLOCK;
+    }
+
+    /// The address of a slot.
+    pub(super) fn address_of(&self, index: u32) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.bases[(index / BLOCK) as usize] | index % BLOCK)
+    }
+
+    /// Records in the pools whether an address is taken.
+    pub(super) fn mark(&self, address: Ipv4Addr, taken: bool) {
+        let Some(id) = self.subnet_of(address) else {
+            return;
+        };
+        if taken {
+            self.pools[id].claim(address);
+        } else if !self.is_ours(address) {
+            self.pools[id].free(address);
+        }
+    }
+}
+
+fn add_blocks(config: &Config, table: &Table) -> Result<(), Full> {
+    for subnet in &config.subnets {
+        for (first, last) in &subnet.pools {
+            for block in first.to_bits() / BLOCK..=last.to_bits() / BLOCK {
+                table.add(Ipv4Addr::from_bits(block * BLOCK))?;
+            }
+        }
+        for reservation in subnet.reservations.values() {
+            table.add(reservation.address)?;
+        }
+    }
+    Ok(())
+}
+
+fn pools_of(config: &Config, table: &Table) -> Vec<Pools> {
+    config
+        .subnets
+        .iter()
+        .map(|subnet| pools_in(subnet, table))
+        .collect()
+}
+
+fn pools_in(subnet: &Subnet, table: &Table) -> Pools {
+    let reservations = subnet.reservations.values();
+    let reserved: HashSet<Ipv4Addr, RandomState> = reservations
+        .map(|reservation| reservation.address)
+        .collect();
+    let prefix = subnet.prefix;
+    // A /31 or /32 has neither (RFC 3021).
+    let edges = prefix.prefix_len() < 31;
+    let never = |address| {
+        edges && (address == prefix.network() || address == prefix.broadcast())
+            || reserved.contains(&address)
+    };
+    let pools = Pools::new(&subnet.pools, never);
+    for (first, last) in &subnet.pools {
+        for address in first.to_bits()..=last.to_bits() {
+            let address = Ipv4Addr::from_bits(address);
+            let index = table.index(address);
+            if index.is_some_and(|index| table.slot(index).kind().is_taken()) {
+                pools.claim(address);
+            }
+        }
+    }
+    pools
+}
+
+fn links_of(
+    config: &Config,
+    interfaces: &[Interface],
+) -> HashMap<Link, Vec<SubnetId>, RandomState> {
+    let mut links: HashMap<Link, Vec<SubnetId>, RandomState> = HashMap::default();
+    let served = &config.interfaces;
+    for port in interfaces {
+        if !served.is_empty() && !served.contains(&port.name) {
+            continue;
+        }
+        for (id, subnet) in config.subnets.iter().enumerate() {
+            let on_port = match &subnet.interface {
+                Some(name) => *name == port.name,
+                None => port
+                    .addresses
+                    .iter()
+                    .any(|net| subnet.prefix.contains(&net.addr())),
+            };
+            if on_port {
+                let [outer, inner] = subnet.vlan;
+                let link = Link {
+                    ifindex: port.index,
+                    outer,
+                    inner,
+                };
+                links.entry(link).or_default().push(id);
+            }
+        }
+    }
+    links
+}
+
+fn bases_of(table: &Table) -> Vec<u32> {
+    let mut bases = vec![0; table.size().blocks as usize];
+    for (address, index) in table.addresses().step_by(BLOCK as usize) {
+        if let Some(base) = bases.get_mut((index / BLOCK) as usize) {
+            *base = address.to_bits();
+        }
+    }
+    bases
+}

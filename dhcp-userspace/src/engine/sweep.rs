@@ -1,0 +1,185 @@
+//! The walk over all slots, about once a second: ends what has lapsed, moves promises forward,
+//! notices what the kernel has granted.
+
+use std::net::Ipv4Addr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use dhcp_common::memo;
+use dhcp_common::slot::{Kind, Lease, Slot};
+use dhcp_common::wire::mac_bytes;
+
+use super::Engine;
+use super::api::{Change, Commit, Event, EventKind};
+use super::clients::ClientKey;
+use super::grant::promise;
+use super::held::{Entry, Held};
+use super::state::State;
+use crate::clock::{Now, SECOND};
+use crate::journal::{Kind as RecordKind, Record};
+
+/// What a sweep has found.
+#[derive(Clone, Debug)]
+pub enum Swept {
+    /// A promise to move forward. Append its record before returning: the slot is locked, so
+    /// that no later record of the address comes before this one.
+    Promise(Commit),
+    /// A lease has ended, or the kernel has extended one.
+    Event(Event),
+}
+
+impl Engine {
+    /// Walks over all slots. What others have locked is left for the next time.
+    pub fn sweep(&self, now: Now, emit: &mut dyn FnMut(Swept)) {
+        let state = self.read();
+        for (address, index) in self.table.addresses() {
+            let slot = self.table.slot(index);
+            let kind = slot.kind();
+            if !kind.is_taken() {
+                continue;
+            }
+            if slot.expires() <= now.boot {
+                self.lapse(&state, address, now, emit);
+            } else if kind == Kind::Bound {
+                self.look_at(&state, address, index, now, emit);
+            }
+        }
+    }
+
+    /// Ends a lease, offer or quarantine, unless the kernel has extended it meanwhile.
+    fn lapse(&self, state: &State, address: Ipv4Addr, now: Now, emit: &mut dyn FnMut(Swept)) {
+        let Ok(Some(held)) = Held::lock(self, state, address) else {
+            return;
+        };
+        let lease = held.lease;
+        match held.kind {
+            Kind::Bound => {
+                let lapsed = Lease {
+                    chaddr: lease.chaddr,
+                    expires: lease.expires,
+                    ..Lease::default()
+                };
+                if held.end(Entry::new(Kind::Expired, lapsed), now.boot) {
+                    emit(Swept::Event(event(EventKind::Expire, address, &lease)));
+                }
+            }
+            Kind::Offered => {
+                let key = state.key_of(address, lease.chaddr);
+                let had = key.is_some_and(|key| self.clients.since(&key, address) != 0);
+                held.end(Entry::after_offer(lease.chaddr, had), now.boot);
+            }
+            Kind::Declined => {
+                held.end(Entry::new(Kind::Free, Lease::default()), now.boot);
+            }
+            Kind::Free | Kind::Released | Kind::Expired => {}
+        }
+    }
+
+    fn look_at(
+        &self,
+        state: &State,
+        address: Ipv4Addr,
+        index: u32,
+        now: Now,
+        emit: &mut dyn FnMut(Swept),
+    ) {
+        let slot = self.table.slot(index);
+        let lease = slot.lease();
+        let seen = &self.marks.seen[index as usize];
+        if seen.load(Ordering::Relaxed) != lease.renewals {
+            seen.store(lease.renewals, Ordering::Relaxed);
+            emit(Swept::Event(event(EventKind::KernelRenew, address, &lease)));
+        }
+        if lease.memo == memo::NONE {
+            return;
+        }
+        let reserve = state.config.fast_path.reserve;
+        let time = u64::from(self.table.template(lease.template).facts().lease_secs);
+        if is_promise_short(&lease, time * SECOND, reserve) {
+            self.extend_promise(state, address, index, now, emit);
+        }
+    }
+
+    fn extend_promise(
+        &self,
+        state: &State,
+        address: Ipv4Addr,
+        index: u32,
+        now: Now,
+        emit: &mut dyn FnMut(Swept),
+    ) {
+        let moving = &self.marks.moving[index as usize];
+        let slot = self.table.slot(index);
+        if moving.load(Ordering::Acquire) || !slot.try_lock() {
+            return;
+        }
+        let lease = slot.lease();
+        if slot.kind() == Kind::Bound && lease.memo != memo::NONE {
+            moving.store(true, Ordering::Release);
+            emit(Swept::Promise(self.promise(state, address, index, now)));
+        }
+        slot.unlock();
+    }
+
+    /// The slot is locked.
+    fn promise(&self, state: &State, address: Ipv4Addr, index: u32, now: Now) -> Commit {
+        let slot: &Slot = self.table.slot(index);
+        let lease = slot.lease();
+        let time = self.table.template(lease.template).facts().lease_secs;
+        let time = Duration::from_secs(u64::from(time));
+        let until = promise(now.boot, time, state.config.fast_path.reserve);
+        let until = until.max(lease.reserved_until);
+        let client = state
+            .key_of(address, lease.chaddr)
+            .and_then(|key| self.clients.get(&key))
+            .filter(|client| client.address == address)
+            .unwrap_or_else(|| super::clients::Client::offered(address));
+        let record = Record {
+            address,
+            kind: RecordKind::Bound,
+            mac: mac_bytes(lease.chaddr),
+            reserved_until: until,
+            since: client.since,
+            client_id: client.client_id.into(),
+            hostname: client.hostname.into(),
+        };
+        Commit {
+            record,
+            change: Change::Reserve {
+                index,
+                generation: slot.generation(),
+                until,
+            },
+            event: None,
+        }
+    }
+}
+
+/// Whether the lease was extended since its last record, and a renewal at half of its time
+/// would come close to the promise's end.
+fn is_promise_short(lease: &Lease, time: u64, reserve: f64) -> bool {
+    let near = lease.expires.saturating_add(time / 2 + time / 16);
+    let ahead = (time as f64 * (reserve - 1.0)) as u64;
+    let recorded = lease.reserved_until.saturating_sub(ahead);
+    lease.reserved_until < near && lease.expires > recorded.saturating_add(time / 64)
+}
+
+fn event(kind: EventKind, address: Ipv4Addr, lease: &Lease) -> Event {
+    Event {
+        kind,
+        mac: mac_bytes(lease.chaddr),
+        address,
+        ifindex: lease.link.ifindex,
+    }
+}
+
+impl State {
+    /// The client that a slot names.
+    pub(super) fn key_of(&self, address: Ipv4Addr, chaddr: u64) -> Option<ClientKey> {
+        let id = self.subnet_of(address)?;
+        Some(ClientKey {
+            mac: mac_bytes(chaddr),
+            network: self.subnet(id).prefix.network(),
+        })
+    }
+}

@@ -1,0 +1,117 @@
+//! Classic BPF programs: which frames reach the daemon, and which worker.
+//!
+//! They run before a VLAN tag that the NIC or the kernel took out is put back: such a tag is in
+//! the frame's metadata and shifts nothing.
+
+use libc::sock_filter;
+
+const LOAD_BYTE: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16;
+const LOAD_HALF: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_ABS) as u16;
+const LOAD_WORD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+const LOAD_HALF_AT_X: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_IND) as u16;
+const LOAD_WORD_AT_X: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_IND) as u16;
+/// X = 4 * (byte & 15): the length of an IP header.
+const LOAD_IP_LEN: u16 = (libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH) as u16;
+const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+const IF_GREATER: u16 = (libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K) as u16;
+const IF_BITS: u16 = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
+const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+const RETURN_A: u16 = (libc::BPF_RET | libc::BPF_A) as u16;
+
+/// Offsets count from the link header, wherever the kernel has the packet's start just then:
+/// before it for a socket's filter, behind it for a fanout program.
+const LINK: u32 = libc::SKF_LL_OFF as u32;
+const PACKET_TYPE: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;
+const TAG_TAKEN_OUT: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_VLAN_TAG_PRESENT) as u32;
+
+const IPV4: u32 = dhcp_common::wire::ETHERTYPE_IPV4 as u32;
+const VLAN: u32 = dhcp_common::wire::ETHERTYPE_VLAN as u32;
+const QINQ: u32 = dhcp_common::wire::ETHERTYPE_QINQ as u32;
+const UDP: u32 = dhcp_common::wire::PROTO_UDP as u32;
+const PORT: u32 = dhcp_common::wire::SERVER_PORT as u32;
+/// "More fragments" and the offset.
+const FRAGMENT: u32 = 0x3fff;
+/// The last four bytes of chaddr, behind the IP header.
+const CHADDR_LOW: u32 = 8 + 28 + 2;
+
+const fn op(code: u16, k: u32) -> sock_filter {
+    sock_filter {
+        code,
+        jt: 0,
+        jf: 0,
+        k,
+    }
+}
+
+const fn branch(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
+    sock_filter { code, jt, jf, k }
+}
+
+/// Nothing: for sockets that are not ready yet, and for the one that keeps port 67.
+pub const NONE: [sock_filter; 1] = [op(RETURN, 0)];
+
+/// Takes UDP packets to port 67 under at most two tags, whole ones, not for another host.
+#[must_use]
+pub fn requests() -> Vec<sock_filter> {
+    let mut program = vec![
+        op(LOAD_WORD, PACKET_TYPE),
+        branch(IF_GREATER, 2, 0, 1),
+        op(RETURN, 0),
+    ];
+    program.extend(by_tags(to_port_67));
+    program
+}
+
+/// The worker of a frame that [`requests`] takes, by chaddr: one client's packets stay in order.
+#[must_use]
+pub fn worker() -> Vec<sock_filter> {
+    by_tags(low_chaddr)
+}
+
+/// Finds the IP header under the tags, and goes on with `then(its offset)`, [`BLOCK`] long.
+fn by_tags(then: fn(u32) -> [sock_filter; BLOCK as usize]) -> Vec<sock_filter> {
+    let (untagged, tagged, twice) = (11, 11 + BLOCK, 11 + 2 * BLOCK);
+    let drop = 10;
+    let goto = |from: u8, to: u8| to - from - 1;
+    let mut program = vec![
+        op(LOAD_HALF, LINK + 12),
+        branch(IF_EQUAL, IPV4, goto(1, untagged), 0),
+        branch(IF_EQUAL, VLAN, 1, 0),
+        branch(IF_EQUAL, QINQ, 0, goto(3, drop)),
+        op(LOAD_HALF, LINK + 16),
+        branch(IF_EQUAL, IPV4, goto(5, tagged), 0),
+        // A second tag in the frame: two at most, with the one that was taken out.
+        op(LOAD_WORD, TAG_TAKEN_OUT),
+        branch(IF_EQUAL, 0, 0, goto(7, drop)),
+        op(LOAD_HALF, LINK + 20),
+        branch(IF_EQUAL, IPV4, goto(9, twice), goto(9, drop)),
+        op(RETURN, 0),
+    ];
+    for ip in [14, 18, 22] {
+        program.extend(then(LINK + ip));
+    }
+    program
+}
+
+const BLOCK: u8 = 9;
+
+fn to_port_67(ip: u32) -> [sock_filter; BLOCK as usize] {
+    [
+        op(LOAD_BYTE, ip + 9),
+        branch(IF_EQUAL, UDP, 0, 6),
+        op(LOAD_HALF, ip + 6),
+        branch(IF_BITS, FRAGMENT, 4, 0),
+        op(LOAD_IP_LEN, ip),
+        op(LOAD_HALF_AT_X, ip + 2),
+        branch(IF_EQUAL, PORT, 0, 1),
+        op(RETURN, u32::MAX),
+        op(RETURN, 0),
+    ]
+}
+
+fn low_chaddr(ip: u32) -> [sock_filter; BLOCK as usize] {
+    let mut block = [op(RETURN_A, 0); BLOCK as usize];
+    block[0] = op(LOAD_IP_LEN, ip);
+    block[1] = op(LOAD_WORD_AT_X, ip + CHADDR_LOW);
+    block
+}

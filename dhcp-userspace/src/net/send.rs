@@ -1,0 +1,136 @@
+//! Sending in batches.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+
+use libc::{iovec, mmsghdr};
+
+use super::Socket;
+
+/// Frames in a batch.
+pub const SIZE: usize = 64;
+/// How often a full queue is given a millisecond to drain before its frames are lost. Clients
+/// ask again; those that follow must not wait much longer.
+const PATIENCE: usize = 5;
+
+/// Frames that wait for one system call.
+#[derive(Default)]
+pub struct Batch {
+    waiting: Vec<(Arc<Socket>, Vec<u8>)>,
+    /// Buffers to use again.
+    spare: Vec<Vec<u8>>,
+}
+
+/// What became of frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    pub sent: u64,
+    pub failed: u64,
+}
+
+impl Batch {
+    /// An empty buffer for a frame.
+    pub fn buffer(&mut self) -> Vec<u8> {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// Gives a buffer back that was not needed.
+    pub fn recycle(&mut self, mut buffer: Vec<u8>) {
+        if self.spare.len() < SIZE {
+            buffer.clear();
+            self.spare.push(buffer);
+        }
+    }
+
+    pub fn push(&mut self, socket: Arc<Socket>, frame: Vec<u8>) {
+        self.waiting.push((socket, frame));
+    }
+
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.waiting.len() >= SIZE
+    }
+
+    /// Sends all that wait; a frame that the kernel refuses is counted and left out.
+    pub fn flush(&mut self) -> Sent {
+        let mut sent = Sent::default();
+        let of_one_socket =
+            |a: &(Arc<Socket>, Vec<u8>), b: &(Arc<Socket>, Vec<u8>)| Arc::ptr_eq(&a.0, &b.0);
+        for run in self.waiting.chunk_by(of_one_socket) {
+            for frames in run.chunks(SIZE) {
+                send(frames[0].0.as_raw_fd(), frames, &mut sent);
+            }
+        }
+        for (_, buffer) in std::mem::take(&mut self.waiting) {
+            self.recycle(buffer);
+        }
+        sent
+    }
+}
+
+fn send(fd: RawFd, frames: &[(Arc<Socket>, Vec<u8>)], sent: &mut Sent) {
+    let mut done = 0;
+    let mut waited = 0;
+    while done < frames.len() {
+        match send_some(fd, &frames[done..]) {
+            Ok(count) => {
+                sent.sent += count as u64;
+                done += count;
+            }
+            Err(error) if is_full(&error) && waited < PATIENCE => {
+                waited += 1;
+                wait(fd);
+            }
+            Err(_) => {
+                sent.failed += 1;
+                done += 1;
+            }
+        }
+    }
+}
+
+fn send_some(fd: RawFd, frames: &[(Arc<Socket>, Vec<u8>)]) -> io::Result<usize> {
+    let mut pieces: [iovec; SIZE] = std::array::from_fn(|i| {
+        let frame = frames.get(i).map_or(&[][..], |(_, frame)| frame);
+        iovec {
+            iov_base: frame.as_ptr().cast_mut().cast(),
+            iov_len: frame.len(),
+        }
+    });
+    let mut messages: [mmsghdr; SIZE] = std::array::from_fn(|i| message(&raw mut pieces[i]));
+    let (first, count) = (messages.as_mut_ptr(), frames.len() as libc::c_uint);
+    // SAFETY: every one of the `count` messages names a frame that outlives the call.
+    let count = unsafe { libc::sendmmsg(fd, first, count, 0) };
+    if count < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(count as usize)
+    }
+}
+
+fn message(piece: *mut iovec) -> mmsghdr {
+    // SAFETY: all zero is an empty message; some targets pad it with private fields.
+    let mut message: mmsghdr = unsafe { std::mem::zeroed() };
+    message.msg_hdr.msg_iov = piece;
+    message.msg_hdr.msg_iovlen = 1;
+    message
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EAGAIN | libc::ENOBUFS | libc::EINTR)
+    )
+}
+
+fn wait(fd: RawFd) {
+    let mut poll = libc::pollfd {
+        fd,
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one valid entry. A full device queue leaves the socket writable: then this returns
+    // at once, and the next try is the wait.
+    unsafe { libc::poll(&raw mut poll, 1, 1) };
+}

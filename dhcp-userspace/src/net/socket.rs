@@ -1,0 +1,225 @@
+//! AF_PACKET sockets: one for each worker and interface, for receiving and sending.
+
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use libc::sock_filter;
+
+use super::{NetError, Nic, filter};
+
+/// Requests that the kernel holds back while the worker is busy: some 10,000.
+const RECEIVE_BUFFER: libc::c_int = 16 << 20;
+
+/// A socket of one worker on one interface.
+#[derive(Debug)]
+pub struct Socket {
+    fd: OwnedFd,
+    pub ifindex: u32,
+    /// Outer VLAN tags whose frames another served interface takes.
+    pub left_to_others: Vec<u16>,
+}
+
+/// What the kernel counted since it was asked last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    pub packets: u64,
+    /// Packets lost because the receive buffer was full.
+    pub drops: u64,
+}
+
+/// Opens an interface for all workers, whose sockets get each client's packets by its chaddr.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn open(nic: &Nic, left_to_others: &[u16], workers: usize) -> Result<Vec<Socket>, NetError> {
+    let sockets: Vec<_> = (0..workers)
+        .map(|_| one(nic.index()).map(|fd| (fd, left_to_others.to_vec())))
+        .collect::<Result<_, _>>()
+        .map_err(|failed| failed.on(nic))?;
+    let sockets: Vec<_> = sockets
+        .into_iter()
+        .map(|(fd, left_to_others)| Socket {
+            fd,
+            ifindex: nic.index(),
+            left_to_others,
+        })
+        .collect();
+    if workers > 1 {
+        spread(&sockets).map_err(|failed| failed.on(nic))?;
+    }
+    for socket in &sockets {
+        step(
+            "filter",
+            attach_filter(socket.fd.as_raw_fd(), &filter::requests()),
+        )
+        .map_err(|failed| failed.on(nic))?;
+    }
+    Ok(sockets)
+}
+
+/// A step that failed.
+struct Failed(&'static str, io::Error);
+
+impl Failed {
+    fn on(self, nic: &Nic) -> NetError {
+        let interface = nic.name().to_owned();
+        if matches!(self.1.raw_os_error(), Some(libc::EPERM | libc::EACCES)) {
+            return NetError::NoNetRaw { interface };
+        }
+        NetError::Packet {
+            interface,
+            step: self.0,
+            source: self.1,
+        }
+    }
+}
+
+fn step<T>(name: &'static str, result: io::Result<T>) -> Result<T, Failed> {
+    result.map_err(|error| Failed(name, error))
+}
+
+/// A bound socket that takes nothing yet.
+fn one(ifindex: u32) -> Result<OwnedFd, Failed> {
+    let fd = step("open", packet_socket())?;
+    let raw = fd.as_raw_fd();
+    step("filter", attach_filter(raw, &filter::NONE))?;
+    step(
+        "ignore outgoing",
+        set(raw, libc::PACKET_IGNORE_OUTGOING, &1),
+    )?;
+    step("auxiliary data", set(raw, libc::PACKET_AUXDATA, &1))?;
+    enlarge(raw);
+    step("bind", bind(raw, ifindex))?;
+    Ok(fd)
+}
+
+fn packet_socket() -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // Protocol 0: nothing is received before the socket is bound.
+    // SAFETY: no pointer is passed.
+    let fd = unsafe { libc::socket(libc::AF_PACKET, kind, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a new fd that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn bind(fd: RawFd, ifindex: u32) -> io::Result<()> {
+    let address = libc::sockaddr_ll {
+        sll_family: libc::AF_PACKET as u16,
+        // All: a socket for IPv4 alone does not see frames whose VLAN nobody on this host has.
+        sll_protocol: (libc::ETH_P_ALL as u16).to_be(),
+        sll_ifindex: ifindex as i32,
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    };
+    let len = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+    // SAFETY: the address is a `sockaddr_ll` of this length.
+    check(unsafe { libc::bind(fd, (&raw const address).cast(), len) })
+}
+
+/// As root beyond the system's limit, else as far as that allows.
+fn enlarge(fd: RawFd) {
+    if set_at(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &RECEIVE_BUFFER).is_err() {
+        let _ = set_at(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, &RECEIVE_BUFFER);
+    }
+}
+
+/// Makes the sockets a fanout group whose program chooses.
+fn spread(sockets: &[Socket]) -> Result<(), Failed> {
+    let kind = (libc::PACKET_FANOUT_CBPF | libc::PACKET_FANOUT_FLAG_IGNORE_OUTGOING) << 16;
+    let mut group = kind | libc::PACKET_FANOUT_FLAG_UNIQUEID << 16;
+    for socket in sockets {
+        let fd = socket.fd.as_raw_fd();
+        step("fanout", set(fd, libc::PACKET_FANOUT, &group))?;
+        let id = step("fanout", get::<u32>(fd, libc::PACKET_FANOUT))? & 0xffff;
+        group = kind | id;
+    }
+    let program = filter::worker();
+    let program = program_of(&program);
+    step(
+        "fanout program",
+        set(
+            sockets[0].fd.as_raw_fd(),
+            libc::PACKET_FANOUT_DATA,
+            &program,
+        ),
+    )
+}
+
+/// Attaches a classic BPF program to any socket.
+pub(super) fn attach_filter(fd: RawFd, filter: &[sock_filter]) -> io::Result<()> {
+    set_at(
+        fd,
+        libc::SOL_SOCKET,
+        libc::SO_ATTACH_FILTER,
+        &program_of(filter),
+    )
+}
+
+fn program_of(filter: &[sock_filter]) -> libc::sock_fprog {
+    libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_ptr().cast_mut(),
+    }
+}
+
+fn set<T>(fd: RawFd, option: libc::c_int, value: &T) -> io::Result<()> {
+    set_at(fd, libc::SOL_PACKET, option, value)
+}
+
+fn set_at<T>(fd: RawFd, level: libc::c_int, option: libc::c_int, value: &T) -> io::Result<()> {
+    let (value, len) = (
+        (&raw const *value).cast(),
+        size_of::<T>() as libc::socklen_t,
+    );
+    // SAFETY: the value is `len` bytes long, and the kernel only reads it.
+    check(unsafe { libc::setsockopt(fd, level, option, value, len) })
+}
+
+fn get<T: Default>(fd: RawFd, option: libc::c_int) -> io::Result<T> {
+    let mut value = T::default();
+    let mut len = size_of::<T>() as libc::socklen_t;
+    let (to, len) = ((&raw mut value).cast(), &raw mut len);
+    // SAFETY: `to` has room for `len` bytes, and the values asked for are plain numbers.
+    check(unsafe { libc::getsockopt(fd, libc::SOL_PACKET, option, to, len) })?;
+    Ok(value)
+}
+
+fn check(result: libc::c_int) -> io::Result<()> {
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+impl Socket {
+    /// What the kernel counted since the last call.
+    ///
+    /// # Errors
+    /// If the kernel does not tell.
+    pub fn statistics(&self) -> io::Result<Statistics> {
+        let [packets, drops] = get::<[u32; 2]>(self.fd.as_raw_fd(), libc::PACKET_STATISTICS)?;
+        Ok(Statistics {
+            packets: packets.into(),
+            drops: drops.into(),
+        })
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}

@@ -1,0 +1,124 @@
+//! What the tests of several files need: frames, configurations, and a veth pair in namespaces
+//! of its own.
+
+mod wire;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dhcp_common::wire::{IP_LEN, Sum, UDP_LEN, udp_checksum};
+
+use super::Nic;
+use crate::config::Config;
+use crate::config::model::{Boot, FastPath, FastPathMode, Server, Subnet, Times};
+use crate::engine::Interface;
+
+pub(crate) fn nic(index: u32, name: &str, net: &str) -> Nic {
+    let interface = Interface {
+        index,
+        name: name.to_owned(),
+        mac: [2, 0, 0, 0, 0, index as u8],
+        mtu: 1500,
+        addresses: vec![net.parse().unwrap()],
+    };
+    Nic {
+        interface,
+        up: true,
+        ethernet: true,
+        vlan: None,
+    }
+}
+
+pub(crate) fn config(prefix: &str) -> Config {
+    let hour = Duration::from_secs(3600);
+    let subnet = Subnet {
+        prefix: prefix.parse().unwrap(),
+        interface: None,
+        vlan: [0, 0],
+        server_address: None,
+        pools: Vec::new(),
+        authoritative: true,
+        times: Times {
+            lease: hour,
+            renew: hour / 2,
+            rebind: hour * 7 / 8,
+        },
+        options: Arc::default(),
+        boot: Boot::default(),
+        reservations: std::collections::HashMap::new(),
+    };
+    Config {
+        interfaces: Vec::new(),
+        server: Server {
+            workers: None,
+            state_dir: PathBuf::new(),
+            control_socket: PathBuf::new(),
+            metrics: None,
+            offer_hold: Duration::from_secs(30),
+            max_offers: 100,
+            decline_hold: hour,
+        },
+        fast_path: FastPath {
+            mode: FastPathMode::Off,
+            reserve: 2.0,
+            pin_dir: PathBuf::new(),
+            capacity: None,
+        },
+        subnets: vec![subnet],
+        files: Vec::new(),
+        fingerprint: 1,
+    }
+}
+
+/// A broadcast DISCOVER of the client whose MAC ends with `client`, untagged, sums right.
+pub(crate) fn request(client: u32) -> Vec<u8> {
+    let mac = mac(client);
+    let mut bootp = vec![0; 240];
+    bootp[..4].copy_from_slice(&[1, 1, 6, 0]);
+    bootp[28..34].copy_from_slice(&mac);
+    bootp[236..].copy_from_slice(&[0x63, 0x82, 0x53, 0x63]);
+    bootp.extend([53, 1, 1, 255]);
+    frame(mac, &bootp)
+}
+
+fn mac(client: u32) -> [u8; 6] {
+    let [a, b, c, d] = client.to_be_bytes();
+    [0x52, 0x54, a, b, c, d]
+}
+
+fn frame(mac: [u8; 6], bootp: &[u8]) -> Vec<u8> {
+    let udp_len = (UDP_LEN + bootp.len()) as u16;
+    let mut udp = vec![0, 68, 0, 67];
+    udp.extend(udp_len.to_be_bytes());
+    udp.extend([0, 0]);
+    udp.extend(bootp);
+    let pseudo = Sum::default()
+        .bytes(&[255; 4])
+        .word(17u16.to_be())
+        .word(udp_len.to_be());
+    let sum = udp_checksum(pseudo.slice(&udp));
+    udp[6..8].copy_from_slice(&sum.to_ne_bytes());
+
+    let mut ip = vec![0x45, 0];
+    ip.extend((IP_LEN as u16 + udp_len).to_be_bytes());
+    ip.extend([0, 0, 0, 0, 64, 17, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255]);
+    let sum = Sum::default().slice(&ip).checksum();
+    ip[10..12].copy_from_slice(&sum.to_ne_bytes());
+
+    let mut frame = vec![255; 6];
+    frame.extend(mac);
+    frame.extend([8, 0]);
+    frame.extend(ip);
+    frame.extend(udp);
+    frame
+}
+
+/// The frame under one tag more.
+pub(crate) fn tag(frame: &[u8], kind: u16, tag: u16) -> Vec<u8> {
+    let mut tagged = frame[..12].to_vec();
+    tagged.extend(kind.to_be_bytes());
+    tagged.extend(tag.to_be_bytes());
+    tagged.extend(&frame[12..]);
+    tagged
+}

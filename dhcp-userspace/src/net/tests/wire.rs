@@ -1,0 +1,198 @@
+//! Real sockets on a veth pair, in a network namespace that ends with the test's thread.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::process::Command;
+use std::sync::Arc;
+
+use super::super::frame::parse;
+use super::super::interface::{self, Nic};
+use super::super::{NetError, port67, receive, send, socket};
+use super::{request, tag};
+use crate::net::Socket;
+
+/// Runs `test` as root in an empty namespace with the veth pair `server` and `client`.
+fn on_veth(test: impl FnOnce(Nic, Nic) + Send + 'static) {
+    let run = move || {
+        // SAFETY: no pointer is passed; only this thread moves.
+        if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+            eprintln!(
+                "skipped: no network namespace without root: {}",
+                io::Error::last_os_error()
+            );
+            return;
+        }
+        ip("link add server type veth peer name client");
+        ip("address add 10.0.0.1/24 dev server");
+        ip("link set server up");
+        ip("link set client up");
+        let nics = interface::list().unwrap();
+        let find = |name| nics.iter().find(|nic| nic.name() == name).unwrap().clone();
+        test(find("server"), find("client"));
+    };
+    std::thread::spawn(run).join().unwrap();
+}
+
+fn ip(command: &str) {
+    let status = Command::new("ip")
+        .args(command.split(' '))
+        .status()
+        .unwrap();
+    assert!(status.success(), "ip {command}");
+}
+
+/// Sends frames out of an interface.
+fn put(nic: &Nic, frames: impl IntoIterator<Item = Vec<u8>>) {
+    let socket = Arc::new(socket::open(nic, &[], 1).unwrap().remove(0));
+    let mut batch = send::Batch::default();
+    let frames: Vec<_> = frames.into_iter().collect();
+    let count = frames.len() as u64;
+    for frame in frames {
+        batch.push(Arc::clone(&socket), frame);
+    }
+    assert_eq!(
+        batch.flush(),
+        send::Sent {
+            sent: count,
+            failed: 0
+        }
+    );
+}
+
+/// What a socket gets up to the frame of the client `LAST`, as on the wire.
+fn take(socket: &Socket) -> Vec<Vec<u8>> {
+    let mut batch = receive::Batch::default();
+    let mut frames = Vec::new();
+    loop {
+        let mut poll = libc::pollfd {
+            fd: socket.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // SAFETY: one valid entry.
+        let ready = unsafe { libc::poll(&raw mut poll, 1, 10_000) };
+        assert_eq!(ready, 1, "nothing more came");
+        for i in 0..batch.receive(socket).unwrap() {
+            let frame = batch.frame(i).unwrap();
+            if frame.bytes == request(LAST) {
+                return frames;
+            }
+            frames.push(frame.bytes.to_vec());
+        }
+    }
+}
+
+const LAST: u32 = 0xffff_fff0;
+
+#[test]
+fn requests_pass_with_their_tags_and_nothing_else_does() {
+    on_veth(|server, client| {
+        let sockets = socket::open(&server, &[], 1).unwrap();
+        let plain = request(1);
+        let changed = |at: usize, value: u8| {
+            let mut frame = plain.clone();
+            frame[at] = value;
+            frame
+        };
+        let once = tag(&plain, 0x8100, 0x2064);
+        let wanted = vec![
+            plain.clone(),
+            once.clone(),
+            tag(&once, 0x88a8, 7),
+            with_ip_option(&plain),
+        ];
+        let unwanted = vec![
+            changed(0, 0x02),                       // For another host.
+            changed(13, 0x06),                      // ARP.
+            changed(23, 6),                         // TCP.
+            changed(37, 68),                        // Another port.
+            changed(20, 0x20),                      // The first fragment.
+            changed(21, 0x01),                      // A later one.
+            tag(&tag(&once, 0x8100, 1), 0x88a8, 7), // Three tags.
+        ];
+        put(
+            &client,
+            unwanted
+                .into_iter()
+                .chain(wanted.clone())
+                .chain([request(LAST)]),
+        );
+        assert_eq!(take(&sockets[0]), wanted);
+        let statistics = sockets[0].statistics().unwrap();
+        assert_eq!((statistics.packets, statistics.drops), (5, 0));
+    });
+}
+
+/// The request with an IP header of 24 bytes.
+fn with_ip_option(frame: &[u8]) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    frame.splice(34..34, [1, 1, 1, 0]);
+    frame[14] = 0x46;
+    frame
+}
+
+#[test]
+fn what_the_server_sends_it_does_not_receive() {
+    on_veth(|server, client| {
+        let sockets = socket::open(&server, &[], 2).unwrap();
+        put(&server, [request(1), request(2)]);
+        let last = [LAST, LAST + 1].map(request);
+        put(&client, last.clone());
+        assert_eq!(take(&sockets[0]), Vec::<Vec<u8>>::new());
+        assert_eq!(sockets[1].statistics().unwrap().packets, 1);
+    });
+}
+
+#[test]
+fn a_client_stays_with_its_worker() {
+    const WORKERS: u32 = 3;
+    on_veth(|server, client| {
+        let sockets = socket::open(&server, &[], WORKERS as usize).unwrap();
+        let one = |client| {
+            let plain = request(client);
+            [
+                plain.clone(),
+                tag(&plain, 0x8100, 5),
+                tag(&tag(&plain, 0x8100, 5), 0x88a8, 6),
+            ]
+        };
+        put(&client, (0..48).flat_map(one));
+        let mut batch = receive::Batch::default();
+        for (worker, socket) in (0..).zip(&sockets) {
+            let count = batch.receive(socket).unwrap();
+            assert_eq!(count, 48, "all frames of a third of the clients");
+            for i in 0..count {
+                let frame = batch.frame(i).unwrap();
+                let payload = parse(&frame).unwrap().payload;
+                let chaddr = u32::from_be_bytes(payload[30..34].try_into().unwrap());
+                assert_eq!(chaddr % WORKERS, worker);
+            }
+        }
+    });
+}
+
+#[test]
+fn port_67_is_taken_once_and_its_holder_named() {
+    on_veth(|_, _| {
+        let _first = port67::take().unwrap();
+        let error = port67::take().unwrap_err();
+        let us = format!("(pid {})", std::process::id());
+        let NetError::PortInUse { holder } = error else {
+            panic!("{error}")
+        };
+        assert!(holder.ends_with(&us), "{holder}");
+    });
+}
+
+#[test]
+fn interfaces_with_addresses_and_state() {
+    on_veth(|server, client| {
+        assert!(server.up && server.ethernet && server.interface.mtu == 1500);
+        assert_eq!(server.interface.addresses, ["10.0.0.1/24".parse().unwrap()]);
+        assert!(client.interface.addresses.is_empty());
+        ip("link set client mtu 1400 down");
+        let nics = interface::list().unwrap();
+        let now = nics.iter().find(|nic| nic.name() == "client").unwrap();
+        assert_eq!((now.up, now.interface.mtu), (false, 1400));
+    });
+}

@@ -1,0 +1,381 @@
+//! The one builder of replies.
+//!
+//! Every reply is laid out as the fast path lays it out (`dhcp_common::fast`), so that what the
+//! kernel sends is what the engine sends: head | sname, file, cookie, shared options | client
+//! part (12 of a reservation, 61, 82) | END and padding. Shared options stand in this order: 53,
+//! 54, 51, 58, 59, 1, what the client asks for in its order, what is always sent.
+
+use std::borrow::Cow;
+use std::net::Ipv4Addr;
+use std::ops::Range;
+
+use dhcp_common::fast::{HEAD_IP, HEAD_LEN, Head, Header, padded_len, write_ip_udp};
+use dhcp_common::slot::Splice;
+use dhcp_common::template::{FIXED, Facts, MAX_BODY, MAX_TAIL};
+use dhcp_common::wire::{
+    BOOTP_HEAD, BOOTREPLY, HTYPE_ETHERNET, IP_LEN, MAGIC_COOKIE, Sum, UDP_LEN, bootp, option,
+};
+
+use super::options::{encoded_len, put};
+use super::region::Region;
+use super::request::{MessageType, Request};
+use crate::config::model::{Boot, Mac, Options, Times};
+use crate::lease::templates::Content;
+
+/// A client takes messages of this size at least (RFC 2132 section 9.10); IP and UDP headers
+/// count.
+const MIN_SIZE: u16 = 576;
+const HEADERS: usize = IP_LEN + UDP_LEN;
+const BOOTP_AT: usize = HEAD_IP + HEADERS;
+/// sname and file hold a string with its final zero.
+const SNAME_LEN: usize = bootp::FILE - bootp::SNAME;
+const FILE_LEN: usize = bootp::COOKIE - bootp::FILE;
+
+/// What a reply says.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    pub message_type: MessageType,
+    /// Option 54.
+    pub server: Ipv4Addr,
+    /// Options 51, 58 and 59.
+    pub times: Option<Times>,
+    /// Option 1.
+    pub mask: Option<Ipv4Addr>,
+    pub boot: &'a Boot,
+    pub options: &'a Options,
+    /// Option 12 of a reservation.
+    pub hostname: Option<&'a str>,
+    /// Option 56.
+    pub message: Option<&'a str>,
+}
+
+/// How a reply travels, and the addresses in its head.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope<'a> {
+    /// The link header of the request; tags and type are the reply's too.
+    pub l2: &'a [u8],
+    pub to_mac: Mac,
+    pub from_mac: Mac,
+    pub destination: Ipv4Addr,
+    pub port: u16,
+    pub flags: u16,
+    pub ciaddr: Ipv4Addr,
+    pub yiaddr: Ipv4Addr,
+    /// Bytes that the link carries in a packet.
+    pub mtu: u32,
+}
+
+/// Where the parts of a composed frame are.
+#[derive(Clone, Debug)]
+pub struct Composed {
+    /// sname to the last shared option.
+    body: Range<usize>,
+    /// The client part and END.
+    client: Range<usize>,
+    /// The reservation's hostname option, at the start of the client part.
+    tail_len: usize,
+    facts: Facts,
+    /// Options left out because they did not fit.
+    pub left_out: u32,
+}
+
+/// Writes a whole frame into `frame`.
+pub fn compose(
+    frame: &mut Vec<u8>,
+    request: &Request<'_>,
+    answer: &Answer<'_>,
+    envelope: &Envelope<'_>,
+) -> Composed {
+    let client = ClientPart::new(request, answer.hostname);
+    let start = envelope.l2.len() + HEADERS;
+    frame.clear();
+    frame.resize(start + BOOTP_HEAD, 0);
+    put_fixed(frame, answer.boot);
+    put_own(frame, answer);
+    let limit = start + size_limit(request, envelope.mtu) - HEADERS;
+    let room = limit.saturating_sub(client.len() + 1);
+    let left_out = put_configured(frame, request, answer, room);
+
+    let body = start + BOOTP_HEAD..frame.len();
+    client.put(frame);
+    frame.push(option::END);
+    let client_end = frame.len();
+    let bootp_len = padded_len(client_end - 1 - start);
+    frame.resize(start + bootp_len, 0);
+    finish(frame, start, request, answer, envelope);
+    Composed {
+        client: body.end..client_end,
+        tail_len: client.hostname.map_or(0, encoded_len),
+        facts: facts_of(&frame[body.clone()], answer),
+        body,
+        left_out,
+    }
+}
+
+fn size_limit(request: &Request<'_>, mtu: u32) -> usize {
+    let asked = u32::from(request.max_size.unwrap_or(MIN_SIZE));
+    asked.min(mtu).max(u32::from(MIN_SIZE)) as usize
+}
+
+/// sname, file and magic cookie.
+fn put_fixed(frame: &mut Vec<u8>, boot: &Boot) {
+    put_string(frame, &boot.server_name, SNAME_LEN);
+    put_string(frame, &boot.file, FILE_LEN);
+    frame.extend(MAGIC_COOKIE);
+}
+
+fn put_string(frame: &mut Vec<u8>, text: &str, len: usize) {
+    let end = frame.len() + len;
+    let text = text.as_bytes();
+    frame.extend(&text[..text.len().min(len - 1)]);
+    frame.resize(end, 0);
+}
+
+/// What the server itself has to say.
+fn put_own(frame: &mut Vec<u8>, answer: &Answer<'_>) {
+    put(frame, option::MESSAGE_TYPE, &[answer.message_type as u8]);
+    put(frame, option::SERVER_ID, &answer.server.octets());
+    if let Some(times) = &answer.times {
+        let seconds = [
+            (option::LEASE_TIME, times.lease),
+            (option::RENEWAL_TIME, times.renew),
+            (option::REBINDING_TIME, times.rebind),
+        ];
+        for (code, time) in seconds {
+            put(frame, code, &lease_secs(time).to_be_bytes());
+        }
+    }
+    if let Some(mask) = answer.mask {
+        match answer.options.get(&option::SUBNET_MASK) {
+            Some(own) => put(frame, option::SUBNET_MASK, &own.data),
+            None => put(frame, option::SUBNET_MASK, &mask.octets()),
+        }
+    }
+    if let Some(message) = answer.message {
+        put(frame, option::MESSAGE, message.as_bytes());
+    }
+}
+
+/// A time as options 51, 58 and 59 tell it.
+#[must_use]
+fn lease_secs(time: std::time::Duration) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// A set of option codes.
+#[derive(Clone, Copy)]
+struct Codes([u64; 4]);
+
+impl Codes {
+    /// What the server writes by itself, never from the configuration.
+    fn own(hostname: bool) -> Self {
+        let mut codes = Self([0; 4]);
+        let fixed = [
+            option::PAD,
+            option::SUBNET_MASK,
+            option::CLIENT_ID,
+            option::RELAY_AGENT,
+            option::END,
+        ];
+        let ours = option::REQUESTED_ADDRESS..=option::REBINDING_TIME;
+        for code in ours.filter(|code| *code != option::MESSAGE).chain(fixed) {
+            codes.insert(code);
+        }
+        if hostname {
+            codes.insert(option::HOSTNAME);
+        }
+        codes
+    }
+
+    /// False if it was there.
+    fn insert(&mut self, code: u8) -> bool {
+        let (word, bit) = (usize::from(code / 64), 1 << (code % 64));
+        let new = self.0[word] & bit == 0;
+        self.0[word] |= bit;
+        new
+    }
+}
+
+/// Writes the configured options up to `room`; tells how many did not fit. A client without a
+/// parameter list gets all.
+fn put_configured(
+    frame: &mut Vec<u8>,
+    request: &Request<'_>,
+    answer: &Answer<'_>,
+    room: usize,
+) -> u32 {
+    let options = answer.options;
+    let asked = request.parameters();
+    let always = options
+        .iter()
+        .filter(|(_, value)| asked.is_none() || value.always_send)
+        .map(|(code, _)| *code);
+    let wanted = asked.as_deref().unwrap_or_default().iter().copied();
+    let mut sent = Codes::own(answer.hostname.is_some());
+    let mut left_out = 0;
+    for code in wanted.chain(always) {
+        let Some(value) = options.get(&code) else {
+            continue;
+        };
+        if !sent.insert(code) {
+            continue;
+        }
+        if frame.len() + encoded_len(&value.data) <= room {
+            put(frame, code, &value.data);
+        } else {
+            left_out += 1;
+        }
+    }
+    left_out
+}
+
+/// The options at the end that are this client's alone.
+struct ClientPart<'a> {
+    hostname: Option<&'a [u8]>,
+    client_id: Option<Cow<'a, [u8]>>,
+    relay_agent: Option<Cow<'a, [u8]>>,
+}
+
+impl<'a> ClientPart<'a> {
+    fn new(request: &Request<'a>, hostname: Option<&'a str>) -> Self {
+        Self {
+            hostname: hostname.map(str::as_bytes),
+            client_id: request.client_id(),
+            relay_agent: request.relay_agent(),
+        }
+    }
+
+    fn parts(&self) -> impl Iterator<Item = (u8, &[u8])> {
+        let parts = [
+            (option::HOSTNAME, self.hostname),
+            (option::CLIENT_ID, self.client_id.as_deref()),
+            (option::RELAY_AGENT, self.relay_agent.as_deref()),
+        ];
+        parts
+            .into_iter()
+            .filter_map(|(code, value)| Some((code, value?)))
+    }
+
+    fn len(&self) -> usize {
+        self.parts().map(|(_, value)| encoded_len(value)).sum()
+    }
+
+    fn put(&self, frame: &mut Vec<u8>) {
+        for (code, value) in self.parts() {
+            put(frame, code, value);
+        }
+    }
+}
+
+/// Writes the link, IP and UDP headers and the head of the message.
+fn finish(
+    frame: &mut [u8],
+    start: usize,
+    request: &Request<'_>,
+    answer: &Answer<'_>,
+    envelope: &Envelope<'_>,
+) {
+    let l2 = envelope.l2.len();
+    let mut head = Head([0; HEAD_LEN]);
+    write_bootp_head(&mut head.0[BOOTP_AT..], request, answer, envelope);
+    let header = Header {
+        source: answer.server.to_bits(),
+        destination: envelope.destination.to_bits(),
+        port: envelope.port,
+        bootp: frame.len() - start,
+        rest: Sum::default().slice(&frame[start + BOOTP_HEAD..]),
+    };
+    write_ip_udp(&mut head, &header);
+    frame[..l2].copy_from_slice(envelope.l2);
+    frame[..6].copy_from_slice(&envelope.to_mac);
+    frame[6..12].copy_from_slice(&envelope.from_mac);
+    frame[l2..start + BOOTP_HEAD].copy_from_slice(&head.0[HEAD_IP..]);
+}
+
+/// hops and secs are the server's own: 0.
+fn write_bootp_head(
+    head: &mut [u8],
+    request: &Request<'_>,
+    answer: &Answer<'_>,
+    envelope: &Envelope<'_>,
+) {
+    let siaddr = answer.boot.next_server.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    let fields: [(usize, &[u8]); 8] = [
+        (bootp::OP, &[BOOTREPLY, HTYPE_ETHERNET, 6]),
+        (bootp::XID, &request.xid.to_be_bytes()),
+        (bootp::FLAGS, &envelope.flags.to_be_bytes()),
+        (bootp::CIADDR, &envelope.ciaddr.octets()),
+        (bootp::YIADDR, &envelope.yiaddr.octets()),
+        (bootp::SIADDR, &siaddr.octets()),
+        (bootp::GIADDR, &request.giaddr.octets()),
+        (bootp::CHADDR, request.chaddr()),
+    ];
+    for (at, bytes) in fields {
+        head[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+}
+
+/// The scalar fields of a template with this open body.
+fn facts_of(body: &[u8], answer: &Answer<'_>) -> Facts {
+    let open = Sum::default().slice(body);
+    let end = match body.len() % 2 {
+        0 => Sum::of(u16::from_ne_bytes([option::END, 0])),
+        _ => Sum::of(u16::from_ne_bytes([0, option::END])),
+    };
+    Facts {
+        server: answer.server.to_bits(),
+        siaddr: answer.boot.next_server.map_or(0, Ipv4Addr::to_bits),
+        lease_secs: answer.times.map_or(0, |times| lease_secs(times.lease)),
+        full_sum: open.add(end).fold(),
+        open_sum: open.fold(),
+        full_len: (padded_len(BOOTP_HEAD + body.len()) - BOOTP_HEAD) as u16,
+        open_len: body.len() as u16,
+    }
+}
+
+/// What the kernel needs to send a reply like a composed one.
+#[derive(Debug)]
+pub struct Recipe {
+    pub content: Content,
+    pub splice: Splice,
+    pub tail: Vec<u8>,
+}
+
+impl Composed {
+    /// The recipe for answering `region`; `None` if the reply does not fit a template.
+    #[must_use]
+    pub fn recipe(&self, frame: &[u8], region: &Region) -> Option<Recipe> {
+        let open = &frame[self.body.clone()];
+        if usize::from(self.facts.full_len) > MAX_BODY || self.tail_len > MAX_TAIL {
+            return None;
+        }
+        let mut body = [0; MAX_BODY];
+        body[..open.len()].copy_from_slice(open);
+        body[open.len()] = option::END;
+        let client = &frame[self.client.clone()];
+        let sum = Sum::default().slice(client);
+        let sum = match open.len() % 2 {
+            0 => sum,
+            _ => sum.at_odd_offset(),
+        };
+        let splice = Splice {
+            id_at: region.client_id.at,
+            id_len: region.client_id.len,
+            agent_at: region.relay_agent.at,
+            agent_len: region.relay_agent.len,
+            tail_len: self.tail_len as u8,
+            sum: sum.fold(),
+        };
+        let content = Content {
+            facts: self.facts,
+            body,
+        };
+        Some(Recipe {
+            content,
+            splice,
+            tail: client[..self.tail_len].to_vec(),
+        })
+    }
+}
+
+const _: () = assert!(FIXED == SNAME_LEN + FILE_LEN + MAGIC_COOKIE.len());

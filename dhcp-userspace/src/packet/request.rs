@@ -1,0 +1,397 @@
+//! What a client or relay sent, parsed once and borrowed.
+
+use std::borrow::Cow;
+use std::net::Ipv4Addr;
+
+use dhcp_common::wire::{
+    BOOTP_LEN, BOOTREQUEST, FLAG_BROADCAST, HTYPE_ETHERNET, MAGIC_COOKIE, be16, be32, bootp, option,
+};
+
+use super::options::{Field, Options, Truncated};
+use crate::config::model::Mac;
+use crate::engine::Ignored;
+
+/// Option 53 (RFC 2132 section 9.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum MessageType {
+    Discover = 1,
+    Offer = 2,
+    Request = 3,
+    Decline = 4,
+    Ack = 5,
+    Nak = 6,
+    Release = 7,
+    Inform = 8,
+}
+
+impl MessageType {
+    /// What a server answers or acts on.
+    fn of_client(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(Self::Discover),
+            3 => Some(Self::Request),
+            4 => Some(Self::Decline),
+            7 => Some(Self::Release),
+            8 => Some(Self::Inform),
+            _ => None,
+        }
+    }
+}
+
+/// The header without options, as BOOTP of old has it.
+const PLAIN_BOOTP: usize = BOOTP_LEN - MAGIC_COOKIE.len();
+const OVERLOADS_FILE: u8 = 1;
+const OVERLOADS_SNAME: u8 = 2;
+
+/// The pieces of one option; more than one belong together (RFC 3396).
+#[derive(Clone, Copy, Debug, Default)]
+struct Pieces<'a> {
+    first: &'a [u8],
+    count: u16,
+}
+
+impl<'a> Pieces<'a> {
+    fn add(&mut self, value: &'a [u8]) {
+        if self.count == 0 {
+            self.first = value;
+        }
+        self.count = self.count.saturating_add(1);
+    }
+
+    /// The value of an option that has a fixed length.
+    fn fixed<const N: usize>(&self) -> Result<Option<[u8; N]>, Ignored> {
+        match self.count {
+            0 => Ok(None),
+            1 => self
+                .first
+                .try_into()
+                .map(Some)
+                .map_err(|_| Ignored::Malformed),
+            _ => Err(Ignored::Malformed),
+        }
+    }
+
+    fn address(&self) -> Result<Option<Ipv4Addr>, Ignored> {
+        Ok(self.fixed::<4>()?.map(Ipv4Addr::from))
+    }
+}
+
+#[derive(Default)]
+struct Found<'a> {
+    message_type: Pieces<'a>,
+    requested: Pieces<'a>,
+    server_id: Pieces<'a>,
+    max_size: Pieces<'a>,
+    overload: Pieces<'a>,
+    parameters: Pieces<'a>,
+    client_id: Pieces<'a>,
+    hostname: Pieces<'a>,
+    relay_agent: Pieces<'a>,
+}
+
+impl<'a> Found<'a> {
+    fn add(&mut self, field: &Field<'a>) {
+        let pieces = match field.code {
+            option::MESSAGE_TYPE => &mut self.message_type,
+            option::REQUESTED_ADDRESS => &mut self.requested,
+            option::SERVER_ID => &mut self.server_id,
+            option::MAX_SIZE => &mut self.max_size,
+            option::OVERLOAD => &mut self.overload,
+            option::PARAMETER_LIST => &mut self.parameters,
+            option::CLIENT_ID => &mut self.client_id,
+            option::HOSTNAME => &mut self.hostname,
+            option::RELAY_AGENT => &mut self.relay_agent,
+            _ => return,
+        };
+        pieces.add(field.value);
+    }
+
+    fn add_all(&mut self, region: &'a [u8]) -> Result<(), Ignored> {
+        for field in Options::new(region) {
+            let field = field.map_err(|Truncated| Ignored::Malformed)?;
+            self.add(&field);
+        }
+        Ok(())
+    }
+}
+
+/// A BOOTREQUEST of an Ethernet client with a DHCP message type.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    payload: &'a [u8],
+    pub message_type: MessageType,
+    pub xid: u32,
+    pub secs: u16,
+    pub flags: u16,
+    pub ciaddr: Ipv4Addr,
+    pub giaddr: Ipv4Addr,
+    pub mac: Mac,
+    /// Option 50.
+    pub requested: Option<Ipv4Addr>,
+    /// Option 54.
+    pub server_id: Option<Ipv4Addr>,
+    /// Option 57.
+    pub max_size: Option<u16>,
+    overload: u8,
+    parameters: Pieces<'a>,
+    client_id: Pieces<'a>,
+    hostname: Pieces<'a>,
+    relay_agent: Pieces<'a>,
+}
+
+impl<'a> Request<'a> {
+    /// Parses a UDP payload.
+    ///
+    /// # Errors
+    /// Why no answer to it is possible.
+    pub fn parse(payload: &'a [u8]) -> Result<Self, Ignored> {
+        let head = check_header(payload)?;
+        let mut found = Found::default();
+        found.add_all(&payload[bootp::OPTIONS..])?;
+        let overload = found.overload.fixed::<1>()?.map_or(0, |[value]| value);
+        for region in overloaded(payload, overload) {
+            found.add_all(region)?;
+        }
+        let [code] = found.message_type.fixed::<1>()?.ok_or(Ignored::Bootp)?;
+        Ok(Self {
+            payload,
+            message_type: MessageType::of_client(code).ok_or(Ignored::WrongType)?,
+            xid: be32(head, bootp::XID),
+            secs: be16(head, bootp::SECS),
+            flags: be16(head, bootp::FLAGS),
+            ciaddr: Ipv4Addr::from_bits(be32(head, bootp::CIADDR)),
+            giaddr: Ipv4Addr::from_bits(be32(head, bootp::GIADDR)),
+            mac: mac_of(head)?,
+            requested: found.requested.address()?,
+            server_id: found.server_id.address()?,
+            max_size: found.max_size.fixed()?.map(u16::from_be_bytes),
+            overload,
+            parameters: found.parameters,
+            client_id: found.client_id,
+            hostname: found.hostname,
+            relay_agent: found.relay_agent,
+        })
+    }
+
+    #[must_use]
+    pub fn is_relayed(&self) -> bool {
+        !self.giaddr.is_unspecified()
+    }
+
+    /// The client cannot yet take unicast packets (RFC 2131 section 4.1).
+    #[must_use]
+    pub fn wants_broadcast(&self) -> bool {
+        self.flags & FLAG_BROADCAST != 0
+    }
+
+    /// All 16 bytes of chaddr.
+    #[must_use]
+    pub fn chaddr(&self) -> &'a [u8] {
+        &self.payload[bootp::CHADDR..bootp::SNAME]
+    }
+
+    /// Everything behind the magic cookie.
+    #[must_use]
+    pub fn region(&self) -> &'a [u8] {
+        &self.payload[bootp::OPTIONS..]
+    }
+
+    /// Option 55.
+    #[must_use]
+    pub fn parameters(&self) -> Option<Cow<'a, [u8]>> {
+        self.join(option::PARAMETER_LIST, &self.parameters)
+    }
+
+    /// Option 61.
+    #[must_use]
+    pub fn client_id(&self) -> Option<Cow<'a, [u8]>> {
+        self.join(option::CLIENT_ID, &self.client_id)
+    }
+
+    /// Option 12.
+    #[must_use]
+    pub fn hostname(&self) -> Option<Cow<'a, [u8]>> {
+        self.join(option::HOSTNAME, &self.hostname)
+    }
+
+    /// Option 82.
+    #[must_use]
+    pub fn relay_agent(&self) -> Option<Cow<'a, [u8]>> {
+        self.join(option::RELAY_AGENT, &self.relay_agent)
+    }
+
+    /// Any option; the ones above are found faster by name.
+    #[must_use]
+    pub fn option(&self, code: u8) -> Option<Cow<'a, [u8]>> {
+        let mut pieces = Pieces::default();
+        for field in self.fields().filter(|field| field.code == code) {
+            pieces.add(field.value);
+        }
+        self.join(code, &pieces)
+    }
+
+    /// Whether the option region holds all options, and 61 and 82 once at most: what a reply
+    /// that is spliced from the region needs.
+    #[must_use]
+    pub(super) fn is_simple(&self) -> bool {
+        self.overload == 0 && self.client_id.count <= 1 && self.relay_agent.count <= 1
+    }
+
+    /// All options in the order in which pieces belong together (RFC 3396 section 5).
+    fn fields(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
+        std::iter::once(self.region())
+            .chain(overloaded(self.payload, self.overload))
+            .flat_map(Options::new)
+            .flatten()
+    }
+
+    fn join(&self, code: u8, pieces: &Pieces<'a>) -> Option<Cow<'a, [u8]>> {
+        match pieces.count {
+            0 => None,
+            1 => Some(Cow::Borrowed(pieces.first)),
+            _ => {
+                let values = self.fields().filter(|field| field.code == code);
+                Some(values.flat_map(|field| field.value).copied().collect())
+            }
+        }
+    }
+}
+
+fn check_header(payload: &[u8]) -> Result<&[u8; BOOTP_LEN], Ignored> {
+    if payload.len() < PLAIN_BOOTP {
+        return Err(Ignored::Malformed);
+    }
+    if payload[bootp::OP] != BOOTREQUEST {
+        return Err(Ignored::NotRequest);
+    }
+    if payload[bootp::HTYPE] != HTYPE_ETHERNET || payload[bootp::HLEN] != 6 {
+        return Err(Ignored::WrongHardware);
+    }
+    let head = payload.first_chunk::<BOOTP_LEN>().ok_or(Ignored::Bootp)?;
+    if head[bootp::COOKIE..] != MAGIC_COOKIE {
+        return Err(Ignored::Bootp);
+    }
+    Ok(head)
+}
+
+/// No host has the zero address or a group address.
+fn mac_of(head: &[u8; BOOTP_LEN]) -> Result<Mac, Ignored> {
+    let mac: Mac = std::array::from_fn(|i| head[bootp::CHADDR + i]);
+    if mac == [0; 6] || mac[0] & 1 != 0 {
+        return Err(Ignored::WrongHardware);
+    }
+    Ok(mac)
+}
+
+fn overloaded(payload: &[u8], overload: u8) -> impl Iterator<Item = &[u8]> + use<'_> {
+    let file = (overload & OVERLOADS_FILE != 0).then(|| &payload[bootp::FILE..bootp::COOKIE]);
+    let sname = (overload & OVERLOADS_SNAME != 0).then(|| &payload[bootp::SNAME..bootp::FILE]);
+    file.into_iter().chain(sname)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn message(options: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0; BOOTP_LEN];
+        bytes[..4].copy_from_slice(&[1, 1, 6, 0]);
+        bytes[4..8].copy_from_slice(&[1, 2, 3, 4]);
+        bytes[bootp::CHADDR..][..6].copy_from_slice(&[0x52, 0x54, 0, 0, 0, 1]);
+        bytes[bootp::COOKIE..].copy_from_slice(&MAGIC_COOKIE);
+        bytes.extend(options);
+        bytes
+    }
+
+    #[test]
+    fn fields_are_found() {
+        let bytes = message(&[
+            53, 1, 3, 61, 2, 1, 9, 50, 4, 10, 0, 0, 5, 57, 2, 5, 220, 12, 1, b'a', 55, 2, 1, 3, 255,
+        ]);
+        let request = Request::parse(&bytes).unwrap();
+        assert_eq!(request.message_type, MessageType::Request);
+        assert_eq!(request.xid, 0x0102_0304);
+        assert_eq!(request.mac, [0x52, 0x54, 0, 0, 0, 1]);
+        assert_eq!(request.requested, Some(Ipv4Addr::new(10, 0, 0, 5)));
+        assert_eq!(request.max_size, Some(1500));
+        assert_eq!(request.client_id().as_deref(), Some(&[1, 9][..]));
+        assert_eq!(request.hostname().as_deref(), Some(&b"a"[..]));
+        assert_eq!(request.parameters().as_deref(), Some(&[1, 3][..]));
+        assert_eq!(request.server_id, None);
+        assert!(request.is_simple());
+    }
+
+    #[test]
+    fn a_missing_end_is_tolerated_and_a_cut_option_is_not() {
+        assert!(Request::parse(&message(&[53, 1, 1])).is_ok());
+        let all = message(&[
+            53, 1, 3, 61, 7, 1, 2, 3, 4, 5, 6, 7, 50, 4, 10, 0, 0, 5, 255,
+        ]);
+        for len in 0..all.len() {
+            let cut = Request::parse(&all[..len]).err();
+            let whole_option = [243, 252, 258].contains(&len);
+            assert_eq!(cut.is_none(), whole_option, "{len} bytes: {cut:?}");
+        }
+    }
+
+    #[test]
+    fn repeated_options_are_joined() {
+        let bytes = message(&[53, 1, 1, 12, 2, b'a', b'b', 61, 1, 7, 12, 1, b'c', 255]);
+        let request = Request::parse(&bytes).unwrap();
+        assert_eq!(request.hostname().as_deref(), Some(&b"abc"[..]));
+        assert!(matches!(request.client_id(), Some(Cow::Borrowed(&[7]))));
+        assert_eq!(request.option(12).as_deref(), Some(&b"abc"[..]));
+        assert_eq!(request.option(77), None);
+    }
+
+    #[test]
+    fn overload_is_decoded_file_before_sname() {
+        let mut bytes = message(&[53, 1, 1, 52, 1, 3, 12, 1, b'a', 255]);
+        bytes[bootp::FILE..][..4].copy_from_slice(&[12, 1, b'b', 255]);
+        bytes[bootp::SNAME..][..4].copy_from_slice(&[12, 1, b'c', 255]);
+        let request = Request::parse(&bytes).unwrap();
+        assert_eq!(request.hostname().as_deref(), Some(&b"abc"[..]));
+        assert!(!request.is_simple());
+    }
+
+    #[test]
+    fn every_refusal() {
+        let error = |bytes: &[u8]| Request::parse(bytes).unwrap_err();
+        let good = message(&[53, 1, 1, 255]);
+        let with = |at: usize, value: u8| {
+            let mut bytes = good.clone();
+            bytes[at] = value;
+            bytes
+        };
+        assert_eq!(error(&good[..235]), Ignored::Malformed);
+        assert_eq!(error(&good[..236]), Ignored::Bootp, "BOOTP of 236 bytes");
+        assert_eq!(error(&with(bootp::COOKIE, 0)), Ignored::Bootp);
+        assert_eq!(error(&message(&[255])), Ignored::Bootp, "no message type");
+        assert_eq!(error(&with(bootp::OP, 2)), Ignored::NotRequest);
+        assert_eq!(error(&with(bootp::HTYPE, 32)), Ignored::WrongHardware);
+        assert_eq!(error(&with(bootp::HLEN, 255)), Ignored::WrongHardware);
+        assert_eq!(error(&with(bootp::CHADDR, 0x53)), Ignored::WrongHardware);
+        for code in [0, 2, 5, 6, 9, 255] {
+            assert_eq!(error(&with(bootp::OPTIONS + 2, code)), Ignored::WrongType);
+        }
+        for options in [&[53, 2, 1, 1][..], &[53, 1, 1, 50, 3, 1, 1, 1], &[53, 0]] {
+            assert_eq!(error(&message(options)), Ignored::Malformed);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(options in prop::collection::vec(any::<u8>(), 0..600), head in prop::collection::vec(any::<u8>(), 240), raw: bool) {
+            let mut bytes = message(&options);
+            if raw {
+                bytes[bootp::SNAME..bootp::COOKIE].copy_from_slice(&head[..192]);
+            }
+            if let Ok(request) = Request::parse(&bytes) {
+                let _ = (request.parameters(), request.client_id(), request.option(12));
+            }
+            let _ = Request::parse(&options);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What the daemon answers on the control socket.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::shared::Shared;
+use super::{leases, reload, report, why};
+use crate::control::protocol::{Changes, Request, parse_mac};
+
+/// Answers a request; `item` passes an item on and tells whether anybody still listens.
+///
+/// # Errors
+/// Why the request is refused, for people.
+pub fn answer(
+    shared: &Shared,
+    request: Request,
+    item: &mut dyn FnMut(Value) -> bool,
+) -> Result<Value, String> {
+    match request {
+        Request::Status => json(&report::status(shared)),
+        Request::Leases(filter) => leases::list(shared, &filter, item).map(|()| Value::Null),
+        Request::Lease { key } => leases::one(shared, &key),
+        Request::Fastpath => json(&report::fastpath(shared)),
+        Request::Trace { mac } => trace(shared, mac.as_deref()),
+        Request::Why { mac } => why::why(shared, &mac).map(Value::String),
+        Request::Detach => detach(shared),
+        Request::Reload => json(&Changes { changes: reload::reload(shared)? }),
+        // The socket's own matter: they have no end.
+        Request::Events => Ok(Value::Null),
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<Value, String> {
+    serde_json::to_value(value).map_err(|error| error.to_string())
+}
+
+fn trace(shared: &Shared, mac: Option<&str>) -> Result<Value, String> {
+    let parse = |text: &str| parse_mac(text).ok_or_else(|| format!("{text:?} is no MAC"));
+    let mac = mac.map(|text| parse(text).map(|mac| (text, mac))).transpose()?;
+    shared.fastpath.lock().expect("no panics while held").trace(mac.map(|(_, mac)| mac));
+    let done = match mac {
+        None => "nothing is traced".to_owned(),
+        Some((text, _)) => format!("the kernel's packets of {text} go to the daemon's log"),
+    };
+    json(&Changes { changes: vec![done] })
+}
+
+fn detach(shared: &Shared) -> Result<Value, String> {
+    let mut fastpath = shared.fastpath.lock().expect("no panics while held");
+    if !fastpath.is_kernel() {
+        return json(&Changes::default());
+    }
+    fastpath.detach().map_err(|error| error.to_string())?;
+    drop(fastpath);
+    reload::tell_workers(shared);
+    let done = "the kernel answers nothing any more; the daemon does, until it is started again";
+    json(&Changes { changes: vec![done.to_owned()] })
+}

@@ -1,0 +1,97 @@
+//! The journal as the daemon runs it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::core::Core;
+use super::ticket::{self, Ticket};
+use crate::clock::{Now, SECOND, boot_id};
+use crate::journal::{Committer, Disk, JournalError, Log, Replayed, Settings, Stats, Verdict};
+use crate::net::send;
+
+/// Opens the journal in a state directory; tells what is in it.
+///
+/// # Errors
+/// If the directory cannot be made, or the journal cannot be read.
+pub fn open(state_dir: &Path, now: Now) -> anyhow::Result<(Log, Replayed)> {
+    let path = state_dir.join("journal");
+    std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    let disk = Disk::open(&path)?;
+    let boot = boot_id().context("cannot tell this boot from others")?;
+    let (log, replayed) = Log::open(Arc::new(disk), Settings::default(), now, boot)?;
+    for damage in &replayed.damage {
+        tracing::error!("the journal is damaged: {damage}");
+    }
+    for file in &replayed.kept {
+        tracing::warn!(file, "a damaged part of the journal is kept: look at it and remove it");
+    }
+    tracing::info!(leases = replayed.records.len(), path = %path.display(), "journal read");
+    Ok((log, replayed))
+}
+
+/// Starts the threads that write it.
+///
+/// # Errors
+/// If the system has no thread left.
+pub fn start(log: Log, core: Arc<Core>) -> std::io::Result<Committer<Ticket>> {
+    let mut listener =
+        Listener { core, stats: log.stats(), out: send::Batch::default(), is_full: false };
+    Committer::start(log, Now::read, move |verdict| listener.hear(verdict))
+}
+
+struct Listener {
+    core: Arc<Core>,
+    stats: Arc<Stats>,
+    out: send::Batch,
+    /// The disk, so that it is said once.
+    is_full: bool,
+}
+
+impl Listener {
+    fn hear(&mut self, verdict: Verdict<'_, Ticket>) {
+        match verdict {
+            Verdict::Durable(tickets) => {
+                let took = self.stats.last_sync.get() as f64 / SECOND as f64;
+                self.core.metrics.journal_sync_seconds.observe(took);
+                ticket::complete(&self.core, tickets, &mut self.out);
+                self.says_full(false);
+            }
+            Verdict::Refused(tickets, error) => {
+                self.says_full(true);
+                for ticket in tickets.drain(..) {
+                    ticket::refuse(&self.core, ticket, &error);
+                }
+            }
+            Verdict::Failed(_, error) => give_up(&error),
+            Verdict::Damaged(damage) => {
+                for damage in damage {
+                    tracing::error!("the journal is damaged: {damage}");
+                }
+            }
+            Verdict::CompactionFailed(error) => {
+                tracing::error!(%error, "the journal works but grows: it cannot be compacted");
+            }
+        }
+    }
+
+    fn says_full(&mut self, is_full: bool) {
+        if is_full && !self.is_full {
+            tracing::error!(
+                "the disk is full: no lease is given or extended by the daemon until there is space"
+            );
+        }
+        if self.is_full && !is_full {
+            tracing::info!("the disk has space again");
+        }
+        self.is_full = is_full;
+    }
+}
+
+/// Nobody knows what is on disk now: answering on would break promises. The service manager
+/// starts the daemon again, which reads what is there; the kernel goes on meanwhile.
+fn give_up(error: &JournalError) -> ! {
+    tracing::error!(%error, "the journal failed: stopping at once");
+    std::process::exit(1)
+}

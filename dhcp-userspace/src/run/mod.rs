@@ -1,0 +1,28 @@
+//! The daemon: starts all of it, and stops it in the opposite order.
+//!
+//! Threads: workers receive and answer ([`worker`]), the journal's committer makes changes
+//! visible and sends what waited for them ([`ticket`]), the sweeper does what is due once a
+//! second ([`sweeper`]), and the main thread waits for signals and serves the control socket and
+//! metrics ([`supervise`]).
+
+mod answer;
+mod core;
+mod handler;
+mod journal;
+mod leases;
+pub mod logging;
+mod mailbox;
+mod poll;
+mod ports;
+mod reload;
+mod report;
+mod shared;
+mod start;
+mod supervise;
+mod sweeper;
+mod ticket;
+mod watch;
+mod why;
+mod worker;
+
+pub use start::daemon;

@@ -1,0 +1,124 @@
+//! A new configuration, or other interfaces.
+
+use std::sync::Arc;
+
+use sd_notify::NotifyState;
+
+use super::shared::Shared;
+use super::supervise::tell;
+use crate::clock::Now;
+use crate::config::{self, Config};
+use crate::fastpath::PortMode;
+use crate::net::Nic;
+
+/// Reads the configuration again and goes over to it if it is right; tells what has changed.
+///
+/// # Errors
+/// What is wrong with it, for people; the old one goes on then.
+pub fn reload(shared: &Shared) -> Result<Vec<String>, String> {
+    let _alone = shared.reloading.lock().expect("no panics while held");
+    tell_reloading();
+    let result = exchange(shared);
+    tell(NotifyState::Ready);
+    match &result {
+        Ok(changes) => {
+            tracing::info!(changes = changes.len(), "configuration reloaded");
+            for change in changes {
+                tracing::info!("changed: {change}");
+            }
+        }
+        Err(errors) => {
+            tracing::error!("the new configuration is wrong, the old one goes on:\n{errors}");
+        }
+    }
+    result
+}
+
+fn tell_reloading() {
+    tell(NotifyState::Reloading);
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        tell(now);
+    }
+}
+
+fn exchange(shared: &Shared) -> Result<Vec<String>, String> {
+    let new = config::load(&shared.path).map_err(|errors| errors.to_string())?;
+    let (old, new) = (shared.config.load_full(), Arc::new(new));
+    let mut changes = config::diff(&old, &new);
+    changes.extend(needs_restart(&old, &new));
+    let now = Now::read();
+    shared.core.engine.reload(Arc::clone(&new), now).map_err(|full| {
+        format!("{full}; restart xdhcpd to get a larger one, or set fast_path.capacity")
+    })?;
+    shared.config.store(Arc::clone(&new));
+    shared.fastpath.lock().expect("no panics while held").set_vlans(&new);
+    refresh(shared);
+    shared.reloaded.notify_one();
+    Ok(changes)
+}
+
+/// Settings that are read at start only.
+fn needs_restart(old: &Config, new: &Config) -> Option<String> {
+    let (old_server, new_server) = (&old.server, &new.server);
+    let (old_path, new_path) = (&old.fast_path, &new.fast_path);
+    let rows = [
+        ("server.workers", old_server.workers != new_server.workers),
+        ("server.state_dir", old_server.state_dir != new_server.state_dir),
+        ("server.control_socket", old_server.control_socket != new_server.control_socket),
+        ("server.metrics", old_server.metrics != new_server.metrics),
+        ("fast_path.mode", old_path.mode != new_path.mode),
+        ("fast_path.pin_dir", old_path.pin_dir != new_path.pin_dir),
+        ("fast_path.capacity", old_path.capacity != new_path.capacity),
+    ];
+    let changed = rows.iter().filter(|(_, changed)| *changed);
+    let names: Vec<_> = changed.map(|(name, _)| *name).collect();
+    (!names.is_empty()).then(|| format!("after a restart only: {}", names.join(", ")))
+}
+
+/// Looks at the machine's interfaces, and tells everybody concerned what has changed.
+pub fn refresh(shared: &Shared) {
+    let mut ports = shared.ports.lock().expect("no panics while held");
+    match ports.refresh(&shared.config.load()) {
+        Ok(false) => {}
+        Ok(true) => {
+            let of = |nics: &[Nic]| -> Vec<_> {
+                nics.iter().map(|nic| nic.interface.clone()).collect()
+            };
+            let served = ports.served();
+            let names = served.iter().map(|nic| (nic.index(), nic.name().to_owned()));
+            shared.core.names.store(Arc::new(names.collect()));
+            shared.core.engine.set_interfaces(of(ports.all()), Now::read());
+            let mut fastpath = shared.fastpath.lock().expect("no panics while held");
+            fastpath.set_interfaces(&of(&served));
+        }
+        Err(error) => tracing::warn!("{error}"),
+    }
+    drop(ports);
+    tell_workers(shared);
+}
+
+/// Tells the workers on which interfaces the kernel does not run the fast path.
+pub fn tell_workers(shared: &Shared) {
+    let report = shared.fastpath.lock().expect("no panics while held").report();
+    let here = report.iter().filter(|port| port.mode == PortMode::Userspace);
+    let here: Vec<_> = here.map(|port| port.ifindex).collect();
+    shared.ports.lock().expect("no panics while held").run_fast_path_on(here);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::tests::config;
+
+    #[test]
+    fn settings_that_wait_for_a_restart_are_named() {
+        let old = config("10.0.0.0/24");
+        let mut new = old.clone();
+        new.subnets[0].authoritative = false;
+        assert_eq!(needs_restart(&old, &new), None);
+        new.server.workers = Some(7);
+        new.fast_path.capacity = Some(1000);
+        let want = "after a restart only: server.workers, fast_path.capacity";
+        assert_eq!(needs_restart(&old, &new).as_deref(), Some(want));
+    }
+}

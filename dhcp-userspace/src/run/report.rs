@@ -1,0 +1,142 @@
+//! The state of the server, for `xdhcpctl` and Prometheus.
+
+use std::collections::BTreeMap;
+
+use dhcp_common::Reason;
+use dhcp_common::slot::Kind;
+use ipnet::Ipv4Net;
+
+use super::shared::Shared;
+use crate::clock::{Now, SECOND};
+use crate::control::metrics::State;
+use crate::control::protocol::{
+    FastPath, InterfaceStatus, Journal, Pool, ReasonCount, Status,
+};
+
+/// The name of a lease's state; `None`: no lease.
+#[must_use]
+pub const fn state_name(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Free => None,
+        Kind::Offered => Some("offered"),
+        Kind::Bound => Some("bound"),
+        Kind::Declined => Some("declined"),
+        Kind::Released => Some("released"),
+        Kind::Expired => Some("expired"),
+    }
+}
+
+pub fn status(shared: &Shared) -> Status {
+    let core = &shared.core;
+    let mut leases = BTreeMap::new();
+    for ((_, state), count) in leases_by_subnet(shared) {
+        *leases.entry(state.to_owned()).or_default() += count;
+    }
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        uptime_secs: Now::read().boot.saturating_sub(shared.started.boot) / SECOND,
+        config: shared.config.load().files.clone(),
+        workers: shared.workers,
+        interfaces: interfaces(shared),
+        leases,
+        pools: pools(shared),
+        replies: core.metrics.by_kind(),
+        kernel_hits: fastpath_counts(shared)[Reason::Hit as usize],
+        ignored: core.metrics.by_reason(),
+        packets: core.metrics.packets(),
+        open_offers: core.engine.open_offers() as u64,
+        templates: core.engine.templates_in_use() as u64,
+        journal: journal(shared),
+    }
+}
+
+pub fn state(shared: &Shared) -> State {
+    let counts = fastpath_counts(shared);
+    let leases = leases_by_subnet(shared).into_iter();
+    State {
+        fastpath: Reason::ALL.iter().map(|reason| (*reason, counts[*reason as usize])).collect(),
+        leases: leases.map(|((subnet, state), n)| (subnet, state.to_owned(), n)).collect(),
+        pools: pools(shared),
+        journal: journal(shared),
+        open_offers: shared.core.engine.open_offers() as u64,
+        templates: shared.core.engine.templates_in_use() as u64,
+    }
+}
+
+pub fn fastpath(shared: &Shared) -> FastPath {
+    let counts = fastpath_counts(shared);
+    let count = |reason: &Reason| ReasonCount {
+        reason: reason.label().to_owned(),
+        count: counts[*reason as usize],
+        description: reason.describe().to_owned(),
+    };
+    let mut reasons: Vec<_> = Reason::ALL.iter().map(count).collect();
+    reasons.sort_by_key(|row| std::cmp::Reverse(row.count));
+    FastPath { interfaces: interfaces(shared), reasons }
+}
+
+/// By kernel and daemon together.
+fn fastpath_counts(shared: &Shared) -> [u64; Reason::COUNT] {
+    let mut counts = shared.fastpath.lock().expect("no panics while held").counters();
+    for (sum, here) in counts.iter_mut().zip(shared.core.metrics.fast_here()) {
+        *sum += here;
+    }
+    counts
+}
+
+fn interfaces(shared: &Shared) -> Vec<InterfaceStatus> {
+    let served = shared.ports.lock().expect("no panics while held").served();
+    let report = shared.fastpath.lock().expect("no panics while held").report();
+    let status = |nic: &crate::net::Nic| {
+        let port = report.iter().find(|port| port.ifindex == nic.index());
+        InterfaceStatus {
+            name: nic.name().to_owned(),
+            addresses: nic.interface.addresses.clone(),
+            mode: port.map_or_else(String::new, |port| port.mode.to_string()),
+            why: port.map_or_else(String::new, |port| port.why.clone()),
+        }
+    };
+    served.iter().map(status).collect()
+}
+
+fn pools(shared: &Shared) -> Vec<Pool> {
+    let pools = shared.core.engine.pools().into_iter();
+    let pool = |pool: crate::engine::PoolView| Pool {
+        subnet: pool.subnet,
+        size: pool.size,
+        used: pool.size.saturating_sub(pool.free),
+    };
+    pools.map(pool).collect()
+}
+
+fn journal(shared: &Shared) -> Journal {
+    let stats = shared.journal.stats();
+    Journal {
+        records: stats.records.get(),
+        batches: stats.batches.get(),
+        refused: stats.refused.get(),
+        sync_secs: shared.core.metrics.journal_sync_seconds.sum(),
+        segments: stats.segments.get(),
+        live_bytes: stats.live_bytes.get(),
+    }
+}
+
+/// Leases by subnet and state. Reads the table's states only: a million leases take
+/// milliseconds, however often Prometheus asks.
+fn leases_by_subnet(shared: &Shared) -> BTreeMap<(Ipv4Net, &'static str), u64> {
+    let config = shared.config.load();
+    let mut prefixes: Vec<_> = config.subnets.iter().map(|subnet| subnet.prefix).collect();
+    prefixes.sort_unstable();
+    let mut counts = BTreeMap::new();
+    let table = shared.core.engine.table();
+    for (address, index) in table.addresses() {
+        let Some(state) = state_name(table.slot(index).kind()) else { continue };
+        let after = prefixes.partition_point(|prefix| prefix.network() <= address);
+        let subnet = after.checked_sub(1).map(|at| prefixes[at]);
+        if let Some(subnet) = subnet.filter(|subnet| subnet.contains(&address)) {
+            *counts.entry((subnet, state)).or_default() += 1;
+        }
+    }
+    counts
+}

@@ -1,0 +1,31 @@
+//! What the daemon's threads share, but for the committer, which needs [`Core`] alone.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
+use super::core::Core;
+use super::ports::Ports;
+use super::ticket::Ticket;
+use crate::clock::Now;
+use crate::config::Config;
+use crate::fastpath::FastPath;
+use crate::journal::Handle;
+
+pub struct Shared {
+    pub core: Arc<Core>,
+    /// The main configuration file, as given.
+    pub path: PathBuf,
+    pub config: ArcSwap<Config>,
+    pub journal: Handle<Ticket>,
+    pub fastpath: Mutex<FastPath>,
+    pub ports: Mutex<Ports>,
+    pub workers: usize,
+    pub started: Now,
+    /// One reload at a time.
+    pub reloading: Mutex<()>,
+    /// Rung after a reload: other files may have to be watched.
+    pub reloaded: Notify,
+}

@@ -1,0 +1,162 @@
+//! From nothing to serving, and back.
+
+use std::path::Path;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use sd_notify::NotifyState;
+use tokio::sync::Notify;
+
+use super::core::Core;
+use super::mailbox::{Mailbox, Message};
+use super::ports::Ports;
+use super::shared::Shared;
+use super::supervise::{self, Listeners, tell};
+use super::ticket::Ticket;
+use super::{journal, reload, sweeper, worker};
+use crate::clock::Now;
+use crate::config::{self, Config};
+use crate::control::{http, server};
+use crate::engine::Engine;
+use crate::fastpath;
+use crate::journal::Committer;
+use crate::net::port67::{self, Port67};
+use crate::net::{interface, select};
+
+/// Serves as the configuration in this file says, until a signal ends it.
+///
+/// # Errors
+/// What keeps it from serving, for people.
+pub fn daemon(path: &Path) -> anyhow::Result<()> {
+    let config = Arc::new(config::load(path)?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (listeners, port) = runtime.block_on(take_places(&config))?;
+    let (daemon, shared) = Daemon::start(path, config, port)?;
+    announce(&shared);
+    let ended = runtime.block_on(supervise::supervise(shared, listeners));
+    daemon.stop()?;
+    ended
+}
+
+/// Everything that another process may hold: first, so that nothing is changed in vain.
+async fn take_places(config: &Config) -> anyhow::Result<(Listeners, Port67)> {
+    select::served(config, &interface::list()?)?;
+    let port = port67::take()?;
+    let control = server::bind(&config.server.control_socket)?;
+    let metrics = match config.server.metrics {
+        None => None,
+        Some(address) => {
+            let listener = http::bind(address).await;
+            Some(listener.with_context(|| format!("cannot serve metrics on {address}"))?)
+        }
+    };
+    Ok((Listeners { control, metrics }, port))
+}
+
+/// The threads, and what must live as long as they do.
+struct Daemon {
+    workers: Vec<(Arc<Mailbox>, JoinHandle<()>)>,
+    sweeper: JoinHandle<()>,
+    stop_sweeper: Sender<()>,
+    committer: Committer<Ticket>,
+    socket: std::path::PathBuf,
+    _port: Port67,
+}
+
+impl Daemon {
+    fn start(path: &Path, config: Arc<Config>, port: Port67) -> anyhow::Result<(Self, Arc<Shared>)> {
+        let now = Now::read();
+        let fastpath = fastpath::open(&config)?;
+        let engine = Engine::new(Arc::clone(&config), fastpath.table(), now)
+            .context("set fast_path.capacity higher")?;
+        let (log, replayed) = journal::open(&config.server.state_dir, now)?;
+        engine.restore(replayed.records, now);
+        let core = Arc::new(Core::new(engine));
+        let committer = journal::start(log, Arc::clone(&core))?;
+        let count = workers(&config);
+        let mailboxes = (0..count).map(|_| Mailbox::new().map(Arc::new));
+        let mailboxes = mailboxes.collect::<Result<Vec<_>, _>>()?;
+        let shared = Arc::new(Shared {
+            core,
+            path: path.to_owned(),
+            journal: committer.handle(),
+            fastpath: Mutex::new(fastpath),
+            ports: Mutex::new(Ports::new(mailboxes.clone())),
+            workers: count,
+            started: now,
+            reloading: Mutex::default(),
+            reloaded: Notify::new(),
+            config: ArcSwap::new(Arc::clone(&config)),
+        });
+        let workers = start_workers(mailboxes, &shared)?;
+        reload::refresh(&shared);
+        let (stop_sweeper, stop) = channel();
+        let sweeper = sweeper::start(Arc::clone(&shared), stop)?;
+        let socket = config.server.control_socket.clone();
+        let daemon = Self { workers, sweeper, stop_sweeper, committer, socket, _port: port };
+        Ok((daemon, shared))
+    }
+
+    /// Answers what was received, waits until all of it is on disk, and leaves the kernel as it
+    /// is: it goes on for as long as was promised.
+    fn stop(self) -> anyhow::Result<()> {
+        tell(NotifyState::Stopping);
+        tracing::info!("stopping");
+        for (mailbox, _) in &self.workers {
+            mailbox.put(Message::Stop);
+        }
+        for (_, thread) in self.workers {
+            let _ = thread.join();
+        }
+        drop(self.stop_sweeper);
+        let _ = self.sweeper.join();
+        self.committer.shutdown()?;
+        // Another daemon may start meanwhile, but it does not take a socket that still answers.
+        let _ = std::fs::remove_file(&self.socket);
+        tracing::info!("stopped; what the kernel answers it goes on answering until its promises end");
+        Ok(())
+    }
+}
+
+fn start_workers(
+    mailboxes: Vec<Arc<Mailbox>>,
+    shared: &Arc<Shared>,
+) -> std::io::Result<Vec<(Arc<Mailbox>, JoinHandle<()>)>> {
+    let start = |(number, mailbox): (usize, Arc<Mailbox>)| {
+        let thread = worker::start(number, Arc::clone(&mailbox), Arc::clone(shared))?;
+        Ok((mailbox, thread))
+    };
+    mailboxes.into_iter().enumerate().map(start).collect()
+}
+
+fn workers(config: &Config) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    config.server.workers.unwrap_or_else(cores).max(1)
+}
+
+fn announce(shared: &Shared) {
+    let served = shared.ports.lock().expect("no panics while held").served();
+    if served.is_empty() {
+        let nets: Vec<_> =
+            shared.config.load().subnets.iter().map(|subnet| subnet.prefix.to_string()).collect();
+        let existing = interface::list().map_or_else(|_| String::new(), |nics| select::names(&nics));
+        tracing::warn!(
+            "no interface is up and has an address in {}: waiting for one (there are {existing}); \
+             to serve relays only, list the interfaces to listen on in `interfaces`",
+            nets.join(", ")
+        );
+    }
+    let report = shared.fastpath.lock().expect("no panics while held").report();
+    let interfaces: Vec<_> =
+        report.iter().map(|port| format!("{} ({})", port.name, port.mode)).collect();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        interfaces = interfaces.join(", "),
+        workers = shared.workers,
+        "ready"
+    );
+    tell(NotifyState::Ready);
+}
