@@ -35,7 +35,8 @@ pub enum Verdict<'a, T> {
     /// Found by a compaction in files that were good when written. The server's memory still
     /// has what is lost here: appending all leases again makes the journal whole.
     Damaged(Vec<Damage>),
-    /// The journal works but is not made shorter.
+    /// The journal works but is not made shorter: until there is space, or after another error
+    /// until the next start.
     CompactionFailed(JournalError),
 }
 
@@ -245,11 +246,12 @@ struct Helper<T> {
 impl<T> Helper<T> {
     /// Works once at start, and then whenever it is woken, until the committer is gone.
     fn run(self, woken: &Receiver<()>) {
+        let mut may_compact = true;
         loop {
             // An error shows again where the segment is needed.
             let _ = self.upkeep.prepare((self.clock)());
-            if self.upkeep.is_due() {
-                self.compact();
+            if may_compact && self.upkeep.is_due() {
+                may_compact = self.compact();
             }
             if woken.recv().is_err() {
                 return;
@@ -257,11 +259,15 @@ impl<T> Helper<T> {
         }
     }
 
-    fn compact(&self) {
-        match self.upkeep.compact((self.clock)(), &self.stop) {
+    /// Whether it may be tried again.
+    fn compact(&self) -> bool {
+        let compacted = self.upkeep.compact((self.clock)(), &self.stop);
+        let is_final = matches!(compacted, Err(JournalError::Io { .. }));
+        match compacted {
             Ok(damage) if damage.is_empty() => {}
             Ok(damage) => self.queue.notify(Notice::Damaged(damage)),
             Err(error) => self.queue.notify(Notice::CompactionFailed(error)),
         }
+        !is_final
     }
 }

@@ -114,7 +114,7 @@ impl Storage for Disk {
 }
 
 impl File for fs::File {
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
 
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(file.read_at(&mut buffer, 1).unwrap(), 6);
         assert_eq!(&buffer, b"\0hello\x09\x09");
         file.set_len(3).unwrap();
-        assert_eq!(file.len().unwrap(), 3);
+        assert_eq!(file.size().unwrap(), 3);
         disk.rename("a", "b").unwrap();
         disk.sync_dir().unwrap();
         let mut names = disk.list().unwrap();

@@ -249,7 +249,7 @@ struct Open {
 }
 
 impl File for Open {
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         Ok(self.world.world().inodes[self.index].seen.len() as u64)
     }
 

@@ -141,7 +141,7 @@ impl<'f> Scanner<'f> {
         self.at = 0;
         let have = self.window.len();
         let from = self.start + have as u64;
-        let rest = self.file.len().map_err(failed)?.saturating_sub(from);
+        let rest = self.file.size().map_err(failed)?.saturating_sub(from);
         self.window.resize(have + rest.min(CHUNK) as usize, 0);
         let read = self.file.read_at(&mut self.window[have..], from);
         let read = read.map_err(failed)?;

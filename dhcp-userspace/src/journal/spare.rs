@@ -10,7 +10,7 @@ use crate::clock::SECOND;
 
 /// How long after a disk was found full it is tried again.
 const RETRY: u64 = SECOND;
-const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 /// Synced piece by piece, lest a commit waits behind all of it.
 const SYNC_EVERY: u64 = 8 << 20;
 

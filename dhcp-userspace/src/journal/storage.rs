@@ -17,7 +17,7 @@ pub trait Storage: Send + Sync {
 
 /// An open file. Closed when dropped.
 pub trait File: Send + Sync {
-    fn len(&self) -> io::Result<u64>;
+    fn size(&self) -> io::Result<u64>;
     /// Fills the buffer as far as the file goes; tells how far.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all of it.

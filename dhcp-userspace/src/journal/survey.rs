@@ -27,7 +27,7 @@ impl Input {
     pub(super) fn open(storage: &dyn Storage, name: Name) -> Result<Self, JournalError> {
         let failed = |error| JournalError::io("open", name.to_string(), error);
         let file = storage.open(&name.to_string()).map_err(failed)?;
-        let len = file.len().map_err(failed)?;
+        let len = file.size().map_err(failed)?;
         Ok(Self {
             name,
             file,
