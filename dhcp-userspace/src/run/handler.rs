@@ -58,7 +58,6 @@ impl Handler {
 
     pub fn frame(&mut self, socket: &Arc<Socket>, frame: &Frame<'_>, now: Now) {
         let Ok(incoming) = parse(frame) else {
-            self.shared.core.metrics.received.inc();
             return self.malformed();
         };
         if socket.left_to_others.contains(&incoming.link.outer) {
@@ -75,6 +74,7 @@ impl Handler {
     }
 
     pub fn malformed(&self) {
+        self.shared.core.metrics.received.inc();
         self.shared.core.metrics.ignore(Ignored::Malformed);
     }
 

@@ -9,7 +9,7 @@ use super::supervise::tell;
 use crate::clock::Now;
 use crate::config::{self, Config};
 use crate::fastpath::PortMode;
-use crate::net::Nic;
+use crate::net::{Nic, interface, select};
 
 /// Reads the configuration again and goes over to it if it is right; tells what has changed.
 ///
@@ -19,7 +19,7 @@ pub fn reload(shared: &Shared) -> Result<Vec<String>, String> {
     let _alone = shared.reloading.lock().expect("no panics while held");
     tell_reloading();
     let result = exchange(shared);
-    tell(NotifyState::Ready);
+    tell(&[NotifyState::Ready]);
     match &result {
         Ok(changes) => {
             tracing::info!(changes = changes.len(), "configuration reloaded");
@@ -35,14 +35,16 @@ pub fn reload(shared: &Shared) -> Result<Vec<String>, String> {
 }
 
 fn tell_reloading() {
-    tell(NotifyState::Reloading);
+    // systemd wants both in one message.
     if let Ok(now) = NotifyState::monotonic_usec_now() {
-        tell(now);
+        tell(&[NotifyState::Reloading, now]);
     }
 }
 
 fn exchange(shared: &Shared) -> Result<Vec<String>, String> {
     let new = config::load(&shared.path).map_err(|errors| errors.to_string())?;
+    let nics = interface::list().map_err(|error| error.to_string())?;
+    select::served(&new, &nics).map_err(|error| error.to_string())?;
     let (old, new) = (shared.config.load_full(), Arc::new(new));
     let mut changes = config::diff(&old, &new);
     changes.extend(needs_restart(&old, &new));

@@ -1,6 +1,6 @@
 //! From nothing to serving, and back.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -35,7 +35,6 @@ pub fn daemon(path: &Path) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (listeners, port) = runtime.block_on(take_places(&config))?;
     let (daemon, shared) = Daemon::start(path, config, port)?;
-    announce(&shared);
     let ended = runtime.block_on(supervise::supervise(shared, listeners));
     daemon.stop()?;
     ended
@@ -57,17 +56,18 @@ async fn take_places(config: &Config) -> anyhow::Result<(Listeners, Port67)> {
 }
 
 /// The threads, and what must live as long as they do.
-struct Daemon {
+pub(super) struct Daemon {
     workers: Vec<(Arc<Mailbox>, JoinHandle<()>)>,
     sweeper: JoinHandle<()>,
     stop_sweeper: Sender<()>,
     committer: Committer<Ticket>,
-    socket: std::path::PathBuf,
+    control_socket: PathBuf,
+    shared: Arc<Shared>,
     _port: Port67,
 }
 
 impl Daemon {
-    fn start(path: &Path, config: Arc<Config>, port: Port67) -> anyhow::Result<(Self, Arc<Shared>)> {
+    pub(super) fn start(path: &Path, config: Arc<Config>, port: Port67) -> anyhow::Result<(Self, Arc<Shared>)> {
         let now = Now::read();
         let fastpath = fastpath::open(&config)?;
         let engine = Engine::new(Arc::clone(&config), fastpath.table())
@@ -95,15 +95,22 @@ impl Daemon {
         reload::refresh(&shared);
         let (stop_sweeper, stop) = channel();
         let sweeper = sweeper::start(Arc::clone(&shared), stop)?;
-        let socket = config.server.control_socket.clone();
-        let daemon = Self { workers, sweeper, stop_sweeper, committer, socket, _port: port };
+        let daemon = Self {
+            workers,
+            sweeper,
+            stop_sweeper,
+            committer,
+            control_socket: config.server.control_socket.clone(),
+            shared: Arc::clone(&shared),
+            _port: port,
+        };
         Ok((daemon, shared))
     }
 
     /// Answers what was received, waits until all of it is on disk, and leaves the kernel as it
     /// is: it goes on for as long as was promised.
-    fn stop(self) -> anyhow::Result<()> {
-        tell(NotifyState::Stopping);
+    pub(super) fn stop(self) -> anyhow::Result<()> {
+        tell(&[NotifyState::Stopping]);
         tracing::info!("stopping");
         for (mailbox, _) in &self.workers {
             mailbox.put(Message::Stop);
@@ -114,9 +121,13 @@ impl Daemon {
         drop(self.stop_sweeper);
         let _ = self.sweeper.join();
         self.committer.shutdown()?;
-        // Another daemon may start meanwhile, but it does not take a socket that still answers.
-        let _ = std::fs::remove_file(&self.socket);
-        tracing::info!("stopped; what the kernel answers it goes on answering until its promises end");
+        let _ = std::fs::remove_file(&self.control_socket);
+        let fastpath = self.shared.fastpath.lock().expect("no panics while held");
+        if fastpath.is_kernel() {
+            tracing::info!("stopped; the kernel renews leases until its promises end");
+        } else {
+            tracing::info!("stopped");
+        }
         Ok(())
     }
 }
@@ -137,7 +148,8 @@ fn workers(config: &Config) -> usize {
     config.server.workers.unwrap_or_else(cores).max(1)
 }
 
-fn announce(shared: &Shared) {
+/// Says that all is up. Signals are heard by now.
+pub fn announce(shared: &Shared) {
     let served = shared.ports.lock().expect("no panics while held").served();
     if served.is_empty() {
         let nets: Vec<_> =
@@ -158,5 +170,5 @@ fn announce(shared: &Shared) {
         workers = shared.workers,
         "ready"
     );
-    tell(NotifyState::Ready);
+    tell(&[NotifyState::Ready]);
 }

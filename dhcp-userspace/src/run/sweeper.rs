@@ -27,7 +27,7 @@ pub fn start(shared: Arc<Shared>, stop: Receiver<()>) -> io::Result<JoinHandle<(
             reload::refresh(&shared);
             shared.ports.lock().expect("no panics while held").count(&shared.core.metrics);
             shared.fastpath.lock().expect("no panics while held").check();
-            tell(NotifyState::Watchdog);
+            tell(&[NotifyState::Watchdog]);
         }
     };
     std::thread::Builder::new().name("sweeper".to_owned()).spawn(run)
