@@ -192,7 +192,10 @@ impl Cli<'_> {
         let refused = |error: String| ClientError::Refused(error);
         let config = config::load(config).map_err(|error| refused(error.to_string()))?;
         let count = fastpath::detach(&config).map_err(|error| refused(error.to_string()))?;
-        Ok(writeln!(self.out, "xdhcpd is not running; {count} pins removed")?)
+        Ok(writeln!(
+            self.out,
+            "xdhcpd is not running; {count} pins removed"
+        )?)
     }
 
     fn list(&mut self, request: &Request) -> Result<(), ClientError> {

@@ -81,9 +81,14 @@ impl Handler {
     /// Tries the packets that wait once more.
     pub fn again(&mut self, now: Now) {
         for _ in 0..self.held.len() {
-            let Some(held) = self.held.pop_front() else { return };
-            let frame =
-                Frame { bytes: &held.bytes, ifindex: held.socket.ifindex, verify_udp: false };
+            let Some(held) = self.held.pop_front() else {
+                return;
+            };
+            let frame = Frame {
+                bytes: &held.bytes,
+                ifindex: held.socket.ifindex,
+                verify_udp: false,
+            };
             let done = match parse(&frame) {
                 Ok(incoming) => self.done(&held.socket, &incoming, now),
                 Err(_) => true,
@@ -158,7 +163,11 @@ impl Handler {
         }
         let mut copy = self.out.buffer();
         copy.extend_from_slice(bytes);
-        self.held.push_back(Held { socket: Arc::clone(socket), bytes: copy, since: now.boot });
+        self.held.push_back(Held {
+            socket: Arc::clone(socket),
+            bytes: copy,
+            since: now.boot,
+        });
     }
 }
 

@@ -32,7 +32,9 @@ use crate::net::{interface, select};
 /// What keeps it from serving, for people.
 pub fn daemon(path: &Path) -> anyhow::Result<()> {
     let config = Arc::new(config::load(path)?);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let (listeners, port) = runtime.block_on(take_places(&config))?;
     let (daemon, shared) = Daemon::start(path, config, port)?;
     let ended = runtime.block_on(supervise::supervise(shared, listeners));
@@ -67,7 +69,11 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    pub(super) fn start(path: &Path, config: Arc<Config>, port: Port67) -> anyhow::Result<(Self, Arc<Shared>)> {
+    pub(super) fn start(
+        path: &Path,
+        config: Arc<Config>,
+        port: Port67,
+    ) -> anyhow::Result<(Self, Arc<Shared>)> {
         let now = Now::read();
         let fastpath = fastpath::open(&config)?;
         let engine = Engine::new(Arc::clone(&config), fastpath.table())
@@ -152,18 +158,30 @@ fn workers(config: &Config) -> usize {
 pub fn announce(shared: &Shared) {
     let served = shared.ports.lock().expect("no panics while held").served();
     if served.is_empty() {
-        let nets: Vec<_> =
-            shared.config.load().subnets.iter().map(|subnet| subnet.prefix.to_string()).collect();
-        let existing = interface::list().map_or_else(|_| String::new(), |nics| select::names(&nics));
+        let nets: Vec<_> = shared
+            .config
+            .load()
+            .subnets
+            .iter()
+            .map(|subnet| subnet.prefix.to_string())
+            .collect();
+        let existing =
+            interface::list().map_or_else(|_| String::new(), |nics| select::names(&nics));
         tracing::warn!(
             "no interface is up and has an address in {}: waiting for one (there are {existing}); \
              to serve relays only, list the interfaces to listen on in `interfaces`",
             nets.join(", ")
         );
     }
-    let report = shared.fastpath.lock().expect("no panics while held").report();
-    let interfaces: Vec<_> =
-        report.iter().map(|port| format!("{} ({})", port.name, port.mode)).collect();
+    let report = shared
+        .fastpath
+        .lock()
+        .expect("no panics while held")
+        .report();
+    let interfaces: Vec<_> = report
+        .iter()
+        .map(|port| format!("{} ({})", port.name, port.mode))
+        .collect();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         interfaces = interfaces.join(", "),

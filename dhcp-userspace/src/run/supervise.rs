@@ -53,8 +53,12 @@ pub async fn supervise(shared: Arc<Shared>, listeners: Listeners) -> anyhow::Res
 fn listen(shared: &Arc<Shared>, listeners: Listeners) {
     let events = shared.core.events.clone();
     let here = Arc::clone(shared);
-    let answer: Arc<server::Answer> = Arc::new(move |request, item| answer::answer(&here, request, item));
-    tokio::spawn(server::serve(listeners.control, server::Service { answer, events }));
+    let answer: Arc<server::Answer> =
+        Arc::new(move |request, item| answer::answer(&here, request, item));
+    tokio::spawn(server::serve(
+        listeners.control,
+        server::Service { answer, events },
+    ));
     if let Some(listener) = listeners.metrics {
         let here = Arc::clone(shared);
         let render = Arc::new(move || here.core.metrics.render(&report::state(&here)));

@@ -42,7 +42,13 @@ impl Lab {
         let directory = tempfile::tempdir().unwrap();
         let ear = reply_socket(&client);
         let (daemon, shared) = start(&write(&directory, CONFIG));
-        Self { directory, daemon: Some(daemon), shared, client, ear }
+        Self {
+            directory,
+            daemon: Some(daemon),
+            shared,
+            client,
+            ear,
+        }
     }
 
     fn restart(&mut self) {
@@ -62,7 +68,11 @@ impl Lab {
         let mut batch = receive::Batch::default();
         loop {
             let fd = self.ear.as_raw_fd();
-            let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+            let mut poll = libc::pollfd {
+                fd,
+                events: libc::POLLIN,
+                revents: 0,
+            };
             // SAFETY: one valid entry.
             let ready = unsafe { libc::poll(&raw mut poll, 1, 10_000) };
             assert_eq!(ready, 1, "no answer");
@@ -147,7 +157,11 @@ impl Message {
     }
 
     fn renewal(client: u32, address: [u8; 4]) -> Self {
-        Self { ciaddr: address, destination: SERVER, ..Self::new(client, 3) }
+        Self {
+            ciaddr: address,
+            destination: SERVER,
+            ..Self::new(client, 3)
+        }
     }
 
     fn frame(&self) -> Vec<u8> {
@@ -180,7 +194,10 @@ impl Answer {
             options.insert(*code, data.to_vec());
             rest = behind;
         }
-        Self { yiaddr: payload[16..20].try_into().unwrap(), options }
+        Self {
+            yiaddr: payload[16..20].try_into().unwrap(),
+            options,
+        }
     }
 
     fn kind(&self) -> u8 {
@@ -212,10 +229,18 @@ fn without_xdp_the_workers_run_the_fast_path() {
             assert_eq!(lab.ask(&renewal).kind(), 5);
         }
         let hits = lab.shared.core.metrics.fast_here()[dhcp_common::Reason::Hit as usize];
-        assert!(hits >= 2, "{hits} hits: all but, at most, the first that teaches the memo");
-        let (_, why) = lab.control(Request::Why { mac: "52:54:00:00:00:07".into() });
+        assert!(
+            hits >= 2,
+            "{hits} hits: all but, at most, the first that teaches the memo"
+        );
+        let (_, why) = lab.control(Request::Why {
+            mac: "52:54:00:00:00:07".into(),
+        });
         let why = why.as_str().unwrap();
-        assert!(why.contains("would be answered by the daemon's own fast path"), "{why}");
+        assert!(
+            why.contains("would be answered by the daemon's own fast path"),
+            "{why}"
+        );
     });
 }
 
@@ -227,14 +252,29 @@ fn leases_and_counters_are_shown() {
         lab.bind(8);
         let (leases, _) = lab.control(Request::Leases(Filter::default()));
         assert_eq!(leases.len(), 2);
-        let (_, lease) = lab.control(Request::Lease { key: "5254.0000.0007".into() });
-        assert_eq!((&lease["address"], &lease["state"]), (&address.into(), &"bound".into()));
+        let (_, lease) = lab.control(Request::Lease {
+            key: "5254.0000.0007".into(),
+        });
+        assert_eq!(
+            (&lease["address"], &lease["state"]),
+            (&address.into(), &"bound".into())
+        );
         assert_eq!(lease["interface"], "server");
         let (_, status) = lab.control(Request::Status);
-        assert_eq!((&status["replies"]["offer"], &status["replies"]["bind"]), (&2.into(), &2.into()));
-        assert_eq!((&status["pools"][0]["size"], &status["pools"][0]["used"]), (&10.into(), &2.into()));
+        assert_eq!(
+            (&status["replies"]["offer"], &status["replies"]["bind"]),
+            (&2.into(), &2.into())
+        );
+        assert_eq!(
+            (&status["pools"][0]["size"], &status["pools"][0]["used"]),
+            (&10.into(), &2.into())
+        );
         assert_eq!(status["packets"]["sent"], 4);
-        let text = lab.shared.core.metrics.render(&super::report::state(&lab.shared));
+        let text = lab
+            .shared
+            .core
+            .metrics
+            .render(&super::report::state(&lab.shared));
         let line = "xdhcpd_leases{subnet=\"10.0.0.0/24\",state=\"bound\"} 2";
         assert!(text.lines().any(|have| have == line), "{text}");
     });
@@ -253,7 +293,10 @@ fn a_reload_takes_effect_and_a_wrong_one_does_not() {
         assert_eq!(lab.ask(&renewal).options[&51], 7200u32.to_be_bytes());
         for wrong in ["lease_time: soon", "lease_time: 1h\ninterfaces: [nowhere]"] {
             write(&lab.directory, &CONFIG.replace("lease_time: 1h", wrong));
-            assert!(answer(&lab.shared, Request::Reload, &mut |_| true).is_err(), "{wrong}");
+            assert!(
+                answer(&lab.shared, Request::Reload, &mut |_| true).is_err(),
+                "{wrong}"
+            );
         }
         assert_eq!(lab.ask(&renewal).options[&51], 7200u32.to_be_bytes());
     });
@@ -294,6 +337,10 @@ fn nonsense_on_the_wire_is_counted_and_survived() {
 #[test]
 fn messages_are_well_formed() {
     let bytes = Message::renewal(7, [10, 0, 0, 100]).frame();
-    let frame = wire_frame::Frame { bytes: &bytes, ifindex: 1, verify_udp: true };
+    let frame = wire_frame::Frame {
+        bytes: &bytes,
+        ifindex: 1,
+        verify_udp: true,
+    };
     assert!(wire_frame::parse(&frame).is_ok());
 }
