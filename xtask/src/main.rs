@@ -1,1 +1,59 @@
-fn main() {}
+//! `cargo xtask`: everything one does with this repository.
+
+mod build_and_load;
+mod build_ebpf;
+mod ci;
+mod compiler;
+mod daemon;
+mod linker;
+mod packages;
+mod paths;
+mod privileges;
+mod progress;
+mod run;
+mod show;
+mod suite;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, runs and tests xdhcpd.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the XDP program, with a compiler that can (and install what is missing).
+    BuildEbpf,
+    /// Build everything, load the XDP program on an interface and serve there.
+    BuildAndLoad(build_and_load::Options),
+    /// Show it: a lab on this machine with three real clients. Or serve on an interface.
+    Run(run::Options),
+    /// Run all tests that can run here, and name the others.
+    Test(test::Options),
+    /// What CI runs: format, lints, tests.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::BuildEbpf => build_ebpf::build().map(|object| println!("{}", object.display())),
+        Task::BuildAndLoad(options) => build_and_load::build_and_load(&options),
+        Task::Run(options) => run::run(&options),
+        Task::Test(options) => test::test(&options),
+        Task::Ci => ci::ci(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -111,7 +111,7 @@ fn update(program: &mut Xdp, link: FdLink) -> Option<FdLink> {
 
 /// Removes a pin; the program is detached once nobody holds the link.
 pub fn forget(path: &Path) {
-    if let Err(error) = pins::remove(path) {
+    if let Err(error) = pins::remove_link(path) {
         tracing::warn!("{} could not be removed: {error}", path.display());
     }
 }

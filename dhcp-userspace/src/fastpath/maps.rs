@@ -86,14 +86,32 @@ pub fn load(object: &[u8], size: Size, directory: Option<&Path>) -> Result<Ebpf,
     Ok(ebpf)
 }
 
+/// The verifier gives up with EAGAIN when a signal is waiting for the process; libbpf, too, tries
+/// again.
+const ATTEMPTS: usize = 8;
+
 /// Loads one program of the object.
 ///
 /// # Errors
 /// If the kernel refuses.
 pub fn load_program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, Off> {
     let program = xdp(ebpf, name)?;
-    program.load().map_err(|error| refused(&error))?;
+    let mut result = program.load();
+    for _ in 1..ATTEMPTS {
+        match &result {
+            Err(error) if was_interrupted(error) => result = program.load(),
+            _ => break,
+        }
+    }
+    result.map_err(|error| refused(&error))?;
     Ok(program)
+}
+
+fn was_interrupted(error: &ProgramError) -> bool {
+    let ProgramError::LoadError { io_error, .. } = error else {
+        return false;
+    };
+    io_error.raw_os_error() == Some(libc::EAGAIN)
 }
 
 /// A program of the object.

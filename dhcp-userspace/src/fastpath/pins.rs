@@ -12,6 +12,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use aya::programs::links::PinnedLink;
 use dhcp_common::Reason;
 use dhcp_common::layout::{Meta, VERSION, map};
 use dhcp_common::slot::Slot;
@@ -180,7 +181,7 @@ impl Pins {
 fn remove_layout(layout: &Path) -> io::Result<usize> {
     let mut pins = entries(layout);
     pins.retain(|path| link_index(path).is_some());
-    pins.iter().try_for_each(|link| remove(link))?;
+    pins.iter().try_for_each(|link| remove_link(link))?;
     fs::remove_dir_all(layout)?;
     Ok(pins.len())
 }
@@ -197,12 +198,16 @@ fn entries(directory: &Path) -> Vec<PathBuf> {
     entries.flatten().map(|entry| entry.path()).collect()
 }
 
-/// Removes a file if it is there.
+/// Removes the pin of a link if it is there. If nobody else holds the link, its program is off the
+/// interface when this returns: closing does that at once, removing the last pin some time later.
 ///
 /// # Errors
 /// If it is there and stays.
-pub fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
+pub fn remove_link(path: &Path) -> io::Result<()> {
+    let held = PinnedLink::from_pin(path);
+    let removed = fs::remove_file(path);
+    drop(held);
+    match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
@@ -256,9 +261,12 @@ fn mount(path: &Path) -> Result<(), PinError> {
         error,
     };
     let target = CString::new(path.as_os_str().as_bytes()).map_err(|e| failed(e.into()))?;
+    // As systemd mounts it.
+    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
     let data = c"mode=0700".as_ptr().cast();
+    let bpf = c"bpf".as_ptr();
     // SAFETY: NUL-terminated strings that live through the call.
-    let result = unsafe { libc::mount(c"bpf".as_ptr(), target.as_ptr(), c"bpf".as_ptr(), 0, data) };
+    let result = unsafe { libc::mount(bpf, target.as_ptr(), bpf, flags, data) };
     if result != 0 {
         return Err(failed(io::Error::last_os_error()));
     }
@@ -283,7 +291,7 @@ mod tests {
     fn names_are_fit_for_a_bpffs() {
         let pins = Pins::of(&super::super::testing::config(""));
         let below = pins.link(12);
-        let below = below.strip_prefix("/sys/fs/bpf").unwrap();
+        let below = below.strip_prefix("/nonexistent").unwrap();
         assert!(
             !below.to_str().unwrap().contains('.'),
             "{}",

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::PathBuf;
 
 use aya::programs::Xdp;
 use aya::programs::links::FdLink;
@@ -79,105 +80,88 @@ impl Ports {
     pub fn set_without_kernel(&mut self, interfaces: &[Interface], table: &Table, why: &Off) {
         self.0.clear();
         let placed = place(interfaces, table);
-        for interface in interfaces
-            .iter()
-            .filter(|interface| placed.contains(&interface.index))
-        {
-            let report = report(interface, PortMode::Userspace, why.to_string());
-            self.add(report, String::new(), None);
+        for interface in interfaces {
+            let crowded = !placed.contains(&interface.index);
+            let why = if crowded {
+                crowded_out()
+            } else {
+                why.to_string()
+            };
+            self.leave_to_daemon(interface, why);
         }
-        self.add_unplaced(interfaces, &placed);
     }
 
     /// Serves these interfaces and no others, by the kernel where it can.
     pub fn set(&mut self, interfaces: &[Interface], table: &Table, hooks: &mut Hooks<'_>) {
         let devices = devices();
         let placed = place(interfaces, table);
+        self.detach_unfit(&placed, &devices, hooks);
+        for interface in interfaces {
+            if !placed.contains(&interface.index) {
+                self.leave_to_daemon(interface, crowded_out());
+            } else if !self.is_attached(interface.index) {
+                self.serve(interface, &devices, hooks);
+            }
+        }
+        self.forget_others(hooks.pins);
+    }
+
+    fn is_attached(&self, index: u32) -> bool {
+        self.0.get(&index).is_some_and(|port| port.link.is_some())
+    }
+
+    fn detach_unfit(&mut self, placed: &BTreeSet<u32>, devices: &[Device], hooks: &Hooks<'_>) {
         self.0.retain(|index, port| {
-            let there = devices.is_empty() || devices.iter().any(|d| d.index == *index);
-            let stays = placed.contains(index) && there;
+            let device = devices.iter().find(|device| device.index == *index);
+            let fit = match device {
+                Some(device) => decide(device, devices, hooks).0 != Choice::Userspace,
+                None => devices.is_empty(),
+            };
+            let stays = fit && placed.contains(index);
             if !stays {
                 port.detach(hooks.pins);
             }
             stays
         });
-        for interface in interfaces
-            .iter()
-            .filter(|interface| placed.contains(&interface.index))
-        {
-            let attached = self
-                .0
-                .get(&interface.index)
-                .is_some_and(|port| port.link.is_some());
-            if !attached {
-                self.serve(interface, &devices, hooks);
-            }
-        }
-        self.add_unplaced(interfaces, &placed);
-        self.forget_others(hooks.pins);
     }
 
     fn serve(&mut self, interface: &Interface, devices: &[Device], hooks: &mut Hooks<'_>) {
-        let Some(device) = devices
+        let device = devices
             .iter()
-            .find(|device| device.index == interface.index)
-        else {
+            .find(|device| device.index == interface.index);
+        let Some(device) = device else {
             let why = "the kernel does not list this interface".to_owned();
-            return self.add(
-                report(interface, PortMode::Userspace, why),
-                String::new(),
-                None,
-            );
+            return self.leave_to_daemon(interface, why);
         };
-        let facts = Facts {
-            device,
-            peer: peer(device, devices),
-            vlans: hooks.vlans.contains(&device.name) || has_vlans_on_top(device, devices),
-            strips_tags: ethtool::strips_vlan_tags(&device.name),
-        };
-        let (choice, why) = policy::choose(hooks.mode, &facts);
+        let name = &device.name;
+        let (choice, why) = decide(device, devices, hooks);
         let (link, why) = attach(device, choice, why, hooks);
-        let mode = link
-            .as_ref()
-            .map_or(PortMode::Userspace, |(_, hook)| mode(*hook));
-        let report = report(interface, mode, why);
-        self.add(report, device.kind.clone(), link.map(|(link, _)| link));
-    }
-
-    fn add(&mut self, report: PortReport, kind: String, link: Option<FdLink>) {
-        let PortReport {
-            name, mode, why, ..
-        } = &report;
-        match mode {
-            PortMode::Userspace => tracing::info!("{name}: the daemon answers renewals: {why}"),
-            _ => tracing::info!("{name}: the kernel answers renewals ({mode} XDP): {why}"),
-        }
+        let Some((link, hook)) = link else {
+            tracing::warn!("{name}: the daemon answers renewals, not the kernel: {why}");
+            return self.leave_to_daemon(interface, why);
+        };
+        let report = report(interface, mode(hook), why);
+        let PortReport { mode, why, .. } = &report;
+        tracing::info!("{name}: the kernel answers renewals ({mode} XDP): {why}");
+        let kind = device.kind.clone();
         let tx_errors = tx_errors(&report, &kind).unwrap_or(0);
-        self.0.insert(
-            report.ifindex,
-            Port {
-                report,
-                kind,
-                link,
-                tx_errors,
-            },
-        );
+        let port = Port {
+            report,
+            kind,
+            link: Some(link),
+            tx_errors,
+        };
+        self.0.insert(interface.index, port);
     }
 
-    fn add_unplaced(&mut self, interfaces: &[Interface], placed: &BTreeSet<u32>) {
-        for interface in interfaces
-            .iter()
-            .filter(|interface| !placed.contains(&interface.index))
-        {
-            let why = format!(
-                "another interface has the same index modulo {PORTS}, which is its place in the table"
-            );
-            self.add(
-                report(interface, PortMode::Userspace, why),
-                String::new(),
-                None,
-            );
-        }
+    fn leave_to_daemon(&mut self, interface: &Interface, why: String) {
+        let port = Port {
+            report: report(interface, PortMode::Userspace, why),
+            kind: String::new(),
+            link: None,
+            tx_errors: 0,
+        };
+        self.0.insert(interface.index, port);
     }
 
     /// Removes links that an earlier run has left on interfaces that are no longer served.
@@ -186,13 +170,12 @@ impl Ports {
             return;
         };
         for (index, paths) in pins.links() {
-            let attached = self.0.get(&index).is_some_and(|port| port.link.is_some());
-            for path in paths
+            let attached = self.is_attached(index);
+            let ours = |path: &&PathBuf| attached && **path == pins.link(index);
+            paths
                 .iter()
-                .filter(|path| !attached || **path != pins.link(index))
-            {
-                links::forget(path);
-            }
+                .filter(|path| !ours(path))
+                .for_each(|path| links::forget(path));
         }
         if let Err(error) = pins.remove_other_layouts() {
             tracing::warn!("pins of an earlier version could not be removed: {error}");
@@ -253,7 +236,6 @@ impl Port {
         self.report.why = why;
     }
 
-    /// The pin goes first: the link is detached at once when its last holder closes it.
     fn detach(&mut self, pins: Option<&Pins>) {
         if let Some(pins) = pins {
             links::forget(&pins.link(self.report.ifindex));
@@ -261,6 +243,17 @@ impl Port {
         self.link = None;
         self.report.mode = PortMode::Userspace;
     }
+}
+
+/// Where to attach to an interface, and why there.
+fn decide(device: &Device, devices: &[Device], hooks: &Hooks<'_>) -> (Choice, String) {
+    let facts = Facts {
+        device,
+        peer: peer(device, devices),
+        vlans: hooks.vlans.contains(&device.name) || has_vlans_on_top(device, devices),
+        strips_tags: ethtool::strips_vlan_tags(&device.name),
+    };
+    policy::choose(hooks.mode, &facts)
 }
 
 /// Attaches as chosen, or as near to it as it goes; tells why it came so.
@@ -280,8 +273,12 @@ fn attach(
     if let (Some(pins), Some(pin)) = (hooks.pins, &pin) {
         let pinned = pins.links().remove(&device.index).unwrap_or_default();
         let adopted = links::adopt(hooks.program, device, wanted, &pinned, pin);
-        if adopted.is_some() {
-            return (adopted, why);
+        match adopted {
+            Some((link, Hook::Generic)) if choice == Choice::NativeFirst => {
+                return (Some((link, Hook::Generic)), kept_generic());
+            }
+            Some(adopted) => return (Some(adopted), why),
+            None => {}
         }
     }
     let mut reason = why;
@@ -295,6 +292,17 @@ fn attach(
         }
     }
     (None, reason)
+}
+
+/// To change over might take the card's link down for seconds.
+fn kept_generic() -> String {
+    "generic XDP was kept from the last run, which could not attach to the driver; to try again, \
+     run `xdhcpctl fastpath detach` and restart"
+        .into()
+}
+
+fn crowded_out() -> String {
+    format!("another interface has the same index modulo {PORTS}, which is its place in the table")
 }
 
 /// Writes the interfaces to their places in the table; tells which have one.

@@ -399,6 +399,7 @@ pub fn memo_of(table: &Table, options: &[u8]) -> u64 {
 }
 
 /// A configuration of one subnet with these pools (`first-last`, by spaces) that nothing serves.
+/// Its paths exist nowhere: a test as root must not touch the pins of a server of this machine.
 pub fn config(pools: &str) -> Config {
     let address = |text: &str| text.parse::<Ipv4Addr>().expect("an address");
     let range = |text: &str| text.split_once('-').map(|(a, b)| (address(a), address(b)));
@@ -423,8 +424,8 @@ pub fn config(pools: &str) -> Config {
         interfaces: Vec::new(),
         server: Server {
             workers: None,
-            state_dir: "/var/lib/xdhcpd".into(),
-            control_socket: "/run/xdhcpd.sock".into(),
+            state_dir: "/nonexistent/state".into(),
+            control_socket: "/nonexistent/socket".into(),
             metrics: None,
             offer_hold: hour,
             max_offers: 1,
@@ -433,7 +434,7 @@ pub fn config(pools: &str) -> Config {
         fast_path: FastPath {
             mode: FastPathMode::Auto,
             reserve: 2.0,
-            pin_dir: "/sys/fs/bpf/xdhcpd".into(),
+            pin_dir: "/nonexistent/pins".into(),
             capacity: None,
         },
         subnets: vec![subnet],

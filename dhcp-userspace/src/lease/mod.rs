@@ -2,3 +2,5 @@
 pub mod memory;
 pub mod table;
 pub mod templates;
+pub mod time;
+pub mod yaml;

@@ -1,0 +1,265 @@
+//! Attached to veth pairs, with frames over the wire.
+
+use super::*;
+
+/// A renewal over the wire for a lease on `ours`, and whether the reply arrives at the far end.
+fn renewed(fast_path: &FastPath, far: &mut Wire) -> bool {
+    let (request, reply) = (Request::default(), Reply::default());
+    publish(&fast_path.table(), &request, &reply, now());
+    far.echoes(&request.frame(), &reply.frame(&request))
+}
+
+fn hits(fast_path: &FastPath) -> u64 {
+    fast_path.counters()[Reason::Hit as usize]
+}
+
+#[test]
+fn automatic_on_veth_without_a_program_at_the_far_end() {
+    let Some(lab) = Lab::new() else { return };
+    veth();
+    let mut fast_path = opened(&lab);
+    fast_path.set_interfaces(&[interface("ours", OURS)]);
+    let report = only_port(&fast_path);
+    assert_eq!(report.mode, PortMode::Generic);
+    assert!(
+        report.why.contains("no native XDP program"),
+        "{}",
+        report.why
+    );
+    assert!(renewed(&fast_path, &mut Wire::on("far")));
+    assert_eq!(hits(&fast_path), 1);
+}
+
+#[test]
+fn automatic_on_veth_with_a_program_at_the_far_end() {
+    let Some(lab) = Lab::new() else { return };
+    veth();
+    let pass = attach_pass("far", None).unwrap();
+    let mut fast_path = opened(&lab);
+    fast_path.set_interfaces(&[interface("ours", OURS)]);
+    assert_eq!(only_port(&fast_path).mode, PortMode::Native);
+    let mut far = Wire::on("far");
+    assert!(renewed(&fast_path, &mut far));
+    fast_path.check();
+    assert_eq!(only_port(&fast_path).mode, PortMode::Native);
+
+    drop(pass);
+    fast_path.check();
+    let report = only_port(&fast_path);
+    assert_eq!(report.mode, PortMode::Generic, "{}", report.why);
+    assert!(renewed(&fast_path, &mut far));
+}
+
+#[test]
+fn the_far_end_is_seen_in_another_namespace() {
+    let Some(lab) = Lab::new() else { return };
+    veth();
+    let elsewhere = Elsewhere::new();
+    elsewhere.take("far");
+    run(&["ip", "link", "set", "ours", "up"]);
+    let mut fast_path = opened(&lab);
+    fast_path.set_interfaces(&[interface("ours", OURS)]);
+    assert_eq!(only_port(&fast_path).mode, PortMode::Generic);
+    fast_path.detach().unwrap();
+
+    let _pass = elsewhere.within(|| attach_pass("far", None).unwrap());
+    let mut fast_path = opened(&lab);
+    fast_path.set_interfaces(&[interface("ours", OURS)]);
+    assert_eq!(only_port(&fast_path).mode, PortMode::Native);
+    let mut far = elsewhere.within(|| Wire::on("far"));
+    assert!(renewed(&fast_path, &mut far));
+}
+
+#[test]
+fn lost_native_replies_are_noticed() {
+    let Some(lab) = Lab::new() else { return };
+    veth();
+    let lab = lab.with_mode(FastPathMode::Native);
+    let mut fast_path = opened(&lab);
+    fast_path.set_interfaces(&[interface("ours", OURS)]);
+    assert_eq!(only_port(&fast_path).mode, PortMode::Native);
+    fast_path.check();
+    assert_eq!(
+        only_port(&fast_path).mode,
+        PortMode::Native,
+        "nothing was lost yet"
+    );
+    let mut far = Wire::on("far");
+    assert!(
+        !renewed(&fast_path, &mut far),
+        "attaching succeeds, replies vanish"
+    );
+    fast_path.check();
+    let report = only_port(&fast_path);
+    assert_eq!(report.mode, PortMode::Generic);
+    assert!(
+        report.why.contains("1 native XDP replies were lost"),
+        "{}",
+        report.why
+    );
+    assert!(renewed(&fast_path, &mut far));
+}
+
+#[test]
+fn a_foreign_program_is_respected_and_named() {
+    let Some(lab) = Lab::new() else { return };
+    veth();
+    let _foreign = attach_pass("ours", None).unwrap();
+    let id = attached("ours").native;
+    for mode in [FastPathMode::Native, FastPathMode::Generic] {
+        let mut lab_config = lab.config.clone();
+        lab_config.fast_path.mode = mode;
+        let mut fast_path = open(&lab_config).unwrap();
+        fast_path.set_interfaces(&[interface("ours", OURS)]);
+        let report = only_port(&fast_path);
+        assert_eq!(report.mode, PortMode::Userspace);
+        assert!(
+            report.why.contains(&format!("(id {id}, `xdhcp_pass`)")),
+            "{}",
+            report.why
+        );
+        assert_eq!(attached("ours").native, id);
+    }
+}
+
+#[test]
+fn a_restart_keeps_the_link_and_leaving_an_interface_removes_it() {
+    let Some(lab) = Lab::new() else { return };
+    veth();
+    let link = |lab: &Lab| {
+        let path = Pins::of(&lab.config).link(interface("ours", OURS).index);
+        let link = aya::programs::links::PinnedLink::from_pin(path).unwrap();
+        aya::programs::links::FdLink::from(link)
+            .info()
+            .unwrap()
+            .id()
+    };
+    let mut first = opened(&lab);
+    first.set_interfaces(&[interface("ours", OURS)]);
+    let (id, program) = (link(&lab), attached("ours").generic);
+    drop(first);
+    assert_eq!(
+        attached("ours").generic,
+        program,
+        "goes on without the daemon"
+    );
+
+    let mut second = open(&lab.config).unwrap();
+    second.set_interfaces(&[interface("ours", OURS)]);
+    assert_eq!(link(&lab), id, "the same link");
+    assert_ne!(attached("ours").generic, program, "with the new program");
+    assert_eq!(only_port(&second).mode, PortMode::Generic);
+    assert!(renewed(&second, &mut Wire::on("far")));
+
+    second.set_interfaces(&[]);
+    assert_eq!(attached("ours"), netlink::Attached::default());
+    assert!(second.report().is_empty());
+}
+
+#[test]
+fn a_link_of_an_earlier_layout_is_taken_over() {
+    let Some(lab) = Lab::new() else { return };
+    veth();
+    let mut first = opened(&lab);
+    first.set_interfaces(&[interface("ours", OURS)]);
+    drop(first);
+    let pins = Pins::of(&lab.config);
+    let old = pins.root().join("v0-00000000");
+    std::fs::rename(pins.current(), &old).unwrap();
+    let mut second = opened(&lab);
+    second.set_interfaces(&[interface("ours", OURS)]);
+    assert_eq!(only_port(&second).mode, PortMode::Generic);
+    assert!(!old.exists() && pins.link(interface("ours", OURS).index).exists());
+    assert!(renewed(&second, &mut Wire::on("far")));
+}
+
+#[test]
+fn detaching_leaves_nothing_behind() {
+    let Some(lab) = Lab::new() else { return };
+    veth();
+    let mut fast_path = opened(&lab);
+    fast_path.set_interfaces(&[interface("ours", OURS)]);
+    fast_path.detach().unwrap();
+    assert_eq!(
+        (lab.pins(), attached("ours")),
+        (0, netlink::Attached::default())
+    );
+    assert!(only_port(&fast_path).why.contains("fastpath detach"));
+    publish(
+        &fast_path.table(),
+        &Request::default(),
+        &Reply::default(),
+        now(),
+    );
+
+    let mut fast_path = opened(&lab);
+    fast_path.set_interfaces(&[interface("ours", OURS)]);
+    drop(fast_path);
+    assert_eq!(detach(&lab.config).unwrap(), 1);
+    assert_eq!(
+        (lab.pins(), attached("ours")),
+        (0, netlink::Attached::default())
+    );
+}
+
+#[test]
+fn without_a_bpffs_it_works_until_the_daemon_stops() {
+    let Some(mut lab) = Lab::new() else { return };
+    veth();
+    let plain = tempfile::tempdir().unwrap();
+    lab.config.fast_path.pin_dir = plain.path().to_owned();
+    let mut fast_path = opened(&lab);
+    fast_path.set_interfaces(&[interface("ours", OURS)]);
+    assert_eq!(only_port(&fast_path).mode, PortMode::Generic);
+    assert!(renewed(&fast_path, &mut Wire::on("far")));
+    drop(fast_path);
+    assert_eq!(attached("ours"), netlink::Attached::default());
+}
+
+#[test]
+fn vlans_behind_an_offload_are_left_to_the_daemon() {
+    let Some(mut lab) = Lab::new() else { return };
+    veth();
+    let subnet = &mut lab.config.subnets[0];
+    (subnet.interface, subnet.vlan) = (Some("ours".into()), [100, 0]);
+    let mut fast_path = opened(&lab);
+    fast_path.set_interfaces(&[interface("ours", OURS)]);
+    let report = only_port(&fast_path);
+    assert_eq!(report.mode, PortMode::Userspace);
+    assert!(
+        report.why.contains("ethtool -K ours rxvlan off"),
+        "{}",
+        report.why
+    );
+    run(&["ethtool", "-K", "ours", "rxvlan", "off"]);
+    fast_path.set_interfaces(&[interface("ours", OURS)]);
+    assert_eq!(only_port(&fast_path).mode, PortMode::Generic);
+    run(&["ethtool", "-K", "ours", "rxvlan", "on"]);
+    fast_path.set_interfaces(&[interface("ours", OURS)]);
+    assert_eq!(
+        only_port(&fast_path).mode,
+        PortMode::Userspace,
+        "not trusted any more"
+    );
+    assert_eq!(attached("ours"), netlink::Attached::default());
+}
+
+#[test]
+fn interfaces_that_share_a_place() {
+    let Some(lab) = Lab::new() else { return };
+    veth();
+    let mut fast_path = opened(&lab);
+    let other = Interface {
+        index: interface("ours", OURS).index + 256,
+        name: "other".into(),
+        ..interface("ours", OURS)
+    };
+    fast_path.set_interfaces(&[interface("ours", OURS), other]);
+    let modes: Vec<_> = fast_path
+        .report()
+        .into_iter()
+        .map(|port| port.mode)
+        .collect();
+    assert_eq!(modes, [PortMode::Generic, PortMode::Userspace]);
+}
+

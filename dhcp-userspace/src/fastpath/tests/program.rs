@@ -1,0 +1,219 @@
+//! What the loaded program answers, against the host and on its own.
+
+use std::collections::BTreeSet;
+use super::*;
+
+#[test]
+fn the_program_loads_and_stays_small() {
+    let Some(lab) = Lab::new() else { return };
+    let instructions = opened(&lab).verified_instructions().unwrap();
+    println!("verified instructions: {instructions}");
+    assert!(instructions < 100_000, "{instructions}");
+}
+
+/// Both targets on the same table: the same reason, the same bytes.
+fn same_as_host(fast_path: &FastPath, frame: &[u8]) -> Reason {
+    let table = fast_path.table();
+    let before = fast_path.counters();
+    let (action, kernel) = fast_path.test_run(frame, IFINDEX).unwrap();
+    let counted: Vec<u64> = fast_path
+        .counters()
+        .iter()
+        .zip(before)
+        .map(|(a, b)| a - b)
+        .collect();
+    let mut host = frame.to_vec();
+    let mut env = HostEnv {
+        table: &table,
+        frame: &mut host,
+        ifindex: IFINDEX,
+        now: now(),
+    };
+    let reason = env.answer(&mut Scratch::default());
+    assert_eq!(kernel, host, "{reason:?}");
+    assert_eq!(
+        action,
+        if reason == Reason::Hit {
+            XDP_TX
+        } else {
+            XDP_PASS
+        }
+    );
+    assert_eq!(
+        (counted[reason as usize], counted.iter().sum()),
+        (1, 1u64),
+        "{reason:?}"
+    );
+    reason
+}
+
+#[test]
+fn kernel_and_host_say_the_same() {
+    let Some(lab) = Lab::new() else { return };
+    let fast_path = opened(&lab);
+    let table = fast_path.table();
+    let tags = [
+        vec![],
+        vec![(0x8100, 0x2064)],
+        vec![(0x88a8, 7), (0x8100, 8)],
+    ];
+    for (tags, len) in tags
+        .into_iter()
+        .flat_map(|tags| (15..70).map(move |len| (tags.clone(), len)))
+    {
+        let request = Request {
+            tags,
+            ..Request::default()
+        };
+        for tail in [0, 1, 63] {
+            let tail = vec![0x5a; tail];
+            let plain = Reply {
+                tail,
+                ..Reply::of_len(len * 7)
+            };
+            for reply in [plain.clone(), plain.with_id()] {
+                publish(&table, &request, &reply, now());
+                assert_eq!(same_as_host(&fast_path, &request.frame()), Reason::Hit);
+                assert_eq!(
+                    same_as_host(&fast_path, &reply.frame(&request)),
+                    Reason::NotDhcp
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn kernel_and_host_refuse_the_same() {
+    let Some(lab) = Lab::new() else { return };
+    let fast_path = opened(&lab);
+    let table = fast_path.table();
+    publish(&table, &Request::default(), &Reply::default(), now());
+    for (want, request) in refusals() {
+        assert_eq!(same_as_host(&fast_path, &request.frame()), want);
+    }
+    let frame = Request::default().frame();
+    for (at, change) in (0..frame.len()).flat_map(|at| [0x01, 0x80, 0xff].map(|c| (at, c))) {
+        let mut frame = frame.clone();
+        frame[at] ^= change;
+        same_as_host(&fast_path, &frame);
+    }
+    // The kernel runs nothing shorter than an Ethernet header.
+    for len in 14..frame.len() {
+        assert_ne!(same_as_host(&fast_path, &frame[..len]), Reason::Hit);
+    }
+    for (want, expires, reserved_until) in untimely(now()) {
+        publish_with(&table, &Request::default(), &Reply::default(), |lease| {
+            (lease.expires, lease.reserved_until) = (expires, reserved_until);
+        });
+        assert_eq!(same_as_host(&fast_path, &frame), want);
+    }
+}
+
+#[test]
+fn kernel_and_host_agree_on_mutated_frames() {
+    let Some(lab) = Lab::new() else { return };
+    let fast_path = opened(&lab);
+    let reply = Reply {
+        tail: vec![12, 2, b'h', b'i'],
+        ..Reply::of_len(41).with_id()
+    };
+    publish(&fast_path.table(), &Request::default(), &reply, now());
+    let whole = Request::default().frame();
+    let changes = prop::collection::vec((any::<usize>(), any::<u8>()), 0..5);
+    let strategy = (changes, 0usize..120, 0usize..30);
+    let mut runner = proptest::test_runner::TestRunner::default();
+    let outcome = runner.run(&strategy, |(changes, longer, shorter)| {
+        let mut frame = whole.clone();
+        frame.resize(whole.len() + longer - shorter.min(longer), 0);
+        for (at, byte) in changes {
+            let at = at % frame.len();
+            frame[at] = byte;
+        }
+        same_as_host(&fast_path, &frame);
+        Ok(())
+    });
+    outcome.unwrap();
+}
+
+#[test]
+fn explaining_changes_nothing() {
+    let Some(lab) = Lab::new() else { return };
+    let fast_path = opened(&lab);
+    let table = fast_path.table();
+    let index = publish(&table, &Request::default(), &Reply::default(), now());
+    let before = (table.slot(index).lease(), fast_path.counters());
+    let mut request = Request::default();
+    let explain = |request: &Request, memo| {
+        fast_path
+            .explain(&request.frame(), IFINDEX, memo, Now::read())
+            .unwrap()
+    };
+    assert_eq!(explain(&request, None), Reason::Hit);
+    request.options[2] = 1;
+    assert_eq!(explain(&request, None), Reason::MemoMiss);
+    assert_eq!(
+        explain(&request, Some(memo_of(&table, &options()))),
+        Reason::Hit
+    );
+    assert_eq!(
+        explain(&request, None),
+        Reason::MemoMiss,
+        "the assumption is gone"
+    );
+    assert_eq!((table.slot(index).lease(), fast_path.counters()), before);
+    let nowhere = fast_path.explain(&request.frame(), 4_000_000, None, Now::read());
+    assert!(
+        nowhere
+            .unwrap_err()
+            .to_string()
+            .contains("interface 4000000")
+    );
+}
+
+/// Where a test's log lines go.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn one_client_can_be_traced() {
+    let Some(lab) = Lab::new() else { return };
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone());
+    tracing::subscriber::with_default(subscriber.finish(), || {
+        let mut fast_path = opened(&lab);
+        publish(
+            &fast_path.table(),
+            &Request::default(),
+            &Reply::default(),
+            now(),
+        );
+        for mac in [Some(CLIENT), None, Some(OURS), Some(CLIENT), None] {
+            fast_path.trace(mac);
+            fast_path
+                .test_run(&Request::default().frame(), IFINDEX)
+                .unwrap();
+        }
+    });
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(
+        text.matches("mac=52:54:00:12:34:56 reason=\"hit\"").count(),
+        2,
+        "{text}"
+    );
+}
+

@@ -1,0 +1,35 @@
+//! A relay agent (isc-dhcp-relay) between two networks.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::namespace::Namespace;
+use crate::process::Process;
+
+/// Ended on drop.
+pub struct Relay {
+    process: Process,
+}
+
+impl Relay {
+    /// Relays what clients send on `downstream` to `server`, and its answers from `upstream` back.
+    pub fn start(
+        namespace: &Namespace,
+        downstream: &str,
+        upstream: &str,
+        server: Ipv4Addr,
+        log: &Path,
+    ) -> Result<Self> {
+        let mut command = namespace.command("dhcrelay");
+        command.args(["-4", "-d", "-id", downstream, "-iu", upstream]);
+        let mut process = Process::start("dhcrelay", command.arg(server.to_string()), log)?;
+        process.wait_for_line("Sending on", 0, std::time::Duration::from_secs(10))?;
+        Ok(Self { process })
+    }
+
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}

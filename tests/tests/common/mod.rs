@@ -1,0 +1,28 @@
+//! What several end-to-end tests share.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+pub mod captures;
+pub mod config;
+pub mod frame;
+pub mod random;
+
+use std::str::FromStr;
+
+/// Fails with the reason where root is needed and not there: `cargo xtask test` does not start
+/// these tests then, and says so.
+pub fn root() {
+    // SAFETY: takes nothing and cannot fail.
+    let user = unsafe { libc::geteuid() };
+    assert_eq!(
+        user, 0,
+        "this test loads BPF programs or makes namespaces: run it as root"
+    );
+}
+
+/// A number from the environment.
+pub fn env<T: FromStr>(name: &str, default: T) -> T {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}

@@ -1,0 +1,334 @@
+//! The loaded XDP program against the same source on the host, and against the engine, byte for byte:
+//!
+//! - verdict, reason and every byte of the frame are the same in the kernel and on the host;
+//! - what is not answered is unchanged;
+//! - what is answered, the engine in the same state answers with the same bytes.
+//!
+//! Frames come from what real clients sent (`captures/`), mutated, truncated at every byte, tagged,
+//! padded, with random MACs and addresses. `XDHCPD_FRAMES` sets how many (default 1,000,000),
+//! `XDHCPD_SEED` the seed; a failure prints both and the frame. `XDHCPD_TEST_OBJECT` names another XDP
+//! program to hold against the host: `cargo xtask mutants` gives faulty ones, which must be caught.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use dhcp_common::Reason;
+use dhcp_common::fast::Scratch;
+use dhcp_userspace::clock::{Now, SECOND};
+use dhcp_userspace::engine::{Commit, Engine, Interface, Outcome};
+use dhcp_userspace::fastpath::{self, FastPath, Platform, host::HostEnv};
+use dhcp_userspace::lease::table::Table;
+
+use common::random::Random;
+use common::{captures, config, frame};
+
+/// Test runs want an interface of this namespace: lo.
+const IFINDEX: u32 = 1;
+const SERVER_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+const CLIENTS: u32 = 512;
+const XDP_PASS: u32 = 2;
+const XDP_TX: u32 = 3;
+
+/// These need another CPU at the right moment, a frame without any room around it, or a kernel
+/// that contradicts itself: loom, and the veth tests, are there for the first two.
+const NOT_BY_TEST_RUN: [Reason; 3] = [Reason::Raced, Reason::NoRoom, Reason::Broken];
+
+const CONFIG: &str = "
+subnets:
+  - subnet: 10.77.0.0/20
+    pools: [10.77.1.0-10.77.9.255]
+    lease_time: 1h
+    options: {routers: [10.77.0.1], domain-name-servers: [10.77.0.2, 10.77.0.3], domain-name: lab.example}
+    reservations:
+      - {mac: '52:54:00:00:00:05', address: 10.77.0.5, hostname: node005}
+      - {mac: '52:54:00:00:00:06', address: 10.77.0.6, hostname: a-much-longer-name-of-node006, options: {ntp-servers: [10.77.0.9]}}
+fast_path: {mode: generic, reserve: 1.6}
+";
+
+/// A client with a lease, and the renewal that it sends.
+struct Client {
+    renewal: Vec<u8>,
+}
+
+struct Bench {
+    fast_path: FastPath,
+    table: Arc<Table>,
+    engine: Engine,
+    scratch: Box<Scratch>,
+}
+
+#[test]
+fn the_kernel_says_what_the_engine_says() -> Result<()> {
+    common::root();
+    let frames: u64 = common::env("XDHCPD_FRAMES", 1_000_000);
+    let seed: u64 = common::env("XDHCPD_SEED", 2026);
+    let mut random = Random::new(seed);
+    let (mut bench, clients, _dirs) = Bench::new(&mut random)?;
+    let captured = captures::all()?;
+    let mut seen = BTreeSet::new();
+    let mut hits = 0u64;
+    for number in 0..frames {
+        let mut frame = pick(&clients, &captured, number, &mut random);
+        mutate(&mut frame, &mut random);
+        let reason = bench.compare(&frame).with_context(|| {
+            format!("XDHCPD_SEED={seed}, frame {number}: {}", frame::hex(&frame))
+        })?;
+        hits += u64::from(reason == Reason::Hit);
+        seen.insert(reason);
+    }
+    println!(
+        "{frames} frames, {hits} answered, {} reasons: {seen:?}",
+        seen.len()
+    );
+    for reason in Reason::ALL
+        .iter()
+        .filter(|reason| !NOT_BY_TEST_RUN.contains(reason))
+    {
+        ensure!(
+            seen.contains(reason),
+            "no frame of {frames} ended in {reason:?}"
+        );
+    }
+    ensure!(
+        hits > frames / 20,
+        "only {hits} of {frames} frames were answered"
+    );
+    Ok(())
+}
+
+#[test]
+fn truncated_at_every_byte() -> Result<()> {
+    common::root();
+    let (mut bench, clients, _dirs) = Bench::new(&mut Random::new(1))?;
+    let captured = captures::all()?;
+    let renewals = clients.iter().take(3).map(|client| &client.renewal);
+    for whole in renewals.chain(captured.iter().map(|capture| &capture.frame)) {
+        for len in 14..whole.len() {
+            bench
+                .compare(&whole[..len])
+                .with_context(|| format!("cut at {len}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// This machine, with the program that the environment names or the built one.
+fn platform() -> Result<Platform> {
+    let mut platform = Platform::current();
+    if let Some(path) = std::env::var_os("XDHCPD_TEST_OBJECT") {
+        platform.object = Some(std::fs::read(&path)?.leak());
+    }
+    Ok(platform)
+}
+
+impl Bench {
+    fn new(random: &mut Random) -> Result<(Self, Vec<Client>, tempfile::TempDir)> {
+        let dir = tempfile::tempdir()?;
+        let config = Arc::new(config::load(dir.path(), CONFIG)?);
+        let fast_path = fastpath::open_on(&config, &platform()?)?;
+        ensure!(
+            fast_path.is_kernel(),
+            "no kernel program: {:?}",
+            fast_path.why_off()
+        );
+        let table = fast_path.table();
+        table.meta().ports[IFINDEX as usize].set(IFINDEX, 0x0200_0000_0001);
+        let now = Now::read();
+        let engine = Engine::new(Arc::clone(&config), Arc::clone(&table))?;
+        engine.set_interfaces(
+            vec![Interface {
+                index: IFINDEX,
+                name: "lo".to_owned(),
+                mac: SERVER_MAC,
+                mtu: 1500,
+                addresses: vec!["10.77.0.1/20".parse()?],
+            }],
+            now,
+        );
+        let mut bench = Self {
+            fast_path,
+            table,
+            engine,
+            scratch: Box::default(),
+        };
+        let clients = bench.bind_all(random)?;
+        Ok((bench, clients, dir))
+    }
+
+    /// Binds clients of every captured kind: most now, some long ago (lapsed), some so long ago that
+    /// the promise does not reach for another lease time.
+    fn bind_all(&mut self, random: &mut Random) -> Result<Vec<Client>> {
+        let captured = captures::all()?;
+        let kinds: Vec<_> = captured
+            .iter()
+            .filter(|capture| capture.name == "selecting")
+            .collect();
+        let mut clients = Vec::new();
+        for number in 0..CLIENTS {
+            let kind = kinds[number as usize % kinds.len()];
+            let renewing = captures::renewal_of(&captured, &kind.client)?;
+            let age = match number % 16 {
+                0 => 2 * 3600 * SECOND,
+                1 => 50 * 60 * SECOND,
+                _ => 0,
+            };
+            let mac = [0x52, 0x54, 0, 0, (number >> 8) as u8, number as u8];
+            let tags = match number % 8 {
+                6 => vec![(0x8100, 100)],
+                7 => vec![(0x88a8, 200), (0x8100, 300)],
+                _ => vec![],
+            };
+            // VLANs are not configured: these clients' frames differ by link only after binding.
+            let address = self.bind(&kind.frame, mac, age)?;
+            let mut renewal = frame::retarget(renewing, mac, SERVER_MAC, address, SERVER);
+            if random.one_in(16) {
+                frame::broadcast(&mut renewal);
+            }
+            clients.push(Client {
+                renewal: frame::tagged(&renewal, &tags),
+            });
+        }
+        Ok(clients)
+    }
+
+    /// DISCOVER and REQUEST, as if `age` ago.
+    fn bind(&mut self, selecting: &[u8], mac: [u8; 6], age: u64) -> Result<Ipv4Addr> {
+        let now = Now::read();
+        let now = Now {
+            boot: now.boot.saturating_sub(age),
+            unix: now.unix - age,
+        };
+        let discover = frame::discover_of(selecting, mac);
+        let mut reply = Vec::new();
+        let outcome = self.handle(&discover, now, &mut reply)?;
+        ensure!(
+            matches!(outcome, Outcome::Reply(_)),
+            "no offer: {outcome:?}"
+        );
+        let offered = frame::yiaddr(&reply);
+        let request = frame::select(selecting, mac, offered, SERVER);
+        match self.handle(&request, now, &mut reply)? {
+            Outcome::Commit(Commit { change, .. }) => self.engine.complete(&change, now),
+            other => anyhow::bail!("no lease: {other:?}"),
+        }
+        Ok(offered)
+    }
+
+    fn handle(&self, frame: &[u8], now: Now, reply: &mut Vec<u8>) -> Result<Outcome> {
+        reply.clear();
+        let incoming = frame::incoming(frame, IFINDEX).context("not a DHCP frame")?;
+        Ok(self.engine.handle(now, &incoming, reply))
+    }
+
+    /// Kernel, host and engine on one frame; the reason that all agree on.
+    fn compare(&mut self, input: &[u8]) -> Result<Reason> {
+        let foretold = self.fast_path.explain(input, IFINDEX, None, Now::read())?;
+        let (action, output) = self.fast_path.test_run(input, IFINDEX)?;
+        let mut by_host = input.to_vec();
+        let mut host = HostEnv {
+            table: &self.table,
+            frame: &mut by_host,
+            ifindex: IFINDEX,
+            now: Now::read().boot,
+        };
+        let reason = host.answer(&mut self.scratch);
+        ensure!(
+            foretold == reason,
+            "explain says {foretold:?}, the host {reason:?}"
+        );
+        let want = if reason == Reason::Hit {
+            XDP_TX
+        } else {
+            XDP_PASS
+        };
+        ensure!(
+            action == want,
+            "the kernel's action is {action}, the host says {reason:?}"
+        );
+        ensure!(
+            output == by_host,
+            "{reason:?}: kernel {}, host {}",
+            frame::hex(&output),
+            frame::hex(&by_host)
+        );
+        if reason != Reason::Hit {
+            ensure!(
+                output == input,
+                "{reason:?}, but the frame was changed: {}",
+                frame::hex(&output)
+            );
+            return Ok(reason);
+        }
+        let mut reply = Vec::new();
+        let outcome = self.handle(input, Now::read(), &mut reply)?;
+        ensure!(
+            matches!(outcome, Outcome::Reply(_)),
+            "the engine would not: {outcome:?}"
+        );
+        ensure!(
+            output == reply,
+            "kernel {}, engine {}",
+            frame::hex(&output),
+            frame::hex(&reply)
+        );
+        Ok(reason)
+    }
+}
+
+/// A frame to start from: mostly a renewal, now and then something else that a client sent.
+fn pick(
+    clients: &[Client],
+    captured: &[captures::Capture],
+    number: u64,
+    random: &mut Random,
+) -> Vec<u8> {
+    if number % 8 == 7 {
+        return captured[random.below(captured.len())].frame.clone();
+    }
+    clients[random.below(clients.len())].renewal.clone()
+}
+
+/// Changes a frame in one or two ways, or not at all.
+fn mutate(frame: &mut Vec<u8>, random: &mut Random) {
+    frame::set_xid(frame, random.next() as u32);
+    for _ in 0..random.below(3) {
+        match random.below(12) {
+            0 => flip(frame, 0, 60, random),
+            1 => flip(frame, 14, 54, random),
+            2 => flip(frame, 42, 90, random),
+            3 => flip(frame, 278, 400, random),
+            4 => frame.truncate(random.below(frame.len()).max(14)),
+            5 => frame::pad_options(frame, random.below(340)),
+            6 => frame.extend(std::iter::repeat_n(0xa5, random.below(100))),
+            7 => frame::set_chaddr(frame, random.next()),
+            8 => frame::set_addresses(frame, somewhere(random)),
+            9 => *frame = frame::tagged(frame, &[(0x8100, random.next() as u16)]),
+            10 => frame::set_giaddr(frame, random.next() as u32),
+            _ => frame::broadcast(frame),
+        }
+    }
+}
+
+/// An address in the subnet, mostly not leased, or anywhere.
+fn somewhere(random: &mut Random) -> u32 {
+    let any = random.next() as u32;
+    if random.one_in(2) {
+        any
+    } else {
+        Ipv4Addr::new(10, 77, 0, 0).to_bits() | any & 0xfff
+    }
+}
+
+/// Changes one byte in a region.
+fn flip(frame: &mut [u8], from: usize, to: usize, random: &mut Random) {
+    let to = to.min(frame.len());
+    if from < to {
+        let at = from + random.below(to - from);
+        frame[at] ^= 1 << random.below(8);
+    }
+}

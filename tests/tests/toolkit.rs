@@ -1,0 +1,77 @@
+//! The lab itself: what the other tests stand on.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+use xdhcpd_tests::lab::SERVER;
+use xdhcpd_tests::raw::{QINQ, VLAN, tagged};
+use xdhcpd_tests::{Lab, Namespace, Process, RawSocket, Veth, process};
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+#[test]
+fn a_namespace_goes_with_its_value_and_takes_its_processes() -> Result<()> {
+    let namespace = Namespace::new("short")?;
+    let (path, directory) = (namespace.path(), tempfile::tempdir()?);
+    let mut command = namespace.command("sh");
+    command.args(["-c", "echo inside; exec sleep 600"]);
+    let mut sleeper = Process::start("sleeper", &mut command, &directory.path().join("log"))?;
+    sleeper.wait_for_line("inside", 0, LIMIT)?;
+    drop(namespace);
+    assert!(!path.exists());
+    assert!(!sleeper.wait_end(LIMIT)?.success());
+    Ok(())
+}
+
+#[test]
+fn a_thread_enters_a_namespace_and_the_others_stay() -> Result<()> {
+    let namespace = Namespace::new("enter")?;
+    let here = fs::read_link("/proc/thread-self/ns/net")?;
+    let there = namespace.enter(|| fs::read_link("/proc/thread-self/ns/net"))??;
+    assert_ne!(here, there);
+    assert_eq!(here, fs::read_link("/proc/thread-self/ns/net")?);
+    Ok(())
+}
+
+#[test]
+fn clients_reach_the_server_through_the_switch() -> Result<()> {
+    let lab = Lab::new(2)?;
+    let listener = lab.server.enter(|| TcpListener::bind((SERVER, 7)))??;
+    for (number, client) in lab.clients.iter().enumerate() {
+        client.ip(&format!("address add 10.77.9.{number}/16 dev eth0"))?;
+        client.enter(|| TcpStream::connect_timeout(&listener.local_addr()?, LIMIT))??;
+    }
+    Ok(())
+}
+
+#[test]
+fn frames_keep_their_tags() -> Result<()> {
+    let (left, right) = (Namespace::new("left")?, Namespace::new("right")?);
+    let _cable = Veth::new((&left, "eth0"), (&right, "eth0"))?;
+    let (sender, receiver) = (
+        RawSocket::open(&left, "eth0")?,
+        RawSocket::open(&right, "eth0")?,
+    );
+    let plain = [&[0xff; 6][..], &left.mac("eth0")?, &[0x88, 0xb5], &[7; 64]].concat();
+    for tags in [&[][..], &[(VLAN, 42)], &[(QINQ, 7), (VLAN, 42)]] {
+        let frame = tagged(&plain, tags);
+        sender.send(&frame)?;
+        let received = receiver.receive_that(LIMIT, |frame| frame.ends_with(&[7; 64]))?;
+        assert_eq!(received.as_deref(), Some(&frame[..]), "with tags {tags:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_lab_leaves_nothing_behind() -> Result<()> {
+    let lab = Lab::new(1)?;
+    let (bpffs, server) = (lab.bpffs().to_owned(), lab.server.name().to_owned());
+    assert!(fs::read_to_string("/proc/mounts")?.contains(&*bpffs.to_string_lossy()));
+    drop(lab);
+    assert!(!bpffs.exists());
+    assert!(!process::output(Command::new("ip").arg("netns"))?.contains(&server));
+    Ok(())
+}

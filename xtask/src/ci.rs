@@ -1,0 +1,24 @@
+//! `cargo xtask ci`: format and lints, then all tests.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::paths;
+use crate::progress::step;
+use crate::test;
+
+pub(crate) fn ci() -> Result<()> {
+    step("format", &mut cargo("fmt --all --check"))?;
+    let clippy = "clippy --workspace --exclude dhcp-ebpf --all-targets -- -D warnings";
+    step("lints", &mut cargo(clippy))?;
+    test::test(&test::Options::default())
+}
+
+fn cargo(arguments: &str) -> Command {
+    let mut command = Command::new(paths::cargo());
+    command
+        .current_dir(paths::root())
+        .args(arguments.split(' '));
+    command
+}

@@ -1,0 +1,69 @@
+//! Debian packages that something needs: installed where we may, named where we may not.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use xdhcpd_tests::process;
+
+use crate::privileges;
+use crate::progress::step;
+
+/// A program and the Debian package that it comes in.
+pub(crate) type Need = (&'static str, &'static str);
+
+pub(crate) const CLIENTS: &[Need] = &[
+    ("dhclient", "isc-dhcp-client"),
+    ("busybox", "busybox"),
+    ("dhcpcd", "dhcpcd-base"),
+];
+
+pub(crate) const LAB: &[Need] = &[
+    ("ip", "iproute2"),
+    ("ethtool", "ethtool"),
+    ("nsenter", "util-linux"),
+    ("mount", "mount"),
+];
+
+pub(crate) const RELAY: &[Need] = &[("dhcrelay", "isc-dhcp-relay")];
+
+/// Makes sure that the programs are there.
+pub(crate) fn ensure(needs: &[&[Need]]) -> Result<()> {
+    let missing = needs.iter().copied().flatten();
+    let missing = missing.filter(|(program, _)| process::find(program).is_err());
+    let packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    if packages.is_empty() {
+        Ok(())
+    } else {
+        install(&packages)
+    }
+}
+
+/// Installs packages by apt as root; otherwise the error names the command that does.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
+    let names = packages.join(" ");
+    if !can_install() {
+        bail!(
+            "these Debian packages are missing: `apt-get install --no-install-recommends {names}`"
+        );
+    }
+    step("refreshing the package lists", apt().arg("update"))?;
+    let mut command = apt();
+    command
+        .args(["install", "--yes", "--no-install-recommends"])
+        .args(packages);
+    step(&format!("installing {names}"), &mut command)
+}
+
+pub(crate) fn can_install() -> bool {
+    privileges::is_root() && process::find("apt-get").is_ok()
+}
+
+fn apt() -> Command {
+    let mut command = Command::new("apt-get");
+    // Debian's pager and questions would wait for a person.
+    command
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .arg("--quiet");
+    command.env_remove("LD_LIBRARY_PATH");
+    command
+}
