@@ -36,7 +36,7 @@ pub fn daemon(path: &Path) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     let (listeners, port) = runtime.block_on(take_places(&config))?;
-    let (daemon, shared) = Daemon::start(path, config, port)?;
+    let (daemon, shared) = Daemon::start(path, &config, port)?;
     let ended = runtime.block_on(supervise::supervise(shared, listeners));
     daemon.stop()?;
     ended
@@ -71,18 +71,18 @@ pub(super) struct Daemon {
 impl Daemon {
     pub(super) fn start(
         path: &Path,
-        config: Arc<Config>,
+        config: &Arc<Config>,
         port: Port67,
     ) -> anyhow::Result<(Self, Arc<Shared>)> {
         let now = Now::read();
-        let fastpath = fastpath::open(&config)?;
-        let engine = Engine::new(Arc::clone(&config), fastpath.table())
+        let fastpath = fastpath::open(config)?;
+        let engine = Engine::new(Arc::clone(config), fastpath.table())
             .context("set fast_path.capacity higher")?;
         let (log, replayed) = journal::open(&config.server.state_dir, now)?;
         engine.restore(replayed.records, now);
         let core = Arc::new(Core::new(engine));
         let committer = journal::start(log, Arc::clone(&core))?;
-        let count = workers(&config);
+        let count = workers(config);
         let mailboxes = (0..count).map(|_| Mailbox::new().map(Arc::new));
         let mailboxes = mailboxes.collect::<Result<Vec<_>, _>>()?;
         let shared = Arc::new(Shared {
@@ -95,7 +95,7 @@ impl Daemon {
             started: now,
             reloading: Mutex::default(),
             reloaded: Notify::new(),
-            config: ArcSwap::new(Arc::clone(&config)),
+            config: ArcSwap::new(Arc::clone(config)),
         });
         let workers = start_workers(mailboxes, &shared)?;
         reload::refresh(&shared);

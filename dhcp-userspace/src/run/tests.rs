@@ -121,7 +121,7 @@ fn write(directory: &tempfile::TempDir, text: &str) -> PathBuf {
 
 fn start(path: &std::path::Path) -> (Daemon, Arc<Shared>) {
     let config = Arc::new(config::load(path).unwrap());
-    Daemon::start(path, config, port67::take().unwrap()).unwrap()
+    Daemon::start(path, &config, port67::take().unwrap()).unwrap()
 }
 
 /// A socket that takes replies to any client: the filter for requests for another port, and
@@ -299,6 +299,69 @@ fn a_reload_takes_effect_and_a_wrong_one_does_not() {
             );
         }
         assert_eq!(lab.ask(&renewal).options[&51], 7200u32.to_be_bytes());
+    });
+}
+
+#[test]
+fn leases_are_exported_edited_and_imported() {
+    wire::on_veth(|_, client| {
+        let lab = Lab::start(client);
+        let (kept, given_back) = (lab.bind(7), lab.bind(8));
+        let (pieces, _) = lab.control(Request::Export);
+        let mut text: String = pieces.iter().map(|piece| piece.as_str().unwrap()).collect();
+        let other = Ipv4Addr::from(given_back).to_string();
+        let own = text
+            .lines()
+            .find(|line| line.contains(&other))
+            .unwrap()
+            .to_owned();
+        let new = own
+            .replace(&other, "10.0.0.109")
+            .replace("00:00:08", "00:00:09");
+        text = text.replace(&own, &new);
+        let import = |apply| Request::Import {
+            text: text.clone(),
+            apply,
+        };
+        let (_, planned) = lab.control(import(false));
+        let planned = planned["changes"].as_array().unwrap().clone();
+        assert_eq!(planned.len(), 2, "{planned:?}");
+        assert!(
+            planned[0]
+                .as_str()
+                .unwrap()
+                .starts_with(&format!("- {other} "))
+        );
+        assert!(planned[1].as_str().unwrap().starts_with("+ 10.0.0.109 "));
+        assert_eq!(
+            lab.control(import(true)).1["changes"]
+                .as_array()
+                .unwrap()
+                .len(),
+            2
+        );
+        let state = |key: &str| lab.control(Request::Lease { key: key.into() }).1["state"].clone();
+        assert_eq!(
+            (state(&other), state("10.0.0.109")),
+            ("released".into(), "bound".into())
+        );
+        assert_eq!(state(&Ipv4Addr::from(kept).to_string()), "bound");
+        assert_eq!(lab.bind(9), [10, 0, 0, 109]);
+    });
+}
+
+#[test]
+fn a_wrong_import_is_refused_with_its_line() {
+    wire::on_veth(|_, client| {
+        let lab = Lab::start(client);
+        let text =
+            "leases:\n- {address: 10.0.0.300, mac: \"52:54:00:00:00:07\", state: released}\n";
+        let request = Request::Import {
+            text: text.into(),
+            apply: true,
+        };
+        let error = answer(&lab.shared, request, &mut |_| true).unwrap_err();
+        assert!(error.contains("line 2"), "{error}");
     });
 }
 
