@@ -31,6 +31,7 @@ use crate::net::{interface, select};
 /// # Errors
 /// What keeps it from serving, for people.
 pub fn daemon(path: &Path) -> anyhow::Result<()> {
+    end_with_any_thread();
     let config = Arc::new(config::load(path)?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -40,6 +41,22 @@ pub fn daemon(path: &Path) -> anyhow::Result<()> {
     let ended = runtime.block_on(supervise::supervise(shared, listeners));
     daemon.stop()?;
     ended
+}
+
+/// A daemon that lacks a thread looks alive and is not: one that panics ends the process, and the
+/// service manager starts it again. Those that answer on the control socket may.
+fn end_with_any_thread() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        let thread = std::thread::current();
+        let needed = |name: &str| {
+            name.starts_with("worker-") || matches!(name, "sweeper" | "journal" | "main")
+        };
+        if thread.name().is_some_and(needed) {
+            std::process::exit(1);
+        }
+    }));
 }
 
 /// Everything that another process may hold: first, so that nothing is changed in vain.

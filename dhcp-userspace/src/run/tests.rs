@@ -9,11 +9,13 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::answer::answer;
+use super::handler::Handler;
 use super::shared::Shared;
 use super::start::Daemon;
+use crate::clock::Now;
 use crate::config;
 use crate::control::protocol::{Filter, Request};
-use crate::net::tests::{frame, mac, wire};
+use crate::net::tests::{frame, mac, tag, wire};
 use crate::net::{Nic, frame as wire_frame, port67, receive, socket};
 
 const SERVER: [u8; 4] = [10, 0, 0, 1];
@@ -76,7 +78,8 @@ impl Lab {
             // SAFETY: one valid entry.
             let ready = unsafe { libc::poll(&raw mut poll, 1, 10_000) };
             assert_eq!(ready, 1, "no answer");
-            if batch.receive(&self.ear).unwrap() != 0 {
+            // One at a time: the batch is of this call.
+            if batch.receive_one(&self.ear).unwrap() != 0 {
                 return Answer::of(batch.frame(0).unwrap().bytes);
             }
         }
@@ -220,6 +223,47 @@ fn a_client_binds_renews_and_is_remembered_over_a_restart() {
 }
 
 #[test]
+fn a_request_behind_its_own_record_waits_for_it() {
+    wire::on_veth(|_, client| {
+        let lab = Lab::start(client);
+        let offer = lab.ask(&Message::new(7, 1));
+        let mut select = Message::new(7, 3);
+        select.options.insert(50, offer.yiaddr.to_vec());
+        select.options.insert(54, SERVER.to_vec());
+        wire::put(
+            &lab.client,
+            [select.frame(), select.frame(), select.frame()],
+        );
+        for _ in 0..3 {
+            assert_eq!((lab.hear().kind(), offer.yiaddr), (5, [10, 0, 0, 100]));
+        }
+        assert_eq!(lab.shared.core.metrics.waited_too_long.get(), 0);
+    });
+}
+
+#[test]
+fn tags_of_served_subinterfaces_are_not_even_counted() {
+    wire::on_veth(|_, client| {
+        let lab = Lab::start(client);
+        let socket = socket::open(&lab.client, &[100], 1).unwrap().remove(0);
+        let socket = Arc::new(socket);
+        let mut handler = Handler::new(Arc::clone(&lab.shared));
+        let mut received_after = |number| {
+            let bytes = tag(&Message::new(7, 1).frame(), 0x8100, number);
+            let frame = wire_frame::Frame {
+                bytes: &bytes,
+                ifindex: 9,
+                verify_udp: true,
+            };
+            handler.frame(&socket, &frame, Now::read());
+            lab.shared.core.metrics.received.get()
+        };
+        assert_eq!(received_after(100), 0);
+        assert_eq!(received_after(101), 1);
+    });
+}
+
+#[test]
 fn without_xdp_the_workers_run_the_fast_path() {
     wire::on_veth(|_, client| {
         let lab = Lab::start(client);
@@ -318,7 +362,8 @@ fn leases_are_exported_edited_and_imported() {
         let new = own
             .replace(&other, "10.0.0.109")
             .replace("00:00:08", "00:00:09");
-        text = text.replace(&own, &new);
+        let released = own.replace("state: bound", "state: released");
+        text = text.replace(&own, &format!("{released}\n{new}"));
         let import = |apply| Request::Import {
             text: text.clone(),
             apply,
