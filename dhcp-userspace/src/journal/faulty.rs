@@ -1,0 +1,326 @@
+//! A file system in memory whose operations fail on demand, and whose power can be cut.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::storage::{File, Storage};
+
+/// What is to happen at the n-th operation that changes something, counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It fails with this error; a write may have been done in part.
+    Error(io::ErrorKind),
+    /// It and all after it have no effect and fail; see [`Faulty::after_power_cut`].
+    PowerCut,
+}
+
+/// Clones are the same directory.
+#[derive(Clone, Default)]
+pub(crate) struct Faulty(Arc<Mutex<World>>);
+
+#[derive(Clone, Default)]
+struct World {
+    /// Names as processes see them, and as they are on disk.
+    names: BTreeMap<String, usize>,
+    durable_names: BTreeMap<String, usize>,
+    /// All states of the names since the last sync of the directory.
+    name_steps: Vec<BTreeMap<String, usize>>,
+    inodes: Vec<Inode>,
+    operations: usize,
+    fault: Option<(usize, Fault)>,
+    has_no_power: bool,
+    is_full: bool,
+}
+
+#[derive(Clone, Default)]
+struct Inode {
+    seen: Vec<u8>,
+    durable: Vec<u8>,
+    /// Not synced yet, in order.
+    steps: Vec<Step>,
+}
+
+#[derive(Clone)]
+enum Step {
+    Write(u64, Vec<u8>),
+    SetLen(u64),
+}
+
+impl Step {
+    fn apply(&self, content: &mut Vec<u8>) {
+        match self {
+            Self::Write(offset, bytes) => {
+                let end = *offset as usize + bytes.len();
+                content.resize(content.len().max(end), 0);
+                content[*offset as usize..end].copy_from_slice(bytes);
+            }
+            Self::SetLen(len) => content.resize(*len as usize, 0),
+        }
+    }
+
+    /// The first bytes of it only.
+    fn torn(&self, at: usize) -> Self {
+        match self {
+            Self::Write(offset, bytes) => {
+                Self::Write(*offset, bytes[..at % (bytes.len() + 1)].into())
+            }
+            Self::SetLen(len) => Self::SetLen(*len),
+        }
+    }
+}
+
+impl Faulty {
+    pub(crate) fn with_fault(self, at: usize, fault: Fault) -> Self {
+        self.world().fault = Some((at, fault));
+        self
+    }
+
+    /// Operations so far that changed something.
+    pub(crate) fn operations(&self) -> usize {
+        self.world().operations
+    }
+
+    /// From now on no file can become longer.
+    pub(crate) fn set_full(&self, is_full: bool) {
+        self.world().is_full = is_full;
+    }
+
+    /// What another process finds if this one is killed.
+    pub(crate) fn after_kill(&self) -> Self {
+        let mut world = self.world().clone();
+        world.fault = None;
+        world.has_no_power = false;
+        world.operations = 0;
+        Self(Arc::new(Mutex::new(world)))
+    }
+
+    /// What is on disk after a power cut. Of what was not synced, the disk wrote a beginning
+    /// that the seed chooses, for each file and for the names, its last write torn at any byte.
+    pub(crate) fn after_power_cut(&self, seed: u64) -> Self {
+        let world = self.world();
+        let mut random = Random(seed);
+        let mut names = world.durable_names.clone();
+        let step = random.below(world.name_steps.len() + 1);
+        if let Some(reached) = step.checked_sub(1).map(|step| &world.name_steps[step]) {
+            names.clone_from(reached);
+        }
+        let inodes = world.inodes.iter().map(|inode| {
+            let content = inode.after_power_cut(&mut random);
+            Inode {
+                seen: content.clone(),
+                durable: content,
+                steps: Vec::new(),
+            }
+        });
+        let world = World {
+            durable_names: names.clone(),
+            names,
+            inodes: inodes.collect(),
+            ..World::default()
+        };
+        Self(Arc::new(Mutex::new(world)))
+    }
+
+    /// What a file has, to be looked at or damaged.
+    pub(crate) fn content(&self, name: &str) -> Vec<u8> {
+        let world = self.world();
+        world.inodes[world.names[name]].seen.clone()
+    }
+
+    pub(crate) fn set_content(&self, name: &str, content: &[u8]) {
+        let mut world = self.world();
+        let index = world.names[name];
+        world.inodes[index].seen = content.into();
+        world.inodes[index].durable = content.into();
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().expect("no panics while held")
+    }
+}
+
+impl Inode {
+    fn after_power_cut(&self, random: &mut Random) -> Vec<u8> {
+        let mut content = self.durable.clone();
+        let whole = random.below(self.steps.len() + 1);
+        for step in &self.steps[..whole] {
+            step.apply(&mut content);
+        }
+        if let Some(step) = self.steps.get(whole) {
+            step.torn(random.below(usize::MAX)).apply(&mut content);
+        }
+        content
+    }
+}
+
+impl World {
+    /// Counts an operation and lets it fail if its turn has come.
+    fn operate(&mut self) -> io::Result<()> {
+        let number = self.operations;
+        self.operations += 1;
+        match self.fault {
+            Some((at, Fault::Error(kind))) if at == number => return Err(kind.into()),
+            Some((at, Fault::PowerCut)) if at == number => self.has_no_power = true,
+            _ => {}
+        }
+        if self.has_no_power {
+            return Err(io::Error::other("no power"));
+        }
+        Ok(())
+    }
+
+    fn rename(&mut self, change: impl FnOnce(&mut BTreeMap<String, usize>)) {
+        change(&mut self.names);
+        self.name_steps.push(self.names.clone());
+    }
+
+    fn index(&self, name: &str) -> io::Result<usize> {
+        self.names
+            .get(name)
+            .copied()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Storage for Faulty {
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.world().names.keys().cloned().collect())
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
+        let mut world = self.world();
+        world.operate()?;
+        let index = world.inodes.len();
+        world.inodes.push(Inode::default());
+        world.rename(|names| {
+            names.insert(name.into(), index);
+        });
+        Ok(self.file(index))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
+        let index = self.world().index(name)?;
+        Ok(self.file(index))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut world = self.world();
+        world.operate()?;
+        let index = world.index(from)?;
+        world.rename(|names| {
+            names.remove(from);
+            names.insert(to.into(), index);
+        });
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut world = self.world();
+        world.operate()?;
+        world.index(name)?;
+        world.rename(|names| {
+            names.remove(name);
+        });
+        Ok(())
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        let mut world = self.world();
+        world.operate()?;
+        world.durable_names = world.names.clone();
+        world.name_steps.clear();
+        Ok(())
+    }
+}
+
+impl Faulty {
+    fn file(&self, index: usize) -> Box<dyn File> {
+        Box::new(Open {
+            world: self.clone(),
+            index,
+        })
+    }
+}
+
+struct Open {
+    world: Faulty,
+    index: usize,
+}
+
+impl File for Open {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.world.world().inodes[self.index].seen.len() as u64)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let world = self.world.world();
+        let seen = &world.inodes[self.index].seen;
+        let rest = seen.get(offset as usize..).unwrap_or_default();
+        let len = rest.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&rest[..len]);
+        Ok(len)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut world = self.world.world();
+        let result = world.operate();
+        if world.has_no_power {
+            return result;
+        }
+        let end = offset as usize + bytes.len();
+        if world.is_full && end > world.inodes[self.index].seen.len() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let done = match result {
+            Ok(()) => bytes,
+            Err(_) => &bytes[..bytes.len() / 2],
+        };
+        world.inodes[self.index].step(Step::Write(offset, done.into()));
+        result
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut world = self.world.world();
+        world.operate()?;
+        world.inodes[self.index].step(Step::SetLen(len));
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut world = self.world.world();
+        let result = world.operate();
+        if world.has_no_power {
+            return result;
+        }
+        let inode = &mut world.inodes[self.index];
+        let steps = std::mem::take(&mut inode.steps);
+        // As on Linux: what could not be written is marked clean, and no later sync writes it.
+        if result.is_ok() {
+            for step in steps {
+                step.apply(&mut inode.durable);
+            }
+        }
+        result
+    }
+}
+
+impl Inode {
+    fn step(&mut self, step: Step) {
+        step.apply(&mut self.seen);
+        self.steps.push(step);
+    }
+}
+
+/// SplitMix64.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % limit as u64) as usize
+    }
+}
