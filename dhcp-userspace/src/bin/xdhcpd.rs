@@ -66,7 +66,11 @@ fn summary(config: &Config) -> String {
     let addresses = |(first, last): &(std::net::Ipv4Addr, std::net::Ipv4Addr)| {
         u64::from(last.to_bits() - first.to_bits()) + 1
     };
-    let pools: u64 = subnets.iter().flat_map(|subnet| &subnet.pools).map(addresses).sum();
+    let pools: u64 = subnets
+        .iter()
+        .flat_map(|subnet| &subnet.pools)
+        .map(addresses)
+        .sum();
     let hosts: usize = subnets.iter().map(|subnet| subnet.reservations.len()).sum();
     format!(
         "{} files, {} subnets, {pools} addresses in pools, {hosts} reservations",

@@ -12,6 +12,7 @@ use super::client::{ClientError, ask};
 use super::protocol::{Changes, Filter, Happened, Lost, Request};
 use super::render;
 use crate::clock::{Now, SECOND};
+use crate::{config, fastpath};
 
 /// Where the daemon listens unless its configuration says otherwise.
 pub const SOCKET: &str = "/run/xdhcpd/control.sock";
@@ -84,8 +85,12 @@ enum FastPath {
     Trace { mac: String },
     /// Why the kernel answers a client or does not.
     Why { mac: String },
-    /// Take the programs out of the kernel.
-    Detach,
+    /// Take the programs out of the kernel, whether the daemon runs or not.
+    Detach {
+        /// The daemon's configuration: it tells where the programs are pinned.
+        #[arg(long, default_value = "/etc/xdhcpd/dhcp.yaml")]
+        config: PathBuf,
+    },
 }
 
 /// Does what the arguments say.
@@ -93,7 +98,7 @@ enum FastPath {
 /// # Errors
 /// What the user is told: no daemon, or its refusal.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), ClientError> {
-    let cli = Cli {
+    let mut cli = Cli {
         socket: &arguments.socket,
         json: arguments.json,
         out,
@@ -106,13 +111,13 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), ClientError
         }
         Command::Fastpath {
             command: Some(command),
-        } => fastpath(cli, command),
+        } => fastpath_command(cli, command),
         Command::Reload => cli.changes(&Request::Reload, "nothing changed"),
         Command::Events => cli.events(),
     }
 }
 
-fn leases(cli: Cli<'_>, command: &Leases) -> Result<(), ClientError> {
+fn leases(mut cli: Cli<'_>, command: &Leases) -> Result<(), ClientError> {
     match command {
         Leases::List { subnet, state, mac } => {
             let filter = Filter {
@@ -133,7 +138,7 @@ fn leases(cli: Cli<'_>, command: &Leases) -> Result<(), ClientError> {
     }
 }
 
-fn fastpath(cli: Cli<'_>, command: &FastPath) -> Result<(), ClientError> {
+fn fastpath_command(mut cli: Cli<'_>, command: &FastPath) -> Result<(), ClientError> {
     match command {
         FastPath::Trace { mac } => {
             let mac = (mac != "off").then(|| mac.clone());
@@ -142,7 +147,12 @@ fn fastpath(cli: Cli<'_>, command: &FastPath) -> Result<(), ClientError> {
         FastPath::Why { mac } => cli.one(&Request::Why { mac: mac.clone() }, |text: String| {
             format!("{text}\n")
         }),
-        FastPath::Detach => cli.changes(&Request::Detach, "nothing was attached"),
+        FastPath::Detach { config } => {
+            match cli.changes(&Request::Detach, "nothing was attached") {
+                Err(ClientError::NotRunning(_)) => cli.detach_alone(config),
+                done => done,
+            }
+        }
     }
 }
 
@@ -159,7 +169,7 @@ struct Cli<'a> {
 
 impl Cli<'_> {
     fn one<T: DeserializeOwned>(
-        self,
+        &mut self,
         request: &Request,
         page: impl FnOnce(T) -> String,
     ) -> Result<(), ClientError> {
@@ -172,13 +182,23 @@ impl Cli<'_> {
         Ok(self.out.write_all(text.as_bytes())?)
     }
 
-    fn changes(self, request: &Request, nothing: &str) -> Result<(), ClientError> {
+    fn changes(&mut self, request: &Request, nothing: &str) -> Result<(), ClientError> {
         self.one(request, |changes: Changes| {
             render::changes(&changes, nothing)
         })
     }
 
-    fn list(self, request: &Request) -> Result<(), ClientError> {
+    fn detach_alone(&mut self, config: &Path) -> Result<(), ClientError> {
+        let refused = |error: String| ClientError::Refused(error);
+        let config = config::load(config).map_err(|error| refused(error.to_string()))?;
+        let count = fastpath::detach(&config).map_err(|error| refused(error.to_string()))?;
+        Ok(writeln!(
+            self.out,
+            "xdhcpd is not running; {count} pins removed"
+        )?)
+    }
+
+    fn list(&mut self, request: &Request) -> Result<(), ClientError> {
         let now = now();
         if !self.json {
             writeln!(self.out, "{}", render::lease_header())?;
@@ -194,7 +214,7 @@ impl Cli<'_> {
         ask(self.socket, request, &mut row).map(drop)
     }
 
-    fn events(self) -> Result<(), ClientError> {
+    fn events(&mut self) -> Result<(), ClientError> {
         let mut row = |item: Value| {
             let line = if self.json {
                 item.to_string()
@@ -207,7 +227,7 @@ impl Cli<'_> {
         ask(self.socket, &Request::Events, &mut row).map(drop)
     }
 
-    fn export(self, file: Option<&Path>) -> Result<(), ClientError> {
+    fn export(&mut self, file: Option<&Path>) -> Result<(), ClientError> {
         let Some(path) = file else {
             return copy(self.socket, self.out);
         };
@@ -221,7 +241,7 @@ impl Cli<'_> {
         Ok(std::fs::rename(part, path)?)
     }
 
-    fn import(self, file: &Path, yes: bool) -> Result<(), ClientError> {
+    fn import(&mut self, file: &Path, yes: bool) -> Result<(), ClientError> {
         let text = std::fs::read_to_string(file).map_err(|error| {
             io::Error::new(
                 error.kind(),

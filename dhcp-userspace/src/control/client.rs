@@ -17,7 +17,7 @@ pub enum ClientError {
     NotRunning(PathBuf),
     #[error("no permission to use {0}: be root, or in the group that owns the socket")]
     Permission(PathBuf),
-    #[error("xdhcpd went away in the middle of its answer")]
+    #[error("xdhcpd stopped before its answer was complete")]
     Cut,
     #[error(
         "xdhcpd answered what this xdhcpctl does not understand ({0}): are both of one version?"

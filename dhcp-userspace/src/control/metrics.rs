@@ -303,7 +303,12 @@ impl State {
         counter_in(to, "journal_batches", help).inc_by(journal.batches);
         let help = "Records that found no space on disk";
         counter_in(to, "journal_refused", help).inc_by(journal.refused);
-        gauge(to, "journal_segments", "Files of the journal", journal.segments);
+        gauge(
+            to,
+            "journal_segments",
+            "Files of the journal",
+            journal.segments,
+        );
         let help = "Bytes of records that still count";
         gauge(to, "journal_live_bytes", help, journal.live_bytes);
     }
@@ -363,7 +368,11 @@ mod tests {
                 size: 200,
                 used: 9,
             }],
-            journal: Journal { records: 12, batches: 3, ..Journal::default() },
+            journal: Journal {
+                records: 12,
+                batches: 3,
+                ..Journal::default()
+            },
             open_offers: 2,
             templates: 1,
         }

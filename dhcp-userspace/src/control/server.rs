@@ -96,7 +96,7 @@ async fn connection(stream: UnixStream, service: Service) -> io::Result<()> {
     match request(&mut read).await {
         Ok(Request::Events) => events(read, write, service.events.subscribe()).await,
         Ok(request) => answer(request, &mut write, service.answer).await,
-        Err(error) => put(&mut write, &Line::Error(error)).await,
+        Err(error) => put(&mut write, &[Line::Error(error)]).await,
     }
 }
 
@@ -120,8 +120,10 @@ async fn answer(
         let last = answer(request, &mut item).map_or_else(Line::Error, Line::Done);
         let _ = lines.blocking_send(last);
     });
-    while let Some(line) = from.recv().await {
-        put(write, &line).await?;
+    let mut some = Vec::new();
+    while from.recv_many(&mut some, LINES).await != 0 {
+        put(write, &some).await?;
+        some.clear();
     }
     Ok(())
 }
@@ -142,13 +144,16 @@ async fn events(
             Err(broadcast::error::RecvError::Lagged(lost)) => serde_json::to_value(Lost { lost })?,
             Err(broadcast::error::RecvError::Closed) => return Ok(()),
         };
-        put(&mut write, &Line::Item(value)).await?;
+        put(&mut write, &[Line::Item(value)]).await?;
     }
 }
 
-async fn put(write: &mut OwnedWriteHalf, line: &Line) -> io::Result<()> {
-    let mut text = serde_json::to_vec(line)?;
-    text.push(b'\n');
+async fn put(write: &mut OwnedWriteHalf, lines: &[Line]) -> io::Result<()> {
+    let mut text = Vec::new();
+    for line in lines {
+        serde_json::to_writer(&mut text, line)?;
+        text.push(b'\n');
+    }
     write.write_all(&text).await
 }
 

@@ -44,7 +44,10 @@ fn named(config: &Config) -> BTreeSet<String> {
     if !config.interfaces.is_empty() {
         return config.interfaces.iter().cloned().collect();
     }
-    let by_subnets = config.subnets.iter().filter_map(|subnet| subnet.interface.clone());
+    let by_subnets = config
+        .subnets
+        .iter()
+        .filter_map(|subnet| subnet.interface.clone());
     by_subnets.collect()
 }
 

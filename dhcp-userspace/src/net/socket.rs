@@ -152,7 +152,7 @@ fn spread(sockets: &[Socket]) -> Result<(), Failed> {
 }
 
 /// Attaches a classic BPF program to any socket.
-pub(super) fn attach_filter(fd: RawFd, filter: &[sock_filter]) -> io::Result<()> {
+pub(crate) fn attach_filter(fd: RawFd, filter: &[sock_filter]) -> io::Result<()> {
     set_at(
         fd,
         libc::SOL_SOCKET,

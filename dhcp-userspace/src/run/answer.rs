@@ -25,7 +25,9 @@ pub fn answer(
         Request::Trace { mac } => trace(shared, mac.as_deref()),
         Request::Why { mac } => why::why(shared, &mac).map(Value::String),
         Request::Detach => detach(shared),
-        Request::Reload => json(&Changes { changes: reload::reload(shared)? }),
+        Request::Reload => json(&Changes {
+            changes: reload::reload(shared)?,
+        }),
         // The socket's own matter: they have no end.
         Request::Events => Ok(Value::Null),
     }
@@ -37,13 +39,21 @@ fn json(value: &impl Serialize) -> Result<Value, String> {
 
 fn trace(shared: &Shared, mac: Option<&str>) -> Result<Value, String> {
     let parse = |text: &str| parse_mac(text).ok_or_else(|| format!("{text:?} is no MAC"));
-    let mac = mac.map(|text| parse(text).map(|mac| (text, mac))).transpose()?;
-    shared.fastpath.lock().expect("no panics while held").trace(mac.map(|(_, mac)| mac));
+    let mac = mac
+        .map(|text| parse(text).map(|mac| (text, mac)))
+        .transpose()?;
+    shared
+        .fastpath
+        .lock()
+        .expect("no panics while held")
+        .trace(mac.map(|(_, mac)| mac));
     let done = match mac {
         None => "nothing is traced".to_owned(),
         Some((text, _)) => format!("the kernel's packets of {text} go to the daemon's log"),
     };
-    json(&Changes { changes: vec![done] })
+    json(&Changes {
+        changes: vec![done],
+    })
 }
 
 fn detach(shared: &Shared) -> Result<Value, String> {
@@ -55,5 +65,7 @@ fn detach(shared: &Shared) -> Result<Value, String> {
     drop(fastpath);
     reload::tell_workers(shared);
     let done = "the kernel answers nothing any more; the daemon does, until it is started again";
-    json(&Changes { changes: vec![done.to_owned()] })
+    json(&Changes {
+        changes: vec![done.to_owned()],
+    })
 }

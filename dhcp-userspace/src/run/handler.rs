@@ -58,7 +58,6 @@ impl Handler {
 
     pub fn frame(&mut self, socket: &Arc<Socket>, frame: &Frame<'_>, now: Now) {
         let Ok(incoming) = parse(frame) else {
-            self.shared.core.metrics.received.inc();
             return self.malformed();
         };
         if socket.left_to_others.contains(&incoming.link.outer) {
@@ -75,15 +74,21 @@ impl Handler {
     }
 
     pub fn malformed(&self) {
+        self.shared.core.metrics.received.inc();
         self.shared.core.metrics.ignore(Ignored::Malformed);
     }
 
     /// Tries the packets that wait once more.
     pub fn again(&mut self, now: Now) {
         for _ in 0..self.held.len() {
-            let Some(held) = self.held.pop_front() else { return };
-            let frame =
-                Frame { bytes: &held.bytes, ifindex: held.socket.ifindex, verify_udp: false };
+            let Some(held) = self.held.pop_front() else {
+                return;
+            };
+            let frame = Frame {
+                bytes: &held.bytes,
+                ifindex: held.socket.ifindex,
+                verify_udp: false,
+            };
             let done = match parse(&frame) {
                 Ok(incoming) => self.done(&held.socket, &incoming, now),
                 Err(_) => true,
@@ -158,7 +163,11 @@ impl Handler {
         }
         let mut copy = self.out.buffer();
         copy.extend_from_slice(bytes);
-        self.held.push_back(Held { socket: Arc::clone(socket), bytes: copy, since: now.boot });
+        self.held.push_back(Held {
+            socket: Arc::clone(socket),
+            bytes: copy,
+            since: now.boot,
+        });
     }
 }
 

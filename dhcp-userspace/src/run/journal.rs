@@ -25,7 +25,10 @@ pub fn open(state_dir: &Path, now: Now) -> anyhow::Result<(Log, Replayed)> {
         tracing::error!("the journal is damaged: {damage}");
     }
     for file in &replayed.kept {
-        tracing::warn!(file, "a damaged part of the journal is kept: look at it and remove it");
+        tracing::warn!(
+            file,
+            "a damaged part of the journal is kept: look at it and remove it"
+        );
     }
     tracing::info!(leases = replayed.records.len(), path = %path.display(), "journal read");
     Ok((log, replayed))
@@ -36,8 +39,12 @@ pub fn open(state_dir: &Path, now: Now) -> anyhow::Result<(Log, Replayed)> {
 /// # Errors
 /// If the system has no thread left.
 pub fn start(log: Log, core: Arc<Core>) -> std::io::Result<Committer<Ticket>> {
-    let mut listener =
-        Listener { core, stats: log.stats(), out: send::Batch::default(), is_full: false };
+    let mut listener = Listener {
+        core,
+        stats: log.stats(),
+        out: send::Batch::default(),
+        is_full: false,
+    };
     Committer::start(log, Now::read, move |verdict| listener.hear(verdict))
 }
 

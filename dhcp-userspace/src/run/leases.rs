@@ -20,8 +20,15 @@ pub fn list(
     item: &mut dyn FnMut(Value) -> bool,
 ) -> Result<(), String> {
     const STATES: [&str; 5] = ["offered", "bound", "declined", "released", "expired"];
-    if let Some(state) = filter.state.as_deref().filter(|state| !STATES.contains(state)) {
-        return Err(format!("there is no state {state:?}; states are {}", STATES.join(", ")));
+    if let Some(state) = filter
+        .state
+        .as_deref()
+        .filter(|state| !STATES.contains(state))
+    {
+        return Err(format!(
+            "there is no state {state:?}; states are {}",
+            STATES.join(", ")
+        ));
     }
     let now = Now::read();
     for view in shared.core.engine.leases() {
@@ -51,7 +58,10 @@ pub fn find(shared: &Shared, key: &str) -> Result<LeaseView, String> {
     let view = if let Ok(address) = key.parse::<Ipv4Addr>() {
         engine.lease_at(address)
     } else if let Some(mac) = parse_mac(key) {
-        engine.lease_of(mac).into_iter().max_by_key(|view| view.expires)
+        engine
+            .lease_of(mac)
+            .into_iter()
+            .max_by_key(|view| view.expires)
     } else {
         return Err(format!("{key:?} is neither an address nor a MAC"));
     };
@@ -63,9 +73,18 @@ fn json(lease: &Lease) -> Result<Value, String> {
 }
 
 fn passes(lease: &Lease, filter: &Filter) -> bool {
-    let mac = |start: &String| lease.mac.starts_with(&start.to_lowercase().replace('-', ":"));
-    filter.subnet.is_none_or(|subnet| subnet.contains(&lease.address))
-        && filter.state.as_ref().is_none_or(|state| lease.state == *state)
+    let mac = |start: &String| {
+        lease
+            .mac
+            .starts_with(&start.to_lowercase().replace('-', ":"))
+    };
+    filter
+        .subnet
+        .is_none_or(|subnet| subnet.contains(&lease.address))
+        && filter
+            .state
+            .as_ref()
+            .is_none_or(|state| lease.state == *state)
         && filter.mac.as_ref().is_none_or(mac)
 }
 
@@ -90,7 +109,9 @@ fn shown(shared: &Shared, view: &LeaseView, now: Now) -> Lease {
 /// Clients send what they like: nothing of it may reach a terminal but printable characters.
 fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -130,6 +151,9 @@ mod tests {
     #[test]
     fn hostnames_cannot_drive_the_terminal() {
         assert_eq!(printable(b"node-1"), "node-1");
-        assert_eq!(printable(b"a\x1b[31mb\n\xff"), "a\u{fffd}[31mb\u{fffd}\u{fffd}");
+        assert_eq!(
+            printable(b"a\x1b[31mb\n\xff"),
+            "a\u{fffd}[31mb\u{fffd}\u{fffd}"
+        );
     }
 }

@@ -26,11 +26,17 @@ impl Mailbox {
     /// # Errors
     /// If the process has too many open files.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { messages: Mutex::default(), bell: Bell::new()? })
+        Ok(Self {
+            messages: Mutex::default(),
+            bell: Bell::new()?,
+        })
     }
 
     pub fn put(&self, message: Message) {
-        self.messages.lock().expect("no panics while held").push(message);
+        self.messages
+            .lock()
+            .expect("no panics while held")
+            .push(message);
         self.bell.ring();
     }
 

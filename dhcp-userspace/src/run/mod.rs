@@ -20,6 +20,8 @@ mod shared;
 mod start;
 mod supervise;
 mod sweeper;
+#[cfg(test)]
+mod tests;
 mod ticket;
 mod watch;
 mod why;

@@ -25,11 +25,18 @@ impl Poll {
     /// # Errors
     /// If it cannot be watched.
     pub fn add(&self, fd: BorrowedFd<'_>, key: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: key };
+        let mut event = libc::epoll_event {
+            events: libc::EPOLLIN as u32,
+            u64: key,
+        };
         let (epoll, event) = (self.epoll.as_raw_fd(), &raw mut event);
         // SAFETY: both are open, and the event is read during the call only.
         let done = unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd.as_raw_fd(), event) };
-        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        if done == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
     }
 
     /// # Errors
@@ -37,9 +44,12 @@ impl Poll {
     pub fn remove(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         let (epoll, fd) = (self.epoll.as_raw_fd(), fd.as_raw_fd());
         // SAFETY: both are open; the event is not looked at.
-        let done =
-            unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_DEL, fd, std::ptr::null_mut()) };
-        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        let done = unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_DEL, fd, std::ptr::null_mut()) };
+        if done == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
     }
 
     /// The keys of what is ready; none after `timeout` milliseconds (-1: never).
@@ -53,8 +63,16 @@ impl Poll {
         // SAFETY: there is room for `READY` events.
         let count = unsafe { libc::epoll_wait(fd, first, READY as i32, timeout) };
         let error = io::Error::last_os_error();
-        assert!(count >= 0 || error.kind() == io::ErrorKind::Interrupted, "epoll_wait: {error}");
-        keys.extend(events.iter().take(count.max(0) as usize).map(|event| event.u64));
+        assert!(
+            count >= 0 || error.kind() == io::ErrorKind::Interrupted,
+            "epoll_wait: {error}"
+        );
+        keys.extend(
+            events
+                .iter()
+                .take(count.max(0) as usize)
+                .map(|event| event.u64),
+        );
     }
 }
 

@@ -29,7 +29,13 @@ struct Port {
 impl Ports {
     #[must_use]
     pub fn new(workers: Vec<Arc<Mailbox>>) -> Self {
-        Self { workers, all: Vec::new(), open: BTreeMap::new(), fast_here: Vec::new(), refused: BTreeMap::new() }
+        Self {
+            workers,
+            all: Vec::new(),
+            open: BTreeMap::new(),
+            fast_here: Vec::new(),
+            refused: BTreeMap::new(),
+        }
     }
 
     /// Looks at the machine's interfaces; opens and closes what has changed. Tells whether
@@ -86,8 +92,12 @@ impl Ports {
     }
 
     fn close_all_but(&mut self, wanted: &[Nic]) {
-        let gone: Vec<_> =
-            self.open.keys().filter(|index| !has(wanted, **index)).copied().collect();
+        let gone: Vec<_> = self
+            .open
+            .keys()
+            .filter(|index| !has(wanted, **index))
+            .copied()
+            .collect();
         for index in gone {
             self.close(index);
         }
@@ -124,7 +134,14 @@ impl Ports {
         self.refused.remove(&nic.index());
         tracing::info!(interface = nic.name(), "interface opened");
         let (nic, left_to_others) = (nic.clone(), left_to_others.to_vec());
-        self.open.insert(nic.index(), Port { nic, left_to_others, sockets });
+        self.open.insert(
+            nic.index(),
+            Port {
+                nic,
+                left_to_others,
+                sockets,
+            },
+        );
     }
 
     fn refuse(&mut self, nic: &Nic, error: &NetError) {

@@ -9,7 +9,7 @@ use super::supervise::tell;
 use crate::clock::Now;
 use crate::config::{self, Config};
 use crate::fastpath::PortMode;
-use crate::net::Nic;
+use crate::net::{Nic, interface, select};
 
 /// Reads the configuration again and goes over to it if it is right; tells what has changed.
 ///
@@ -19,7 +19,7 @@ pub fn reload(shared: &Shared) -> Result<Vec<String>, String> {
     let _alone = shared.reloading.lock().expect("no panics while held");
     tell_reloading();
     let result = exchange(shared);
-    tell(NotifyState::Ready);
+    tell(&[NotifyState::Ready]);
     match &result {
         Ok(changes) => {
             tracing::info!(changes = changes.len(), "configuration reloaded");
@@ -35,23 +35,33 @@ pub fn reload(shared: &Shared) -> Result<Vec<String>, String> {
 }
 
 fn tell_reloading() {
-    tell(NotifyState::Reloading);
+    // systemd wants both in one message.
     if let Ok(now) = NotifyState::monotonic_usec_now() {
-        tell(now);
+        tell(&[NotifyState::Reloading, now]);
     }
 }
 
 fn exchange(shared: &Shared) -> Result<Vec<String>, String> {
     let new = config::load(&shared.path).map_err(|errors| errors.to_string())?;
+    let nics = interface::list().map_err(|error| error.to_string())?;
+    select::served(&new, &nics).map_err(|error| error.to_string())?;
     let (old, new) = (shared.config.load_full(), Arc::new(new));
     let mut changes = config::diff(&old, &new);
     changes.extend(needs_restart(&old, &new));
     let now = Now::read();
-    shared.core.engine.reload(Arc::clone(&new), now).map_err(|full| {
-        format!("{full}; restart xdhcpd to get a larger one, or set fast_path.capacity")
-    })?;
+    shared
+        .core
+        .engine
+        .reload(Arc::clone(&new), now)
+        .map_err(|full| {
+            format!("{full}; restart xdhcpd to get a larger one, or set fast_path.capacity")
+        })?;
     shared.config.store(Arc::clone(&new));
-    shared.fastpath.lock().expect("no panics while held").set_vlans(&new);
+    shared
+        .fastpath
+        .lock()
+        .expect("no panics while held")
+        .set_vlans(&new);
     refresh(shared);
     shared.reloaded.notify_one();
     Ok(changes)
@@ -63,8 +73,14 @@ fn needs_restart(old: &Config, new: &Config) -> Option<String> {
     let (old_path, new_path) = (&old.fast_path, &new.fast_path);
     let rows = [
         ("server.workers", old_server.workers != new_server.workers),
-        ("server.state_dir", old_server.state_dir != new_server.state_dir),
-        ("server.control_socket", old_server.control_socket != new_server.control_socket),
+        (
+            "server.state_dir",
+            old_server.state_dir != new_server.state_dir,
+        ),
+        (
+            "server.control_socket",
+            old_server.control_socket != new_server.control_socket,
+        ),
         ("server.metrics", old_server.metrics != new_server.metrics),
         ("fast_path.mode", old_path.mode != new_path.mode),
         ("fast_path.pin_dir", old_path.pin_dir != new_path.pin_dir),
@@ -81,13 +97,17 @@ pub fn refresh(shared: &Shared) {
     match ports.refresh(&shared.config.load()) {
         Ok(false) => {}
         Ok(true) => {
-            let of = |nics: &[Nic]| -> Vec<_> {
-                nics.iter().map(|nic| nic.interface.clone()).collect()
-            };
+            let of =
+                |nics: &[Nic]| -> Vec<_> { nics.iter().map(|nic| nic.interface.clone()).collect() };
             let served = ports.served();
-            let names = served.iter().map(|nic| (nic.index(), nic.name().to_owned()));
+            let names = served
+                .iter()
+                .map(|nic| (nic.index(), nic.name().to_owned()));
             shared.core.names.store(Arc::new(names.collect()));
-            shared.core.engine.set_interfaces(of(ports.all()), Now::read());
+            shared
+                .core
+                .engine
+                .set_interfaces(of(ports.all()), Now::read());
             let mut fastpath = shared.fastpath.lock().expect("no panics while held");
             fastpath.set_interfaces(&of(&served));
         }
@@ -99,10 +119,20 @@ pub fn refresh(shared: &Shared) {
 
 /// Tells the workers on which interfaces the kernel does not run the fast path.
 pub fn tell_workers(shared: &Shared) {
-    let report = shared.fastpath.lock().expect("no panics while held").report();
-    let here = report.iter().filter(|port| port.mode == PortMode::Userspace);
+    let report = shared
+        .fastpath
+        .lock()
+        .expect("no panics while held")
+        .report();
+    let here = report
+        .iter()
+        .filter(|port| port.mode == PortMode::Userspace);
     let here: Vec<_> = here.map(|port| port.ifindex).collect();
-    shared.ports.lock().expect("no panics while held").run_fast_path_on(here);
+    shared
+        .ports
+        .lock()
+        .expect("no panics while held")
+        .run_fast_path_on(here);
 }
 
 #[cfg(test)]

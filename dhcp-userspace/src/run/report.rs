@@ -9,9 +9,7 @@ use ipnet::Ipv4Net;
 use super::shared::Shared;
 use crate::clock::{Now, SECOND};
 use crate::control::metrics::State;
-use crate::control::protocol::{
-    FastPath, InterfaceStatus, Journal, Pool, ReasonCount, Status,
-};
+use crate::control::protocol::{FastPath, InterfaceStatus, Journal, Pool, ReasonCount, Status};
 
 /// The name of a lease's state; `None`: no lease.
 #[must_use]
@@ -55,8 +53,13 @@ pub fn state(shared: &Shared) -> State {
     let counts = fastpath_counts(shared);
     let leases = leases_by_subnet(shared).into_iter();
     State {
-        fastpath: Reason::ALL.iter().map(|reason| (*reason, counts[*reason as usize])).collect(),
-        leases: leases.map(|((subnet, state), n)| (subnet, state.to_owned(), n)).collect(),
+        fastpath: Reason::ALL
+            .iter()
+            .map(|reason| (*reason, counts[*reason as usize]))
+            .collect(),
+        leases: leases
+            .map(|((subnet, state), n)| (subnet, state.to_owned(), n))
+            .collect(),
         pools: pools(shared),
         journal: journal(shared),
         open_offers: shared.core.engine.open_offers() as u64,
@@ -73,12 +76,19 @@ pub fn fastpath(shared: &Shared) -> FastPath {
     };
     let mut reasons: Vec<_> = Reason::ALL.iter().map(count).collect();
     reasons.sort_by_key(|row| std::cmp::Reverse(row.count));
-    FastPath { interfaces: interfaces(shared), reasons }
+    FastPath {
+        interfaces: interfaces(shared),
+        reasons,
+    }
 }
 
 /// By kernel and daemon together.
 fn fastpath_counts(shared: &Shared) -> [u64; Reason::COUNT] {
-    let mut counts = shared.fastpath.lock().expect("no panics while held").counters();
+    let mut counts = shared
+        .fastpath
+        .lock()
+        .expect("no panics while held")
+        .counters();
     for (sum, here) in counts.iter_mut().zip(shared.core.metrics.fast_here()) {
         *sum += here;
     }
@@ -87,7 +97,11 @@ fn fastpath_counts(shared: &Shared) -> [u64; Reason::COUNT] {
 
 fn interfaces(shared: &Shared) -> Vec<InterfaceStatus> {
     let served = shared.ports.lock().expect("no panics while held").served();
-    let report = shared.fastpath.lock().expect("no panics while held").report();
+    let report = shared
+        .fastpath
+        .lock()
+        .expect("no panics while held")
+        .report();
     let status = |nic: &crate::net::Nic| {
         let port = report.iter().find(|port| port.ifindex == nic.index());
         InterfaceStatus {
@@ -131,7 +145,9 @@ fn leases_by_subnet(shared: &Shared) -> BTreeMap<(Ipv4Net, &'static str), u64> {
     let mut counts = BTreeMap::new();
     let table = shared.core.engine.table();
     for (address, index) in table.addresses() {
-        let Some(state) = state_name(table.slot(index).kind()) else { continue };
+        let Some(state) = state_name(table.slot(index).kind()) else {
+            continue;
+        };
         let after = prefixes.partition_point(|prefix| prefix.network() <= address);
         let subnet = after.checked_sub(1).map(|at| prefixes[at]);
         if let Some(subnet) = subnet.filter(|subnet| subnet.contains(&address)) {

@@ -1,6 +1,6 @@
 //! From nothing to serving, and back.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -32,10 +32,11 @@ use crate::net::{interface, select};
 /// What keeps it from serving, for people.
 pub fn daemon(path: &Path) -> anyhow::Result<()> {
     let config = Arc::new(config::load(path)?);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let (listeners, port) = runtime.block_on(take_places(&config))?;
     let (daemon, shared) = Daemon::start(path, config, port)?;
-    announce(&shared);
     let ended = runtime.block_on(supervise::supervise(shared, listeners));
     daemon.stop()?;
     ended
@@ -57,17 +58,22 @@ async fn take_places(config: &Config) -> anyhow::Result<(Listeners, Port67)> {
 }
 
 /// The threads, and what must live as long as they do.
-struct Daemon {
+pub(super) struct Daemon {
     workers: Vec<(Arc<Mailbox>, JoinHandle<()>)>,
     sweeper: JoinHandle<()>,
     stop_sweeper: Sender<()>,
     committer: Committer<Ticket>,
-    socket: std::path::PathBuf,
+    control_socket: PathBuf,
+    shared: Arc<Shared>,
     _port: Port67,
 }
 
 impl Daemon {
-    fn start(path: &Path, config: Arc<Config>, port: Port67) -> anyhow::Result<(Self, Arc<Shared>)> {
+    pub(super) fn start(
+        path: &Path,
+        config: Arc<Config>,
+        port: Port67,
+    ) -> anyhow::Result<(Self, Arc<Shared>)> {
         let now = Now::read();
         let fastpath = fastpath::open(&config)?;
         let engine = Engine::new(Arc::clone(&config), fastpath.table())
@@ -95,15 +101,22 @@ impl Daemon {
         reload::refresh(&shared);
         let (stop_sweeper, stop) = channel();
         let sweeper = sweeper::start(Arc::clone(&shared), stop)?;
-        let socket = config.server.control_socket.clone();
-        let daemon = Self { workers, sweeper, stop_sweeper, committer, socket, _port: port };
+        let daemon = Self {
+            workers,
+            sweeper,
+            stop_sweeper,
+            committer,
+            control_socket: config.server.control_socket.clone(),
+            shared: Arc::clone(&shared),
+            _port: port,
+        };
         Ok((daemon, shared))
     }
 
     /// Answers what was received, waits until all of it is on disk, and leaves the kernel as it
     /// is: it goes on for as long as was promised.
-    fn stop(self) -> anyhow::Result<()> {
-        tell(NotifyState::Stopping);
+    pub(super) fn stop(self) -> anyhow::Result<()> {
+        tell(&[NotifyState::Stopping]);
         tracing::info!("stopping");
         for (mailbox, _) in &self.workers {
             mailbox.put(Message::Stop);
@@ -114,9 +127,13 @@ impl Daemon {
         drop(self.stop_sweeper);
         let _ = self.sweeper.join();
         self.committer.shutdown()?;
-        // Another daemon may start meanwhile, but it does not take a socket that still answers.
-        let _ = std::fs::remove_file(&self.socket);
-        tracing::info!("stopped; what the kernel answers it goes on answering until its promises end");
+        let _ = std::fs::remove_file(&self.control_socket);
+        let fastpath = self.shared.fastpath.lock().expect("no panics while held");
+        if fastpath.is_kernel() {
+            tracing::info!("stopped; the kernel renews leases until its promises end");
+        } else {
+            tracing::info!("stopped");
+        }
         Ok(())
     }
 }
@@ -137,26 +154,39 @@ fn workers(config: &Config) -> usize {
     config.server.workers.unwrap_or_else(cores).max(1)
 }
 
-fn announce(shared: &Shared) {
+/// Says that all is up. Signals are heard by now.
+pub fn announce(shared: &Shared) {
     let served = shared.ports.lock().expect("no panics while held").served();
     if served.is_empty() {
-        let nets: Vec<_> =
-            shared.config.load().subnets.iter().map(|subnet| subnet.prefix.to_string()).collect();
-        let existing = interface::list().map_or_else(|_| String::new(), |nics| select::names(&nics));
+        let nets: Vec<_> = shared
+            .config
+            .load()
+            .subnets
+            .iter()
+            .map(|subnet| subnet.prefix.to_string())
+            .collect();
+        let existing =
+            interface::list().map_or_else(|_| String::new(), |nics| select::names(&nics));
         tracing::warn!(
             "no interface is up and has an address in {}: waiting for one (there are {existing}); \
              to serve relays only, list the interfaces to listen on in `interfaces`",
             nets.join(", ")
         );
     }
-    let report = shared.fastpath.lock().expect("no panics while held").report();
-    let interfaces: Vec<_> =
-        report.iter().map(|port| format!("{} ({})", port.name, port.mode)).collect();
+    let report = shared
+        .fastpath
+        .lock()
+        .expect("no panics while held")
+        .report();
+    let interfaces: Vec<_> = report
+        .iter()
+        .map(|port| format!("{} ({})", port.name, port.mode))
+        .collect();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         interfaces = interfaces.join(", "),
         workers = shared.workers,
         "ready"
     );
-    tell(NotifyState::Ready);
+    tell(&[NotifyState::Ready]);
 }

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::shared::Shared;
-use super::{answer, reload, report, watch};
+use super::{answer, reload, report, start, watch};
 use crate::control::{http, server};
 
 /// A tool that writes many files has paused.
@@ -30,6 +30,7 @@ pub async fn supervise(shared: Arc<Shared>, listeners: Listeners) -> anyhow::Res
     let mut hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    start::announce(&shared);
     let (changed, mut changes) = mpsc::channel(1);
     let mut watch = watch_files(&shared, &changed);
     loop {
@@ -52,8 +53,12 @@ pub async fn supervise(shared: Arc<Shared>, listeners: Listeners) -> anyhow::Res
 fn listen(shared: &Arc<Shared>, listeners: Listeners) {
     let events = shared.core.events.clone();
     let here = Arc::clone(shared);
-    let answer: Arc<server::Answer> = Arc::new(move |request, item| answer::answer(&here, request, item));
-    tokio::spawn(server::serve(listeners.control, server::Service { answer, events }));
+    let answer: Arc<server::Answer> =
+        Arc::new(move |request, item| answer::answer(&here, request, item));
+    tokio::spawn(server::serve(
+        listeners.control,
+        server::Service { answer, events },
+    ));
     if let Some(listener) = listeners.metrics {
         let here = Arc::clone(shared);
         let render = Arc::new(move || here.core.metrics.render(&report::state(&here)));
@@ -87,8 +92,8 @@ async fn reload_for(shared: &Arc<Shared>, why: &'static str) {
 }
 
 /// Tells the service manager, if there is one.
-pub fn tell(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
+pub fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "service manager");
     }
 }

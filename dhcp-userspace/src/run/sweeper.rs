@@ -25,12 +25,22 @@ pub fn start(shared: Arc<Shared>, stop: Receiver<()>) -> io::Result<JoinHandle<(
         while stop.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
             sweep(&shared);
             reload::refresh(&shared);
-            shared.ports.lock().expect("no panics while held").count(&shared.core.metrics);
-            shared.fastpath.lock().expect("no panics while held").check();
-            tell(NotifyState::Watchdog);
+            shared
+                .ports
+                .lock()
+                .expect("no panics while held")
+                .count(&shared.core.metrics);
+            shared
+                .fastpath
+                .lock()
+                .expect("no panics while held")
+                .check();
+            tell(&[NotifyState::Watchdog]);
         }
     };
-    std::thread::Builder::new().name("sweeper".to_owned()).spawn(run)
+    std::thread::Builder::new()
+        .name("sweeper".to_owned())
+        .spawn(run)
 }
 
 fn sweep(shared: &Shared) {
@@ -48,5 +58,7 @@ fn sweep(shared: &Shared) {
         ticket::refuse(core, ticket, &error);
     }
     let took = Now::read().boot.saturating_sub(now.boot);
-    core.metrics.sweep_seconds.observe(took as f64 / SECOND as f64);
+    core.metrics
+        .sweep_seconds
+        .observe(took as f64 / SECOND as f64);
 }

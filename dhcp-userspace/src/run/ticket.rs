@@ -25,9 +25,20 @@ pub fn append(
     reply: Option<(Arc<Socket>, Vec<u8>)>,
     done: Option<SyncSender<Result<(), String>>>,
 ) -> Result<(), (Ticket, JournalError)> {
-    let Commit { record, change, event } = commit;
-    let ticket = Ticket { change, event, reply, done };
-    journal.append(&record, ticket).map_err(|rejected| (rejected.ticket, rejected.error))
+    let Commit {
+        record,
+        change,
+        event,
+    } = commit;
+    let ticket = Ticket {
+        change,
+        event,
+        reply,
+        done,
+    };
+    journal
+        .append(&record, ticket)
+        .map_err(|rejected| (rejected.ticket, rejected.error))
 }
 
 /// Makes changes visible that are on disk, and sends the replies that waited.

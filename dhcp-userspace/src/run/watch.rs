@@ -18,7 +18,9 @@ pub struct Watch {
 /// If the system has no watches left.
 pub fn start(files: &[PathBuf], changed: mpsc::Sender<()>) -> notify::Result<Watch> {
     let Some((main, included)) = files.split_first() else {
-        return Ok(Watch { _watcher: notify::recommended_watcher(|_| ())? });
+        return Ok(Watch {
+            _watcher: notify::recommended_watcher(|_| ())?,
+        });
     };
     let main = main.clone();
     let tell = move |event: notify::Result<notify::Event>| {
@@ -37,9 +39,14 @@ pub fn start(files: &[PathBuf], changed: mpsc::Sender<()>) -> notify::Result<Wat
 }
 
 fn concerns(event: &notify::Event, main: &Path) -> bool {
-    let writes =
-        matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_));
-    let yaml = |path: &PathBuf| path.extension().is_some_and(|end| end == "yaml" || end == "yml");
+    let writes = matches!(
+        event.kind,
+        EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_)
+    );
+    let yaml = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|end| end == "yaml" || end == "yml")
+    };
     writes && event.paths.iter().any(|path| yaml(path) && path != main)
 }
 

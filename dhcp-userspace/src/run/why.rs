@@ -41,7 +41,10 @@ pub fn why(shared: &Shared, mac: &str) -> Result<String, String> {
     let fastpath = shared.fastpath.lock().expect("no panics while held");
     let reason = fastpath.explain(&frame, place.port.ifindex, Some(lease.memo), now);
     let reason = reason.map_err(|error| error.to_string())?;
-    Ok(format!("{begin}. {}", verdict(reason, &place.port, &lease, now)))
+    Ok(format!(
+        "{begin}. {}",
+        verdict(reason, &place.port, &lease, now)
+    ))
 }
 
 fn no_memo(view: &LeaseView) -> String {
@@ -56,7 +59,9 @@ fn no_memo(view: &LeaseView) -> String {
 }
 
 fn verdict(reason: Reason, port: &PortReport, lease: &Lease, now: Now) -> String {
-    let PortReport { name, mode, why, .. } = port;
+    let PortReport {
+        name, mode, why, ..
+    } = port;
     let who = match mode {
         PortMode::Userspace => format!("the daemon's own fast path (no XDP on {name}: {why})"),
         _ => format!("the kernel ({mode} XDP on {name})"),
@@ -92,7 +97,11 @@ impl Place {
         let index = lease.link.ifindex;
         let served = shared.ports.lock().expect("no panics while held").served();
         let nic = served.into_iter().find(|nic| nic.index() == index)?;
-        let report = shared.fastpath.lock().expect("no panics while held").report();
+        let report = shared
+            .fastpath
+            .lock()
+            .expect("no panics while held")
+            .report();
         Some(Self {
             port: report.into_iter().find(|port| port.ifindex == index)?,
             our_mac: nic.interface.mac,
@@ -160,7 +169,12 @@ mod tests {
                 mode: PortMode::Native,
                 why: String::new(),
             };
-            let place = Place { port, our_mac: [2; 6], tags, server: 0x0a00_0001 };
+            let place = Place {
+                port,
+                our_mac: [2; 6],
+                tags,
+                server: 0x0a00_0001,
+            };
             let view = LeaseView {
                 address: [10, 0, 0, 9].into(),
                 mac: [4; 6],
@@ -176,9 +190,24 @@ mod tests {
                 memo: true,
             };
             let bytes = renewal(&place, &view);
-            let incoming = parse(&Frame { bytes: &bytes, ifindex: 3, verify_udp: true }).unwrap();
-            assert_eq!(incoming.link, Link { ifindex: 3, outer: tags[0], inner: tags[1] });
-            assert_eq!((incoming.source, incoming.destination), (view.address, [10, 0, 0, 1].into()));
+            let incoming = parse(&Frame {
+                bytes: &bytes,
+                ifindex: 3,
+                verify_udp: true,
+            })
+            .unwrap();
+            assert_eq!(
+                incoming.link,
+                Link {
+                    ifindex: 3,
+                    outer: tags[0],
+                    inner: tags[1]
+                }
+            );
+            assert_eq!(
+                (incoming.source, incoming.destination),
+                (view.address, [10, 0, 0, 1].into())
+            );
             let request = crate::packet::Request::parse(incoming.payload).unwrap();
             assert_eq!(request.ciaddr, view.address);
         }

@@ -49,7 +49,9 @@ pub fn start(
         };
         worker.run();
     };
-    std::thread::Builder::new().name(format!("worker-{number}")).spawn(run)
+    std::thread::Builder::new()
+        .name(format!("worker-{number}"))
+        .spawn(run)
 }
 
 impl Worker {
@@ -80,7 +82,9 @@ impl Worker {
     fn receive(&mut self, socket: &Arc<Socket>) {
         for _ in 0..TURNS {
             // The interface is gone or down: the sweeper notices, and opens it anew when it is back.
-            let Ok(count) = self.batch.receive(socket) else { return };
+            let Ok(count) = self.batch.receive(socket) else {
+                return;
+            };
             let now = Now::read();
             for i in 0..count {
                 match self.batch.frame(i) {

@@ -169,7 +169,12 @@ mod tests {
             },
             open_offers: 1,
             templates: 2,
-            journal: Journal { records: 9, batches: 4, sync_secs: 0.005, ..Journal::default() },
+            journal: Journal {
+                records: 9,
+                batches: 4,
+                sync_secs: 0.005,
+                ..Journal::default()
+            },
         }
     }
 

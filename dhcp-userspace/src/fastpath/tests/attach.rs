@@ -262,4 +262,3 @@ fn interfaces_that_share_a_place() {
         .collect();
     assert_eq!(modes, [PortMode::Generic, PortMode::Userspace]);
 }
-

@@ -1,5 +1,9 @@
 //! With the loaded program. As root; otherwise these say that they were skipped.
 
+mod attach;
+mod program;
+mod restart;
+
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -20,10 +24,6 @@ use crate::lease::table::Size;
 const XDP_PASS: u32 = 2;
 const XDP_TX: u32 = 3;
 
-mod attach;
-mod program;
-mod restart;
-
 fn now() -> u64 {
     Now::read().boot
 }
@@ -39,6 +39,42 @@ fn opened(lab: &Lab) -> FastPath {
 fn only_port(fast_path: &FastPath) -> PortReport {
     let [report] = fast_path.report().try_into().expect("one interface");
     report
+}
+
+/// Both targets on the same table: the same reason, the same bytes.
+fn same_as_host(fast_path: &FastPath, frame: &[u8]) -> Reason {
+    let table = fast_path.table();
+    let before = fast_path.counters();
+    let (action, kernel) = fast_path.test_run(frame, IFINDEX).unwrap();
+    let counted: Vec<u64> = fast_path
+        .counters()
+        .iter()
+        .zip(before)
+        .map(|(a, b)| a - b)
+        .collect();
+    let mut host = frame.to_vec();
+    let mut env = HostEnv {
+        table: &table,
+        frame: &mut host,
+        ifindex: IFINDEX,
+        now: now(),
+    };
+    let reason = env.answer(&mut Scratch::default());
+    assert_eq!(kernel, host, "{reason:?}");
+    assert_eq!(
+        action,
+        if reason == Reason::Hit {
+            XDP_TX
+        } else {
+            XDP_PASS
+        }
+    );
+    assert_eq!(
+        (counted[reason as usize], counted.iter().sum()),
+        (1, 1u64),
+        "{reason:?}"
+    );
+    reason
 }
 
 fn attached(name: &str) -> netlink::Attached {

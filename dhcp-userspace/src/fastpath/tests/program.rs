@@ -1,6 +1,5 @@
 //! What the loaded program answers, against the host and on its own.
 
-use std::collections::BTreeSet;
 use super::*;
 
 #[test]
@@ -9,42 +8,6 @@ fn the_program_loads_and_stays_small() {
     let instructions = opened(&lab).verified_instructions().unwrap();
     println!("verified instructions: {instructions}");
     assert!(instructions < 100_000, "{instructions}");
-}
-
-/// Both targets on the same table: the same reason, the same bytes.
-fn same_as_host(fast_path: &FastPath, frame: &[u8]) -> Reason {
-    let table = fast_path.table();
-    let before = fast_path.counters();
-    let (action, kernel) = fast_path.test_run(frame, IFINDEX).unwrap();
-    let counted: Vec<u64> = fast_path
-        .counters()
-        .iter()
-        .zip(before)
-        .map(|(a, b)| a - b)
-        .collect();
-    let mut host = frame.to_vec();
-    let mut env = HostEnv {
-        table: &table,
-        frame: &mut host,
-        ifindex: IFINDEX,
-        now: now(),
-    };
-    let reason = env.answer(&mut Scratch::default());
-    assert_eq!(kernel, host, "{reason:?}");
-    assert_eq!(
-        action,
-        if reason == Reason::Hit {
-            XDP_TX
-        } else {
-            XDP_PASS
-        }
-    );
-    assert_eq!(
-        (counted[reason as usize], counted.iter().sum()),
-        (1, 1u64),
-        "{reason:?}"
-    );
-    reason
 }
 
 #[test]
@@ -216,4 +179,3 @@ fn one_client_can_be_traced() {
         "{text}"
     );
 }
-

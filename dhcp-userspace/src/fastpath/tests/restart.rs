@@ -136,4 +136,3 @@ fn bpf_memory_behaves_as_anonymous_memory() {
         assert_eq!(table.addresses().count(), 256);
     }
 }
-

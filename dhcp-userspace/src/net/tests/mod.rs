@@ -1,7 +1,7 @@
 //! What the tests of several files need: frames, configurations, and a veth pair in namespaces
 //! of its own.
 
-mod wire;
+pub(crate) mod wire;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -79,22 +79,25 @@ pub(crate) fn request(client: u32) -> Vec<u8> {
     bootp[28..34].copy_from_slice(&mac);
     bootp[236..].copy_from_slice(&[0x63, 0x82, 0x53, 0x63]);
     bootp.extend([53, 1, 1, 255]);
-    frame(mac, &bootp)
+    frame(mac, [[0; 4], [255; 4]], &bootp)
 }
 
-fn mac(client: u32) -> [u8; 6] {
+pub(crate) fn mac(client: u32) -> [u8; 6] {
     let [a, b, c, d] = client.to_be_bytes();
     [0x52, 0x54, a, b, c, d]
 }
 
-fn frame(mac: [u8; 6], bootp: &[u8]) -> Vec<u8> {
+/// A broadcast frame with a UDP packet from port 68 to 67, from one address to another.
+pub(crate) fn frame(mac: [u8; 6], addresses: [[u8; 4]; 2], bootp: &[u8]) -> Vec<u8> {
     let udp_len = (UDP_LEN + bootp.len()) as u16;
     let mut udp = vec![0, 68, 0, 67];
     udp.extend(udp_len.to_be_bytes());
     udp.extend([0, 0]);
     udp.extend(bootp);
+    let [source, destination] = addresses;
     let pseudo = Sum::default()
-        .bytes(&[255; 4])
+        .bytes(&source)
+        .bytes(&destination)
         .word(17u16.to_be())
         .word(udp_len.to_be());
     let sum = udp_checksum(pseudo.slice(&udp));
@@ -102,7 +105,9 @@ fn frame(mac: [u8; 6], bootp: &[u8]) -> Vec<u8> {
 
     let mut ip = vec![0x45, 0];
     ip.extend((IP_LEN as u16 + udp_len).to_be_bytes());
-    ip.extend([0, 0, 0, 0, 64, 17, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255]);
+    ip.extend([0, 0, 0, 0, 64, 17, 0, 0]);
+    ip.extend(source);
+    ip.extend(destination);
     let sum = Sum::default().slice(&ip).checksum();
     ip[10..12].copy_from_slice(&sum.to_ne_bytes());
 

@@ -12,7 +12,7 @@ use super::{request, tag};
 use crate::net::Socket;
 
 /// Runs `test` as root in an empty namespace with the veth pair `server` and `client`.
-fn on_veth(test: impl FnOnce(Nic, Nic) + Send + 'static) {
+pub(crate) fn on_veth(test: impl FnOnce(Nic, Nic) + Send + 'static) {
     let run = move || {
         // SAFETY: no pointer is passed; only this thread moves.
         if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
@@ -33,7 +33,7 @@ fn on_veth(test: impl FnOnce(Nic, Nic) + Send + 'static) {
     std::thread::spawn(run).join().unwrap();
 }
 
-fn ip(command: &str) {
+pub(crate) fn ip(command: &str) {
     let status = Command::new("ip")
         .args(command.split(' '))
         .status()
@@ -42,7 +42,7 @@ fn ip(command: &str) {
 }
 
 /// Sends frames out of an interface.
-fn put(nic: &Nic, frames: impl IntoIterator<Item = Vec<u8>>) {
+pub(crate) fn put(nic: &Nic, frames: impl IntoIterator<Item = Vec<u8>>) {
     let socket = Arc::new(socket::open(nic, &[], 1).unwrap().remove(0));
     let mut batch = send::Batch::default();
     let frames: Vec<_> = frames.into_iter().collect();
