@@ -344,7 +344,8 @@ impl Terms<'_> {
 
 fn is_broadcast(interface: &Interface, to: Ipv4Addr) -> bool {
     let mut networks = interface.addresses.iter();
-    to.is_broadcast() || networks.any(|network| network.broadcast() == to)
+    // A /31 or /32 has no broadcast address (RFC 3021).
+    to.is_broadcast() || networks.any(|net| net.prefix_len() < 31 && net.broadcast() == to)
 }
 
 fn hostname_of(reservation: &Reservation) -> Option<&str> {

@@ -130,6 +130,7 @@ impl<'a> Held<'a> {
         let same = self.kind == Kind::Bound && self.lease.chaddr == entry.lease.chaddr;
         if same && entry.kind == Kind::Bound {
             entry.lease.expires = entry.lease.expires.max(told);
+            entry.lease.renewals = self.slot().lease().renewals;
         }
     }
 }
