@@ -1,5 +1,6 @@
 //! The usual lab: one server and some clients at one switch.
 
+use std::env;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -7,18 +8,23 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::link::{self, Bridge, Veth};
-use crate::mount::BpfFs;
+use crate::link::{Bridge, Veth};
+use crate::mount::{self, BpfFs};
 use crate::namespace::{self, Namespace};
+use crate::xdp_pass::XdpPass;
 
 /// The interface of the server and of each client, in its own namespace.
 pub const INTERFACE: &str = "eth0";
 /// The server's address; the network is 10.77.0.0/16.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 
+const BPFFS: &str = "bpf";
+
 /// The fields are dropped in this order: cables, then what they connect, then the files.
 pub struct Lab {
-    cables: Vec<Veth>,
+    _cables: Vec<Veth>,
+    /// So that what the server's XDP program sends reaches the switch.
+    _pass: XdpPass,
     pub server: Namespace,
     pub switch: Namespace,
     pub clients: Vec<Namespace>,
@@ -28,38 +34,25 @@ pub struct Lab {
 
 impl Lab {
     pub fn new(clients: usize) -> Result<Self> {
-        namespace::remove_stale();
-        let directory = tempfile::Builder::new().prefix("xdlab-").tempdir()?;
-        let bpffs = BpfFs::mount(&directory.path().join("bpf"))?;
+        remove_stale();
+        let directory = tempfile::Builder::new()
+            .prefix(&namespace::own_prefix())
+            .tempdir()?;
+        let bpffs = BpfFs::mount(&directory.path().join(BPFFS))?;
+        let (server, switch) = (Namespace::new("server")?, Namespace::new("switch")?);
         let clients = (0..clients).map(|number| Namespace::new(&format!("client{number}")));
-        let mut lab = Self {
-            cables: Vec::new(),
-            server: Namespace::new("server")?,
-            switch: Namespace::new("switch")?,
-            clients: clients.collect::<Result<_>>()?,
+        let clients = clients.collect::<Result<Vec<_>>>()?;
+        let cables = connect(&server, &switch, &clients).context("could not wire the lab")?;
+        let pass = XdpPass::attach(&switch, "server")?;
+        Ok(Self {
+            _cables: cables,
+            _pass: pass,
+            server,
+            switch,
+            clients,
             bpffs,
             directory,
-        };
-        lab.cables = lab.connect().context("could not wire the lab")?;
-        Ok(lab)
-    }
-
-    fn connect(&self) -> Result<Vec<Veth>> {
-        let bridge = Bridge::new(&self.switch, "br0")?;
-        let mut cables = vec![self.plug(&bridge, &self.server, "server")?];
-        for (number, client) in self.clients.iter().enumerate() {
-            cables.push(self.plug(&bridge, client, &format!("client{number}"))?);
-        }
-        self.server
-            .ip(&format!("address add {SERVER}/16 dev {INTERFACE}"))?;
-        link::accept_xdp(&self.switch, "server")?;
-        Ok(cables)
-    }
-
-    fn plug(&self, bridge: &Bridge<'_>, machine: &Namespace, port: &str) -> Result<Veth> {
-        let cable = Veth::new((machine, INTERFACE), (&self.switch, port))?;
-        bridge.add(port)?;
-        Ok(cable)
+        })
     }
 
     /// A new directory in the lab's own, which is removed with the lab.
@@ -89,5 +82,35 @@ subnets:
     options: {{routers: [{SERVER}], domain-name-servers: [{SERVER}], domain-name: lab.example}}
 {more}"
         )
+    }
+}
+
+fn connect(server: &Namespace, switch: &Namespace, clients: &[Namespace]) -> Result<Vec<Veth>> {
+    let bridge = Bridge::new(switch, "br0")?;
+    let plug = |machine: &Namespace, port: &str| {
+        let cable = Veth::new((machine, INTERFACE), (switch, port))?;
+        bridge.add(port)?;
+        anyhow::Ok(cable)
+    };
+    let mut cables = vec![plug(server, "server")?];
+    for (number, client) in clients.iter().enumerate() {
+        cables.push(plug(client, &format!("client{number}"))?);
+    }
+    server.ip(&format!("address add {SERVER}/16 dev {INTERFACE}"))?;
+    Ok(cables)
+}
+
+/// Removes what labs have left whose process was killed outright.
+fn remove_stale() {
+    namespace::remove_stale();
+    for entry in fs::read_dir(env::temp_dir())
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        if namespace::is_stale(&entry.file_name().to_string_lossy()) {
+            mount::unmount(&entry.path().join(BPFFS));
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }

@@ -15,6 +15,7 @@ pub mod process;
 pub mod raw;
 pub mod relay;
 pub mod wait;
+pub mod xdp_pass;
 
 pub use client::{Client, Kind};
 pub use daemon::{Binaries, Daemon};
@@ -25,6 +26,7 @@ pub use process::Process;
 pub use raw::RawSocket;
 pub use relay::Relay;
 pub use wait::wait_until;
+pub use xdp_pass::XdpPass;
 
 /// Says that this test cannot run here. `cargo xtask test` counts it as skipped, with the reason.
 pub fn skip(reason: &str) {

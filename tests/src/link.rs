@@ -1,5 +1,8 @@
 //! Cables and switches between namespaces.
 
+use std::ffi::CString;
+use std::io;
+
 use anyhow::{Context, Result};
 
 use crate::namespace::Namespace;
@@ -67,12 +70,22 @@ impl<'a> Bridge<'a> {
     }
 }
 
-/// Makes replies that an XDP program sends back on the *other* end of this veth arrive here. The
-/// kernel takes them only where the receiving end polls (NAPI), which it does with an XDP program
-/// of its own or with GRO; without either they vanish silently.
-pub fn accept_xdp(namespace: &Namespace, interface: &str) -> Result<()> {
+/// Turns an offload on or off, by ethtool's name. With "tx" on, the UDP checksum of what a client's
+/// kernel sends is never filled in on a veth.
+pub fn set_offload(namespace: &Namespace, interface: &str, name: &str, on: bool) -> Result<()> {
     let mut command = namespace.command("ethtool");
-    process::output(command.args(["-K", interface, "gro", "on"]))
-        .with_context(|| format!("could not turn on GRO for {interface}"))?;
+    command.args(["-K", interface, name, if on { "on" } else { "off" }]);
+    process::output(&mut command)
+        .with_context(|| format!("could not set {name} of {interface}"))?;
     Ok(())
+}
+
+/// The number of an interface in the calling thread's namespace.
+pub(crate) fn index(interface: &str) -> io::Result<i32> {
+    let name = CString::new(interface)?;
+    // SAFETY: the string lives until the call returns.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => Err(io::Error::last_os_error()),
+        index => Ok(index.cast_signed()),
+    }
 }

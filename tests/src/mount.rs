@@ -36,10 +36,15 @@ impl BpfFs {
 
 impl Drop for BpfFs {
     fn drop(&mut self) {
-        let Ok(target) = CString::new(self.path.as_os_str().as_bytes()) else {
-            return;
-        };
-        // SAFETY: the string lives until the call returns.
-        unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) };
+        unmount(&self.path);
     }
+}
+
+/// Does nothing where nothing is mounted.
+pub(crate) fn unmount(path: &Path) {
+    let Ok(target) = CString::new(path.as_os_str().as_bytes()) else {
+        return;
+    };
+    // SAFETY: the string lives until the call returns.
+    unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) };
 }

@@ -24,7 +24,7 @@ impl Namespace {
     pub fn new(role: &str) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{PREFIX}{}-{count}-{role}", std::process::id());
+        let name = format!("{}{count}-{role}", own_prefix());
         process::output(Command::new("ip").args(["netns", "add", &name]))
             .context("could not make a network namespace (this wants root)")?;
         let namespace = Self { name };
@@ -100,13 +100,23 @@ pub(crate) fn command_in(path: &Path, program: &Path) -> Command {
 }
 
 /// Removes what labs have left whose process was killed outright.
-pub fn remove_stale() {
+pub(crate) fn remove_stale() {
     for entry in fs::read_dir(DIRECTORY).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if owner(&name).is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+        if is_stale(&name) {
             remove(&name);
         }
     }
+}
+
+/// Whether this is the name of something of ours whose process is no more.
+pub(crate) fn is_stale(name: &str) -> bool {
+    owner(name).is_some_and(|pid| !Path::new("/proc").join(pid).exists())
+}
+
+/// How the names of all that this process makes begin.
+pub(crate) fn own_prefix() -> String {
+    format!("{PREFIX}{}-", std::process::id())
 }
 
 fn owner(name: &str) -> Option<&str> {

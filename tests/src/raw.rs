@@ -1,6 +1,5 @@
 //! Whole Ethernet frames, for what no client would send: tags, odd headers, floods.
 
-use std::ffi::CString;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -8,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::link;
 use crate::namespace::Namespace;
 use crate::wait::Deadline;
 
@@ -99,7 +99,7 @@ fn open(interface: &str) -> io::Result<OwnedFd> {
     let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
     address.sll_family = libc::AF_PACKET as u16;
     address.sll_protocol = every_protocol;
-    address.sll_ifindex = index(interface)?;
+    address.sll_ifindex = link::index(interface)?;
     let size = size_of_val(&address) as u32;
     // SAFETY: the pointer and the length are those of the address.
     check(unsafe { libc::bind(fd as i32, (&raw const address).cast(), size) } as isize)?;
@@ -114,15 +114,6 @@ fn enable_auxdata(socket: &OwnedFd) -> io::Result<isize> {
     let value = (&raw const one).cast();
     // SAFETY: the pointer and the length are those of the option's value.
     check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, value, size) } as isize)
-}
-
-fn index(interface: &str) -> io::Result<i32> {
-    let name = CString::new(interface)?;
-    // SAFETY: the string lives until the call returns.
-    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
-        0 => Err(io::Error::last_os_error()),
-        index => Ok(index.cast_signed()),
-    }
 }
 
 /// `None` for what we sent ourselves.
