@@ -1,10 +1,14 @@
 //! What several end-to-end tests share.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod books;
 pub mod captures;
 pub mod config;
 pub mod frame;
+pub mod message;
 pub mod random;
+pub mod raw_client;
+pub mod site;
 
 use std::str::FromStr;
 
