@@ -50,7 +50,9 @@ fn main() -> ExitCode {
         Task::BuildAndLoad(options) => build_and_load::build_and_load(&options),
         Task::Run(options) => run::run(&options),
         Task::Test(options) => test::test(&options),
-        Task::Mutants => mutants::mutants().map(|count| println!("{count} passed, 0 failed")),
+        Task::Mutants => {
+            mutants::mutants().map(|(caught, _)| println!("{caught} passed, 0 failed"))
+        }
         Task::Ci => ci::ci(),
     };
     match result {

@@ -51,6 +51,16 @@ impl Report {
         self.notes.push(format!("{name}: {why}"));
     }
 
+    /// Adds what is no run of `cargo test`.
+    pub(crate) fn pass(&mut self, name: &str, passed: usize, time: Duration) {
+        self.suites.push(Suite {
+            name: name.to_owned(),
+            passed,
+            time,
+            ..Suite::default()
+        });
+    }
+
     pub(crate) fn fail(&mut self, name: &str) {
         let failed = FAILED_UNCOUNTED;
         self.suites.push(Suite {
