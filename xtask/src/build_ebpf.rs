@@ -28,18 +28,19 @@ pub(crate) fn build_with(compiler: &Compiler) -> Result<PathBuf> {
     let target = paths::target().join("ebpf");
     let mut build = cargo_build(paths::root(), &target, compiler)?;
     step("building the XDP program", &mut build)?;
-    install(&built(&target), &paths::object())?;
+    install(&built(&target, "xdhcpd-ebpf"), &paths::object())?;
+    install(&built(&target, "xdhcpd-bench-ebpf"), &paths::bench_object())?;
     Ok(paths::object())
 }
 
 /// Builds the XDP program of another copy of this workspace.
 pub(crate) fn build_tree(root: &Path, target: &Path, compiler: &Compiler) -> Result<PathBuf> {
     process::output(&mut cargo_build(root, target, compiler)?)?;
-    Ok(built(target))
+    Ok(built(target, "xdhcpd-ebpf"))
 }
 
-fn built(target: &Path) -> PathBuf {
-    target.join(TARGET).join("release/xdhcpd-ebpf")
+fn built(target: &Path, name: &str) -> PathBuf {
+    target.join(TARGET).join("release").join(name)
 }
 
 fn cargo_build(root: &Path, target: &Path, compiler: &Compiler) -> Result<Command> {

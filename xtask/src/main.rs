@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything one does with this repository.
 
+mod bench;
 mod build_and_load;
 mod build_ebpf;
 mod ci;
@@ -38,6 +39,8 @@ enum Task {
     Run(run::Options),
     /// Run all tests that can run here, and name the others.
     Test(test::Options),
+    /// Measure what an answer costs in the kernel.
+    Bench,
     /// Put faults into the XDP program, and see that the tests find each.
     Mutants,
     /// What CI runs: format, lints, tests.
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Task::BuildAndLoad(options) => build_and_load::build_and_load(&options),
         Task::Run(options) => run::run(&options),
         Task::Test(options) => test::test(&options),
+        Task::Bench => bench::bench(),
         Task::Mutants => {
             mutants::mutants().map(|(caught, _)| println!("{caught} passed, 0 failed"))
         }

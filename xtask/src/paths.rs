@@ -20,6 +20,11 @@ pub(crate) fn object() -> PathBuf {
     target().join("ebpf/xdhcpd.bpf.o")
 }
 
+/// Programs for measuring, which no daemon embeds.
+pub(crate) fn bench_object() -> PathBuf {
+    target().join("ebpf/xdhcpd-bench.bpf.o")
+}
+
 /// Tools that we install for ourselves.
 pub(crate) fn tools() -> PathBuf {
     target().join("tools")
