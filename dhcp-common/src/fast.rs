@@ -24,6 +24,11 @@ use crate::wire::{
 
 /// The start of a frame that tells whether it is for DHCP, under any number of tags.
 pub const PEEK: usize = MAX_L2 + IP_LEN + UDP_LEN;
+
+/// The first [`PEEK`] bytes of a frame.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(8))]
+pub struct Peek(pub [u8; PEEK]);
 /// Words of option space in a [`Window`]: the region, and what a splice could reach behind it.
 const WINDOW_WORDS: usize = MAX_REGION / 8 + 32;
 
@@ -43,12 +48,12 @@ pub const MAX_WINDOW: usize = IP_LEN + UDP_LEN + BOOTP_LEN + MAX_REGION;
 
 /// Memory for one run: a per-CPU map entry in the kernel, whose stack has 512 bytes only.
 #[derive(Debug)]
-#[repr(C, align(64))]
+#[repr(C, align(8))]
 pub struct Scratch {
     pub window: Window,
     pub head: Head,
     pub tail: [u64; 8],
-    pub peek: [u8; PEEK],
+    pub peek: Peek,
 }
 
 impl Default for Scratch {
@@ -63,7 +68,7 @@ impl Default for Scratch {
             },
             head: Head::default(),
             tail: [0; 8],
-            peek: [0; PEEK],
+            peek: Peek([0; PEEK]),
         }
     }
 }
@@ -75,7 +80,7 @@ pub trait Env {
     /// Nanoseconds of `CLOCK_BOOTTIME`.
     fn now(&self) -> u64;
     /// Copies the first [`PEEK`] bytes.
-    fn peek(&self, to: &mut [u8; PEEK]) -> bool;
+    fn peek(&self, to: &mut Peek) -> bool;
     /// Copies `len` (at most [`MAX_WINDOW`]) bytes from `at` on.
     fn window(&self, at: usize, len: usize, to: &mut Window) -> bool;
 
@@ -198,15 +203,15 @@ fn memo_of(meta: &Meta, scratch: &Scratch, region: usize, explains: bool) -> u64
 
 /// Finds the IP header of what may be a DHCP request.
 #[inline(always)]
-fn locate(env: &impl Env, peek: &mut [u8; PEEK]) -> Result<usize, Reason> {
+fn locate(env: &impl Env, peek: &mut Peek) -> Result<usize, Reason> {
     if !env.peek(peek) {
         return Err(Reason::NotDhcp);
     }
-    match be16(peek, 12) {
+    match be16(&peek.0, 12) {
         ETHERTYPE_IPV4 => to_server::<14>(peek),
-        ETHERTYPE_VLAN | ETHERTYPE_QINQ => match be16(peek, 16) {
+        ETHERTYPE_VLAN | ETHERTYPE_QINQ => match be16(&peek.0, 16) {
             ETHERTYPE_IPV4 => to_server::<18>(peek),
-            ETHERTYPE_VLAN | ETHERTYPE_QINQ if be16(peek, 20) == ETHERTYPE_IPV4 => {
+            ETHERTYPE_VLAN | ETHERTYPE_QINQ if be16(&peek.0, 20) == ETHERTYPE_IPV4 => {
                 to_server::<22>(peek)
             }
             _ => Err(Reason::NotDhcp),
@@ -216,9 +221,9 @@ fn locate(env: &impl Env, peek: &mut [u8; PEEK]) -> Result<usize, Reason> {
 }
 
 #[inline(always)]
-fn to_server<const L2: usize>(peek: &[u8; PEEK]) -> Result<usize, Reason> {
+fn to_server<const L2: usize>(peek: &Peek) -> Result<usize, Reason> {
     let udp = L2 + IP_LEN;
-    if peek[L2 + 9] != PROTO_UDP || be16(peek, udp + 2) != SERVER_PORT {
+    if peek.0[L2 + 9] != PROTO_UDP || be16(&peek.0, udp + 2) != SERVER_PORT {
         return Err(Reason::NotDhcp);
     }
     Ok(L2)
@@ -236,14 +241,14 @@ fn examine(
     let ifindex = env.ifindex();
     let port = &meta.ports[ifindex as usize % PORTS];
     let our_mac = port.mac_of(ifindex).ok_or(Reason::NotOurs)?;
-    let to_mac = mac_bits(peek, 0);
+    let to_mac = mac_bits(&peek.0, 0);
     if to_mac != our_mac && to_mac != mac_bits(&crate::wire::BROADCAST_MAC, 0) {
         return Err(Reason::NotOurs);
     }
     let ip_len = match l2 {
-        14 => be16(peek, 16),
-        18 => be16(peek, 20),
-        _ => be16(peek, 24),
+        14 => be16(&peek.0, 16),
+        18 => be16(&peek.0, 20),
+        _ => be16(&peek.0, 24),
     } as usize;
     let region = region_len(env, l2, ip_len)?;
     let window = &mut scratch.window;
@@ -270,8 +275,8 @@ fn examine(
 }
 
 #[inline(always)]
-fn tag(peek: &[u8; PEEK], there: bool, at: usize) -> u16 {
-    if there { be16(peek, at) & 0xfff } else { 0 }
+fn tag(peek: &Peek, there: bool, at: usize) -> u16 {
+    if there { be16(&peek.0, at) & 0xfff } else { 0 }
 }
 
 #[inline(always)]

@@ -2,10 +2,10 @@
 //! The fast path and the daemon's replies are both written here.
 #![forbid(unsafe_code)]
 
-use crate::fast::PEEK;
+use crate::fast::Peek;
 use crate::wire::{
     BOOTP_HEAD, BOOTP_LEN, BOOTREPLY, HTYPE_ETHERNET, IP_LEN, PROTO_UDP, SERVER_PORT, Sum, UDP_LEN,
-    bootp, mac_bytes, udp_checksum,
+    bootp, chunk, mac_bytes, udp_checksum,
 };
 
 /// Link header (right-aligned to [`HEAD_IP`]), IP and UDP header and the BOOTP head of a reply.
@@ -80,25 +80,21 @@ pub fn write_ip_udp(head: &mut Head, header: &Header) {
     put(h, HEAD_UDP + 2, header.port.to_be_bytes());
     put(h, HEAD_UDP + 4, udp_len.to_be_bytes());
     // The pseudo header has the length a second time (RFC 768).
-    let mut sum = addresses
+    let sum = addresses
         .word(u16::from_ne_bytes([0, PROTO_UDP]))
         .word(udp_len.to_be())
         .word(udp_len.to_be())
         .word(SERVER_PORT.to_be())
         .word(header.port.to_be())
         .add(header.rest);
-    let mut i = HEAD_BOOTP;
-    while i + 1 < HEAD_LEN {
-        sum = sum.word(u16::from_ne_bytes([h[i], h[i + 1]]));
-        i += 2;
-    }
+    let sum = sum.bytes(&chunk::<HEAD_LEN, BOOTP_HEAD>(h, HEAD_BOOTP));
     put(h, HEAD_UDP + 6, udp_checksum(sum).to_ne_bytes());
 }
 
 /// Writes the link header before the IP header: back to where the frame came from, with the same
 /// tags. Tells where it starts.
 #[inline(always)]
-pub fn write_l2(head: &mut Head, peek: &[u8; PEEK], l2: usize, our_mac: u64) -> usize {
+pub fn write_l2(head: &mut Head, peek: &Peek, l2: usize, our_mac: u64) -> usize {
     match l2 {
         14 => l2_of::<14, 2>(head, peek, our_mac),
         18 => l2_of::<18, 6>(head, peek, our_mac),
@@ -108,32 +104,20 @@ pub fn write_l2(head: &mut Head, peek: &[u8; PEEK], l2: usize, our_mac: u64) -> 
 
 /// `L2` is the header's length, `REST` that of tags and type.
 #[inline(always)]
-fn l2_of<const L2: usize, const REST: usize>(
-    head: &mut Head,
-    peek: &[u8; PEEK],
-    our_mac: u64,
-) -> usize {
+fn l2_of<const L2: usize, const REST: usize>(head: &mut Head, peek: &Peek, our_mac: u64) -> usize {
     let start = HEAD_IP - L2;
-    copy::<6>(&mut head.0, start, peek, 6);
+    copy::<6>(&mut head.0, start, &peek.0, 6);
     put(&mut head.0, start + 6, mac_bytes(our_mac));
-    copy::<REST>(&mut head.0, start + 12, peek, 12);
+    copy::<REST>(&mut head.0, start + 12, &peek.0, 12);
     start
 }
 
 #[inline(always)]
 fn put<const N: usize>(to: &mut [u8; HEAD_LEN], at: usize, bytes: [u8; N]) {
-    let mut i = 0;
-    while i < N {
-        to[at + i] = bytes[i];
-        i += 1;
-    }
+    to[at..at + N].copy_from_slice(&bytes);
 }
 
 #[inline(always)]
 fn copy<const N: usize>(to: &mut [u8; HEAD_LEN], at: usize, from: &[u8], from_at: usize) {
-    let mut i = 0;
-    while i < N {
-        to[at + i] = from[from_at + i];
-        i += 1;
-    }
+    to[at..at + N].copy_from_slice(&from[from_at..from_at + N]);
 }

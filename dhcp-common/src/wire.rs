@@ -94,16 +94,15 @@ impl Sum {
         Self(self.0 + word as u64)
     }
 
-    /// Adds an even number of bytes.
+    /// Adds bytes four at a time, which gives the same folded sum with half the additions.
     #[inline(always)]
     #[must_use]
     pub fn bytes<const N: usize>(self, bytes: &[u8; N]) -> Self {
-        const { assert!(N.is_multiple_of(2)) };
+        const { assert!(N.is_multiple_of(4)) };
+        let (words, _) = bytes.as_chunks::<4>();
         let mut sum = self.0;
-        let mut i = 0;
-        while i + 1 < N {
-            sum += u64::from(u16::from_ne_bytes([bytes[i], bytes[i + 1]]));
-            i += 2;
+        for word in words {
+            sum += u64::from(u32::from_ne_bytes(*word));
         }
         Self(sum)
     }
@@ -165,20 +164,29 @@ pub const fn udp_checksum(sum: Sum) -> u16 {
 
 #[inline(always)]
 #[must_use]
-pub const fn be16<const N: usize>(bytes: &[u8; N], at: usize) -> u16 {
-    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+pub fn be16<const N: usize>(bytes: &[u8; N], at: usize) -> u16 {
+    u16::from_be_bytes(chunk(bytes, at))
 }
 
 #[inline(always)]
 #[must_use]
-pub const fn be32<const N: usize>(bytes: &[u8; N], at: usize) -> u32 {
-    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+pub fn be32<const N: usize>(bytes: &[u8; N], at: usize) -> u32 {
+    u32::from_be_bytes(chunk(bytes, at))
+}
+
+/// Some bytes at a constant place: one load where they are aligned.
+#[inline(always)]
+#[must_use]
+pub fn chunk<const N: usize, const LEN: usize>(bytes: &[u8; N], at: usize) -> [u8; LEN] {
+    let mut out = [0; LEN];
+    out.copy_from_slice(&bytes[at..at + LEN]);
+    out
 }
 
 /// A MAC address as the low 48 bits of a number, first byte highest.
 #[inline(always)]
 #[must_use]
-pub const fn mac_bits<const N: usize>(bytes: &[u8; N], at: usize) -> u64 {
+pub fn mac_bits<const N: usize>(bytes: &[u8; N], at: usize) -> u64 {
     (be16(bytes, at) as u64) << 32 | be32(bytes, at + 2) as u64
 }
 
@@ -195,7 +203,9 @@ mod tests {
 
     #[test]
     fn checksum_of_rfc1071_example() {
-        let sum = Sum::default().bytes(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]);
+        let bytes = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
+        let sum = Sum::default().bytes(&bytes);
+        assert_eq!(sum.fold(), Sum::default().slice(&bytes).fold());
         assert_eq!(sum.fold(), u16::from_ne_bytes([0xdd, 0xf2]));
         assert_eq!(sum.checksum(), !u16::from_ne_bytes([0xdd, 0xf2]));
     }

@@ -11,7 +11,7 @@ use aya_ebpf::helpers::{
     bpf_xdp_store_bytes,
 };
 use aya_ebpf::programs::XdpContext;
-use dhcp_common::fast::{Env, PEEK, Window};
+use dhcp_common::fast::{Env, PEEK, Peek, Window};
 use dhcp_common::head::{HEAD_LEN, Head};
 use dhcp_common::layout::Meta;
 use dhcp_common::slot::Slot;
@@ -71,13 +71,15 @@ impl Env for Frame<'_> {
     }
 
     #[inline(always)]
-    fn peek(&self, to: &mut [u8; PEEK]) -> bool {
+    fn peek(&self, to: &mut Peek) -> bool {
         let start = self.ctx.data();
         if start + PEEK > self.ctx.data_end() {
             return false;
         }
-        // SAFETY: the bytes lie within the packet, as just checked.
-        *to = unsafe { *(start as *const [u8; PEEK]) };
+        // Two bytes at a time, which is how a frame is aligned at least.
+        let (from, to) = (start as *const u16, to.0.as_mut_ptr().cast::<u16>());
+        // SAFETY: the bytes lie within the packet, as just checked, and `to` holds as many.
+        unsafe { core::ptr::copy_nonoverlapping(from, to, PEEK / 2) };
         true
     }
 

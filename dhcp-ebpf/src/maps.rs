@@ -1,5 +1,7 @@
 //! The maps, named and laid out as `dhcp_common::layout` says; sizes are set at load.
 
+use core::hint::assert_unchecked;
+
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray};
 use dhcp_common::Reason;
@@ -62,6 +64,9 @@ pub fn template(index: u32) -> Option<&'static Template> {
 #[inline(always)]
 pub fn scratch() -> Option<&'static mut Scratch> {
     let scratch = SCRATCH.get_ptr_mut(0)?;
+    // LLVM forgets it when it inlines, and then moves every field byte by byte.
+    // SAFETY: map values are aligned to eight bytes.
+    unsafe { assert_unchecked(scratch.addr().is_multiple_of(8)) };
     // SAFETY: the entry belongs to this CPU, and an XDP program is not interrupted by another.
     Some(unsafe { &mut *scratch })
 }

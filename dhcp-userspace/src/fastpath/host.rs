@@ -2,7 +2,7 @@
 //! loaded program is held against.
 
 use dhcp_common::Reason;
-use dhcp_common::fast::{self, Env, MAX_WINDOW, PEEK, Scratch, Window};
+use dhcp_common::fast::{self, Env, MAX_WINDOW, Peek, Scratch, Window};
 use dhcp_common::head::Head;
 use dhcp_common::layout::Meta;
 use dhcp_common::slot::Slot;
@@ -56,9 +56,9 @@ impl Env for HostEnv<'_> {
         self.now
     }
 
-    fn peek(&self, to: &mut [u8; PEEK]) -> bool {
+    fn peek(&self, to: &mut Peek) -> bool {
         let start = self.frame.first_chunk();
-        start.map(|bytes| *to = *bytes).is_some()
+        start.map(|bytes| to.0 = *bytes).is_some()
     }
 
     fn window(&self, at: usize, len: usize, to: &mut Window) -> bool {
