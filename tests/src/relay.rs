@@ -37,7 +37,8 @@ impl Relay {
         command.args(["-4", "-d", "-id", downstream, "-iu", upstream]);
         command.args(options);
         let mut process = Process::start("dhcrelay", command.arg(server.to_string()), log)?;
-        process.wait_for_line("Sending on", 0, std::time::Duration::from_secs(10))?;
+        // The last that it says before it listens.
+        process.wait_for_line("Socket/fallback", 0, std::time::Duration::from_secs(10))?;
         Ok(Self { process })
     }
 
