@@ -11,7 +11,8 @@ use aya_ebpf::helpers::{
     bpf_xdp_store_bytes,
 };
 use aya_ebpf::programs::XdpContext;
-use dhcp_common::fast::{Env, HEAD_LEN, Head, PEEK, Window};
+use dhcp_common::fast::{Env, PEEK, Window};
+use dhcp_common::head::{HEAD_LEN, Head};
 use dhcp_common::layout::Meta;
 use dhcp_common::slot::Slot;
 use dhcp_common::template::{END_PAD, Tail, Template};

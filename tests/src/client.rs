@@ -21,6 +21,8 @@ const DHCPCD_CONFIG: &str = "duid\nipv4only\nnoipv4ll\nrequire dhcp_server_ident
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Dhclient,
+    /// Opens the socket for the answer only after it has sent a unicast renewal. On one machine
+    /// the kernel's answer is there before that, and lost, so it asks again by broadcast.
     Udhcpc,
     Dhcpcd,
 }

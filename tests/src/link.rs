@@ -19,15 +19,15 @@ impl Veth {
     pub fn new(left: (&Namespace, &str), right: (&Namespace, &str)) -> Result<Self> {
         let ((left, left_name), (right, right_name)) = (left, right);
         left.ip(&format!(
-            "link add {left_name} type veth peer name {right_name} netns {}",
+            "link add name {left_name} type veth peer name {right_name} netns {}",
             right.name()
         ))?;
         let veth = Self {
             namespace: left.name().to_owned(),
             interface: left_name.to_owned(),
         };
-        left.ip(&format!("link set {left_name} up"))?;
-        right.ip(&format!("link set {right_name} up"))?;
+        left.ip(&format!("link set dev {left_name} up"))?;
+        right.ip(&format!("link set dev {right_name} up"))?;
         Ok(veth)
     }
 }
@@ -38,7 +38,7 @@ impl Drop for Veth {
         // Fails when a namespace went first, and the pair with it.
         let _ = process::output(
             command
-                .args(["-n", &self.namespace, "link", "delete"])
+                .args(["-n", &self.namespace, "link", "delete", "dev"])
                 .arg(&self.interface),
         );
     }
@@ -53,9 +53,9 @@ pub struct Bridge<'a> {
 impl<'a> Bridge<'a> {
     pub fn new(namespace: &'a Namespace, name: &str) -> Result<Self> {
         namespace.ip(&format!(
-            "link add {name} type bridge stp_state 0 mcast_snooping 0"
+            "link add name {name} type bridge stp_state 0 mcast_snooping 0"
         ))?;
-        namespace.ip(&format!("link set {name} up"))?;
+        namespace.ip(&format!("link set dev {name} up"))?;
         Ok(Self {
             namespace,
             name: name.to_owned(),
@@ -65,7 +65,7 @@ impl<'a> Bridge<'a> {
     /// Plugs in an interface that is in the bridge's namespace.
     pub fn add(&self, interface: &str) -> Result<()> {
         self.namespace
-            .ip(&format!("link set {interface} master {}", self.name))?;
+            .ip(&format!("link set dev {interface} master {}", self.name))?;
         Ok(())
     }
 }

@@ -117,6 +117,13 @@ fn truncated_at_every_byte() -> Result<()> {
     Ok(())
 }
 
+impl Drop for Bench {
+    /// Leaves no pins behind.
+    fn drop(&mut self) {
+        let _ = self.fast_path.detach();
+    }
+}
+
 /// This machine, with the program that the environment names or the built one.
 fn platform() -> Result<Platform> {
     let mut platform = Platform::current();

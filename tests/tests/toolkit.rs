@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use xdhcpd_tests::lab::SERVER;
 use xdhcpd_tests::raw::{QINQ, VLAN, tagged};
-use xdhcpd_tests::{Lab, Namespace, Process, RawSocket, Veth, process};
+use xdhcpd_tests::{Client, Kind, Lab, Namespace, Process, RawSocket, Relay, Veth, process};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -62,6 +62,27 @@ fn frames_keep_their_tags() -> Result<()> {
         let received = receiver.receive_that(LIMIT, |frame| frame.ends_with(&[7; 64]))?;
         assert_eq!(received.as_deref(), Some(&frame[..]), "with tags {tags:?}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_relay_passes_a_clients_discover_on() -> Result<()> {
+    let (client, relay) = (Namespace::new("client")?, Namespace::new("relay")?);
+    let server = Namespace::new("server")?;
+    let _down = Veth::new((&client, "eth0"), (&relay, "down"))?;
+    let _up = Veth::new((&server, "eth0"), (&relay, "up"))?;
+    relay.ip("address add 10.78.0.1/24 dev down")?;
+    relay.ip("address add 10.77.0.2/24 dev up")?;
+    server.ip("address add 10.77.0.1/24 dev eth0")?;
+
+    let directory = tempfile::tempdir()?;
+    let log = directory.path().join("dhcrelay");
+    let _relay = Relay::start(&relay, "down", "up", SERVER, &log)?;
+    let listener = RawSocket::open(&server, "eth0")?;
+    let _client = Client::start(Kind::Udhcpc, &client, directory.path())?;
+    // Ethernet, IPv4 and UDP headers take 42 bytes, and giaddr is 24 into what follows.
+    let relayed = |frame: &[u8]| frame.get(42 + 24..42 + 28) == Some(&[10, 78, 0, 1]);
+    assert!(listener.receive_that(LIMIT, relayed)?.is_some());
     Ok(())
 }
 

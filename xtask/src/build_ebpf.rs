@@ -25,18 +25,26 @@ pub(crate) fn build() -> Result<PathBuf> {
 }
 
 pub(crate) fn build_with(compiler: &Compiler) -> Result<PathBuf> {
-    step("building the XDP program", &mut cargo_build(compiler)?)?;
-    let built = paths::target()
-        .join("ebpf")
-        .join(TARGET)
-        .join("release/xdhcpd-ebpf");
-    install(&built, &paths::object())?;
+    let target = paths::target().join("ebpf");
+    let mut build = cargo_build(paths::root(), &target, compiler)?;
+    step("building the XDP program", &mut build)?;
+    install(&built(&target), &paths::object())?;
     Ok(paths::object())
 }
 
-fn cargo_build(compiler: &Compiler) -> Result<Command> {
+/// Builds the XDP program of another copy of this workspace.
+pub(crate) fn build_tree(root: &Path, target: &Path, compiler: &Compiler) -> Result<PathBuf> {
+    process::output(&mut cargo_build(root, target, compiler)?)?;
+    Ok(built(target))
+}
+
+fn built(target: &Path) -> PathBuf {
+    target.join(TARGET).join("release/xdhcpd-ebpf")
+}
+
+fn cargo_build(root: &Path, target: &Path, compiler: &Compiler) -> Result<Command> {
     let mut command = Command::new(&compiler.cargo);
-    command.current_dir(paths::root());
+    command.current_dir(root);
     command.args([
         "build",
         "--release",
@@ -47,7 +55,7 @@ fn cargo_build(compiler: &Compiler) -> Result<Command> {
     ]);
     command
         .args(["-Z", "build-std=core", "--target-dir"])
-        .arg(paths::target().join("ebpf"));
+        .arg(target);
     // Not the flags, target directory or compiler that may be set for the host's builds.
     for name in [
         "RUSTFLAGS",

@@ -6,6 +6,7 @@ mod ci;
 mod compiler;
 mod daemon;
 mod linker;
+mod mutants;
 mod packages;
 mod paths;
 mod privileges;
@@ -37,6 +38,8 @@ enum Task {
     Run(run::Options),
     /// Run all tests that can run here, and name the others.
     Test(test::Options),
+    /// Put faults into the XDP program, and see that the tests find each.
+    Mutants,
     /// What CI runs: format, lints, tests.
     Ci,
 }
@@ -47,6 +50,9 @@ fn main() -> ExitCode {
         Task::BuildAndLoad(options) => build_and_load::build_and_load(&options),
         Task::Run(options) => run::run(&options),
         Task::Test(options) => test::test(&options),
+        Task::Mutants => {
+            mutants::mutants().map(|(caught, _)| println!("{caught} passed, 0 failed"))
+        }
         Task::Ci => ci::ci(),
     };
     match result {

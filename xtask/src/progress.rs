@@ -67,7 +67,7 @@ fn read(reader: PipeReader, line: &StepLine) -> Result<String> {
     clippy::disallowed_methods,
     reason = "people want to know how long a step takes"
 )]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 

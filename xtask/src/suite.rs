@@ -51,6 +51,16 @@ impl Report {
         self.notes.push(format!("{name}: {why}"));
     }
 
+    /// Adds what is no run of `cargo test`.
+    pub(crate) fn pass(&mut self, name: &str, passed: usize, time: Duration) {
+        self.suites.push(Suite {
+            name: name.to_owned(),
+            passed,
+            time,
+            ..Suite::default()
+        });
+    }
+
     pub(crate) fn fail(&mut self, name: &str) {
         let failed = FAILED_UNCOUNTED;
         self.suites.push(Suite {
@@ -69,7 +79,7 @@ impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<44} {:>7} {:>7} {:>8} {:>9}",
+            "{:<56} {:>7} {:>7} {:>8} {:>9}",
             "suite", "passed", "failed", "skipped", "time"
         )?;
         let (mut passed, mut skipped) = (0, 0);
@@ -84,7 +94,7 @@ impl Display for Report {
             let seconds = time.as_secs_f64();
             writeln!(
                 f,
-                "{name:<44} {ok:>7} {failed:>7} {not_run:>8} {seconds:>7.1} s"
+                "{name:<56} {ok:>7} {failed:>7} {not_run:>8} {seconds:>7.1} s"
             )?;
             passed += ok;
             skipped += not_run;
@@ -162,11 +172,16 @@ fn duration(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
+/// The tests that skipped themselves, and those that are marked `#[ignore = "why"]`.
 fn skips(output: &str) -> impl Iterator<Item = String> {
-    output
-        .lines()
-        .filter_map(|line| line.strip_prefix("SKIPPED "))
-        .map(str::to_owned)
+    output.lines().filter_map(|line| {
+        let ignored = || line.strip_prefix("test ")?.split_once(" ... ignored");
+        let ignored =
+            || ignored().map(|(name, why)| format!("{name}{}", why.replacen(',', ":", 1)));
+        line.strip_prefix("SKIPPED ")
+            .map(str::to_owned)
+            .or_else(ignored)
+    })
 }
 
 /// How many tests `cargo test -- --list` has named.
@@ -236,6 +251,13 @@ test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out; fini
             },
         );
         assert_eq!(report.failed(), 1);
+    }
+
+    #[test]
+    fn tells_what_did_not_run_and_why() {
+        let output = "SKIPPED a: no relay\ntest b::c ... ignored, takes an hour\ntest d ... ok\n";
+        let notes: Vec<String> = skips(output).collect();
+        assert_eq!(notes, ["a: no relay", "b::c: takes an hour"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use clap::Args;
 use crate::build_ebpf;
 use crate::compiler;
 use crate::daemon::{self, Profile};
+use crate::mutants;
 use crate::packages;
 use crate::paths;
 use crate::privileges;
@@ -100,7 +101,22 @@ fn end_to_end(report: &mut Report, filter: Option<&str>, object: Result<(), Stri
         };
         run(report, &name, command, &["--test-threads", threads])?;
     }
+    if filter.is_none() {
+        faults(report);
+    }
     Ok(())
+}
+
+/// Faults put into the XDP program on purpose.
+fn faults(report: &mut Report) {
+    let name = "faulty XDP programs that are found out";
+    match mutants::mutants() {
+        Ok((caught, time)) => report.pass(name, caught, time),
+        Err(error) => {
+            eprintln!("{error:#}");
+            report.fail(name);
+        }
+    }
 }
 
 fn prepare() -> Result<(), String> {

@@ -2,7 +2,8 @@
 //! loaded program is held against.
 
 use dhcp_common::Reason;
-use dhcp_common::fast::{self, Env, Head, MAX_WINDOW, PEEK, Scratch, Window};
+use dhcp_common::fast::{self, Env, MAX_WINDOW, PEEK, Scratch, Window};
+use dhcp_common::head::Head;
 use dhcp_common::layout::Meta;
 use dhcp_common::slot::Slot;
 use dhcp_common::template::{END_PAD, MAX_BODY, MAX_TAIL, Tail, Template, copy_words};

@@ -179,9 +179,9 @@ impl<T, F: FnMut(Verdict<'_, T>)> Worker<T, F> {
 
     /// Writes and tells. An error is final; the tickets left are those not told of.
     fn commit(&mut self, batch: &mut Batch<T>) -> Result<(), JournalError> {
-        let before = self.log.stats().segments.get();
+        let before = self.log.segment_number();
         let written = self.write(batch);
-        if written.is_err() || self.log.stats().segments.get() != before {
+        if written.is_err() || self.log.segment_number() != before {
             // If it is still busy, it will look again when it is done.
             let _ = self.wake.try_send(());
         }

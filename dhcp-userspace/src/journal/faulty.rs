@@ -24,13 +24,38 @@ struct World {
     /// Names as processes see them, and as they are on disk.
     names: BTreeMap<String, usize>,
     durable_names: BTreeMap<String, usize>,
-    /// All states of the names since the last sync of the directory.
-    name_steps: Vec<BTreeMap<String, usize>>,
+    /// Since the last sync of the directory.
+    name_steps: Vec<NameStep>,
     inodes: Vec<Inode>,
     operations: usize,
     fault: Option<(usize, Fault)>,
     has_no_power: bool,
     is_full: bool,
+}
+
+#[derive(Clone)]
+enum NameStep {
+    Create(String, usize),
+    Rename(String, String),
+    Remove(String),
+}
+
+impl NameStep {
+    fn apply(&self, names: &mut BTreeMap<String, usize>) {
+        match self {
+            Self::Create(name, index) => {
+                names.insert(name.clone(), *index);
+            }
+            Self::Rename(from, to) => {
+                if let Some(index) = names.remove(from) {
+                    names.insert(to.clone(), index);
+                }
+            }
+            Self::Remove(name) => {
+                names.remove(name);
+            }
+        }
+    }
 }
 
 #[derive(Clone, Default)]
@@ -95,15 +120,17 @@ impl Faulty {
         Self(Arc::new(Mutex::new(world)))
     }
 
-    /// What is on disk after a power cut. Of what was not synced, the disk wrote a beginning
-    /// that the seed chooses, for each file and for the names, its last write torn at any byte.
+    /// What is on disk after a power cut. Of what was not synced, the disk did some things and
+    /// left out others, as the seed chooses: changes of names, and writes, the last one torn at
+    /// any byte.
     pub(crate) fn after_power_cut(&self, seed: u64) -> Self {
         let world = self.world();
         let mut random = Random(seed);
         let mut names = world.durable_names.clone();
-        let step = random.below(world.name_steps.len() + 1);
-        if let Some(reached) = step.checked_sub(1).map(|step| &world.name_steps[step]) {
-            names.clone_from(reached);
+        for step in &world.name_steps {
+            if random.below(2) == 0 {
+                step.apply(&mut names);
+            }
         }
         let inodes = world.inodes.iter().map(|inode| {
             let content = inode.after_power_cut(&mut random);
@@ -143,13 +170,15 @@ impl Faulty {
 impl Inode {
     fn after_power_cut(&self, random: &mut Random) -> Vec<u8> {
         let mut content = self.durable.clone();
-        let whole = random.below(self.steps.len() + 1);
-        for step in &self.steps[..whole] {
-            step.apply(&mut content);
+        let Some((last, before)) = self.steps.split_last() else {
+            return content;
+        };
+        for step in before {
+            if random.below(3) > 0 {
+                step.apply(&mut content);
+            }
         }
-        if let Some(step) = self.steps.get(whole) {
-            step.torn(random.below(usize::MAX)).apply(&mut content);
-        }
+        last.torn(random.below(usize::MAX)).apply(&mut content);
         content
     }
 }
@@ -170,9 +199,9 @@ impl World {
         Ok(())
     }
 
-    fn rename(&mut self, change: impl FnOnce(&mut BTreeMap<String, usize>)) {
-        change(&mut self.names);
-        self.name_steps.push(self.names.clone());
+    fn rename(&mut self, step: NameStep) {
+        step.apply(&mut self.names);
+        self.name_steps.push(step);
     }
 
     fn index(&self, name: &str) -> io::Result<usize> {
@@ -193,9 +222,7 @@ impl Storage for Faulty {
         world.operate()?;
         let index = world.inodes.len();
         world.inodes.push(Inode::default());
-        world.rename(|names| {
-            names.insert(name.into(), index);
-        });
+        world.rename(NameStep::Create(name.into(), index));
         Ok(self.file(index))
     }
 
@@ -207,11 +234,8 @@ impl Storage for Faulty {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut world = self.world();
         world.operate()?;
-        let index = world.index(from)?;
-        world.rename(|names| {
-            names.remove(from);
-            names.insert(to.into(), index);
-        });
+        world.index(from)?;
+        world.rename(NameStep::Rename(from.into(), to.into()));
         Ok(())
     }
 
@@ -219,9 +243,7 @@ impl Storage for Faulty {
         let mut world = self.world();
         world.operate()?;
         world.index(name)?;
-        world.rename(|names| {
-            names.remove(name);
-        });
+        world.rename(NameStep::Remove(name.into()));
         Ok(())
     }
 

@@ -190,6 +190,13 @@ impl Log {
         self.encoder
     }
 
+    /// Changes when the spare segment is taken, and another one should be prepared.
+    pub(super) fn segment_number(&self) -> Option<u64> {
+        self.active
+            .as_ref()
+            .map(|active| active.segment.name.number)
+    }
+
     fn check(&self) -> Result<(), JournalError> {
         self.failed.clone().map_or(Ok(()), Err)
     }

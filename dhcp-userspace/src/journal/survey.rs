@@ -70,6 +70,8 @@ pub(super) struct Survey {
     /// Sequence number of the last record of every address that is not forgotten.
     pub(super) live: HashMap<u32, u64, RandomState>,
     pub(super) boots: HashMap<u64, Boot>,
+    /// Of the lease seen last.
+    last_boot: Option<u64>,
     pub(super) damage: Vec<Damage>,
     /// The highest sequence number seen.
     pub(super) last: u64,
@@ -194,7 +196,10 @@ impl Survey {
                 } else {
                     self.live.insert(lease.address, entry.sequence);
                 }
-                self.boots.entry(lease.boot).or_default().is_used = true;
+                if self.last_boot != Some(lease.boot) {
+                    self.last_boot = Some(lease.boot);
+                    self.boots.entry(lease.boot).or_default().is_used = true;
+                }
             }
             Content::Clock(clock) => {
                 let boot = self.boots.entry(boot_tag(&clock.boot_id)).or_default();

@@ -83,6 +83,16 @@ impl Batch {
     /// # Errors
     /// If the interface is gone or down.
     pub fn receive(&mut self, socket: &Socket) -> io::Result<usize> {
+        self.receive_up_to(SIZE, socket)
+    }
+
+    /// As [`Self::receive`], one frame at most.
+    #[cfg(test)]
+    pub(crate) fn receive_one(&mut self, socket: &Socket) -> io::Result<usize> {
+        self.receive_up_to(1, socket)
+    }
+
+    fn receive_up_to(&mut self, most: usize, socket: &Socket) -> io::Result<usize> {
         self.ifindex = socket.ifindex;
         let mut pieces: [iovec; SIZE] = std::array::from_fn(|i| iovec {
             iov_base: self.buffers[i].0[TAG_LEN..].as_mut_ptr().cast(),
@@ -91,7 +101,7 @@ impl Batch {
         self.controls.fill(NO_CONTROL);
         let mut messages: [mmsghdr; SIZE] =
             std::array::from_fn(|i| message(&raw mut pieces[i], &raw mut self.controls[i]));
-        let (first, count) = (messages.as_mut_ptr(), SIZE as libc::c_uint);
+        let (first, count) = (messages.as_mut_ptr(), most.min(SIZE) as libc::c_uint);
         let fd = socket.as_raw_fd();
         // SAFETY: every message names buffers of the lengths it gives, which outlive the call.
         let got = unsafe { libc::recvmmsg(fd, first, count, 0, std::ptr::null_mut()) };

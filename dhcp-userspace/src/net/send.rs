@@ -1,4 +1,5 @@
-//! Sending in batches.
+//! Sending in batches. By the device's queue, not around it: so tcpdump on the server shows the
+//! replies, and a busy device holds them back instead of losing them.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};

@@ -9,7 +9,8 @@ use std::borrow::Cow;
 use std::net::Ipv4Addr;
 use std::ops::Range;
 
-use dhcp_common::fast::{HEAD_IP, HEAD_LEN, Head, Header, padded_len, write_ip_udp};
+use dhcp_common::fast::padded_len;
+use dhcp_common::head::{HEAD_IP, Head, Header, write_ip_udp};
 use dhcp_common::slot::Splice;
 use dhcp_common::template::{FIXED, Facts, MAX_BODY, MAX_TAIL};
 use dhcp_common::wire::{
@@ -276,7 +277,7 @@ fn finish(
     envelope: &Envelope<'_>,
 ) {
     let l2 = envelope.l2.len();
-    let mut head = Head([0; HEAD_LEN]);
+    let mut head = Head::default();
     write_bootp_head(&mut head.0[BOOTP_AT..], request, answer, envelope);
     let header = Header {
         source: answer.server.to_bits(),

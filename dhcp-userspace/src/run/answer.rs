@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::shared::Shared;
-use super::{leases, reload, report, why};
+use super::{leases, reload, report, transfer, why};
 use crate::control::protocol::{Changes, Request, parse_mac};
 
 /// Answers a request; `item` passes an item on and tells whether anybody still listens.
@@ -20,7 +20,14 @@ pub fn answer(
         Request::Status => json(&report::status(shared)),
         Request::Leases(filter) => leases::list(shared, &filter, item).map(|()| Value::Null),
         Request::Lease { key } => leases::one(shared, &key),
-        Request::Export | Request::Import { .. } => Err("not yet".into()),
+        Request::Export => {
+            transfer::export(shared, item);
+            Ok(Value::Null)
+        }
+        Request::Import { text, apply } => {
+            let changes = transfer::import(shared, &text, apply)?;
+            json(&Changes { changes })
+        }
         Request::Fastpath => json(&report::fastpath(shared)),
         Request::Trace { mac } => trace(shared, mac.as_deref()),
         Request::Why { mac } => why::why(shared, &mac).map(Value::String),

@@ -148,8 +148,8 @@ impl Handler {
             Outcome::Commit(commit) => {
                 let reply = (!reply.is_empty()).then(|| (Arc::clone(socket), reply));
                 let appended = ticket::append(&self.shared.journal, commit, reply, None);
-                if let Err((ticket, error)) = appended {
-                    ticket::refuse(&self.shared.core, ticket, &error);
+                if let Err(rejected) = appended {
+                    ticket::refuse(&self.shared.core, rejected.ticket, &rejected.error);
                 }
             }
         }

@@ -23,6 +23,7 @@ mod sweeper;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod transfer;
 mod watch;
 mod why;
 mod worker;

@@ -31,15 +31,32 @@ use crate::net::{interface, select};
 /// # Errors
 /// What keeps it from serving, for people.
 pub fn daemon(path: &Path) -> anyhow::Result<()> {
+    end_with_any_thread();
     let config = Arc::new(config::load(path)?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let (listeners, port) = runtime.block_on(take_places(&config))?;
-    let (daemon, shared) = Daemon::start(path, config, port)?;
+    let (daemon, shared) = Daemon::start(path, &config, port)?;
     let ended = runtime.block_on(supervise::supervise(shared, listeners));
     daemon.stop()?;
     ended
+}
+
+/// A daemon that lacks a thread looks alive and is not: one that panics ends the process, and the
+/// service manager starts it again. Those that answer on the control socket may.
+fn end_with_any_thread() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        let thread = std::thread::current();
+        let needed = |name: &str| {
+            name.starts_with("worker-") || matches!(name, "sweeper" | "journal" | "main")
+        };
+        if thread.name().is_some_and(needed) {
+            std::process::exit(1);
+        }
+    }));
 }
 
 /// Everything that another process may hold: first, so that nothing is changed in vain.
@@ -71,18 +88,18 @@ pub(super) struct Daemon {
 impl Daemon {
     pub(super) fn start(
         path: &Path,
-        config: Arc<Config>,
+        config: &Arc<Config>,
         port: Port67,
     ) -> anyhow::Result<(Self, Arc<Shared>)> {
         let now = Now::read();
-        let fastpath = fastpath::open(&config)?;
-        let engine = Engine::new(Arc::clone(&config), fastpath.table())
+        let fastpath = fastpath::open(config)?;
+        let engine = Engine::new(Arc::clone(config), fastpath.table())
             .context("set fast_path.capacity higher")?;
         let (log, replayed) = journal::open(&config.server.state_dir, now)?;
         engine.restore(replayed.records, now);
         let core = Arc::new(Core::new(engine));
         let committer = journal::start(log, Arc::clone(&core))?;
-        let count = workers(&config);
+        let count = workers(config);
         let mailboxes = (0..count).map(|_| Mailbox::new().map(Arc::new));
         let mailboxes = mailboxes.collect::<Result<Vec<_>, _>>()?;
         let shared = Arc::new(Shared {
@@ -95,7 +112,7 @@ impl Daemon {
             started: now,
             reloading: Mutex::default(),
             reloaded: Notify::new(),
-            config: ArcSwap::new(Arc::clone(&config)),
+            config: ArcSwap::new(Arc::clone(config)),
         });
         let workers = start_workers(mailboxes, &shared)?;
         reload::refresh(&shared);

@@ -54,8 +54,8 @@ fn sweep(shared: &Shared) {
         }
     });
     // Only now: the engine is busy during the walk.
-    for (ticket, error) in rejected {
-        ticket::refuse(core, ticket, &error);
+    for rejected in rejected {
+        ticket::refuse(core, rejected.ticket, &rejected.error);
     }
     let took = Now::read().boot.saturating_sub(now.boot);
     core.metrics

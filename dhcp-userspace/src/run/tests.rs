@@ -9,11 +9,13 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::answer::answer;
+use super::handler::Handler;
 use super::shared::Shared;
 use super::start::Daemon;
+use crate::clock::Now;
 use crate::config;
 use crate::control::protocol::{Filter, Request};
-use crate::net::tests::{frame, mac, wire};
+use crate::net::tests::{frame, mac, tag, wire};
 use crate::net::{Nic, frame as wire_frame, port67, receive, socket};
 
 const SERVER: [u8; 4] = [10, 0, 0, 1];
@@ -76,7 +78,8 @@ impl Lab {
             // SAFETY: one valid entry.
             let ready = unsafe { libc::poll(&raw mut poll, 1, 10_000) };
             assert_eq!(ready, 1, "no answer");
-            if batch.receive(&self.ear).unwrap() != 0 {
+            // One at a time: the batch is of this call.
+            if batch.receive_one(&self.ear).unwrap() != 0 {
                 return Answer::of(batch.frame(0).unwrap().bytes);
             }
         }
@@ -121,7 +124,7 @@ fn write(directory: &tempfile::TempDir, text: &str) -> PathBuf {
 
 fn start(path: &std::path::Path) -> (Daemon, Arc<Shared>) {
     let config = Arc::new(config::load(path).unwrap());
-    Daemon::start(path, config, port67::take().unwrap()).unwrap()
+    Daemon::start(path, &config, port67::take().unwrap()).unwrap()
 }
 
 /// A socket that takes replies to any client: the filter for requests for another port, and
@@ -220,6 +223,47 @@ fn a_client_binds_renews_and_is_remembered_over_a_restart() {
 }
 
 #[test]
+fn a_request_behind_its_own_record_waits_for_it() {
+    wire::on_veth(|_, client| {
+        let lab = Lab::start(client);
+        let offer = lab.ask(&Message::new(7, 1));
+        let mut select = Message::new(7, 3);
+        select.options.insert(50, offer.yiaddr.to_vec());
+        select.options.insert(54, SERVER.to_vec());
+        wire::put(
+            &lab.client,
+            [select.frame(), select.frame(), select.frame()],
+        );
+        for _ in 0..3 {
+            assert_eq!((lab.hear().kind(), offer.yiaddr), (5, [10, 0, 0, 100]));
+        }
+        assert_eq!(lab.shared.core.metrics.waited_too_long.get(), 0);
+    });
+}
+
+#[test]
+fn tags_of_served_subinterfaces_are_not_even_counted() {
+    wire::on_veth(|_, client| {
+        let lab = Lab::start(client);
+        let socket = socket::open(&lab.client, &[100], 1).unwrap().remove(0);
+        let socket = Arc::new(socket);
+        let mut handler = Handler::new(Arc::clone(&lab.shared));
+        let mut received_after = |number| {
+            let bytes = tag(&Message::new(7, 1).frame(), 0x8100, number);
+            let frame = wire_frame::Frame {
+                bytes: &bytes,
+                ifindex: 9,
+                verify_udp: true,
+            };
+            handler.frame(&socket, &frame, Now::read());
+            lab.shared.core.metrics.received.get()
+        };
+        assert_eq!(received_after(100), 0);
+        assert_eq!(received_after(101), 1);
+    });
+}
+
+#[test]
 fn without_xdp_the_workers_run_the_fast_path() {
     wire::on_veth(|_, client| {
         let lab = Lab::start(client);
@@ -299,6 +343,70 @@ fn a_reload_takes_effect_and_a_wrong_one_does_not() {
             );
         }
         assert_eq!(lab.ask(&renewal).options[&51], 7200u32.to_be_bytes());
+    });
+}
+
+#[test]
+fn leases_are_exported_edited_and_imported() {
+    wire::on_veth(|_, client| {
+        let lab = Lab::start(client);
+        let (kept, given_back) = (lab.bind(7), lab.bind(8));
+        let (pieces, _) = lab.control(Request::Export);
+        let mut text: String = pieces.iter().map(|piece| piece.as_str().unwrap()).collect();
+        let other = Ipv4Addr::from(given_back).to_string();
+        let own = text
+            .lines()
+            .find(|line| line.contains(&other))
+            .unwrap()
+            .to_owned();
+        let new = own
+            .replace(&other, "10.0.0.109")
+            .replace("00:00:08", "00:00:09");
+        let released = own.replace("state: bound", "state: released");
+        text = text.replace(&own, &format!("{released}\n{new}"));
+        let import = |apply| Request::Import {
+            text: text.clone(),
+            apply,
+        };
+        let (_, planned) = lab.control(import(false));
+        let planned = planned["changes"].as_array().unwrap().clone();
+        assert_eq!(planned.len(), 2, "{planned:?}");
+        assert!(
+            planned[0]
+                .as_str()
+                .unwrap()
+                .starts_with(&format!("- {other} "))
+        );
+        assert!(planned[1].as_str().unwrap().starts_with("+ 10.0.0.109 "));
+        assert_eq!(
+            lab.control(import(true)).1["changes"]
+                .as_array()
+                .unwrap()
+                .len(),
+            2
+        );
+        let state = |key: &str| lab.control(Request::Lease { key: key.into() }).1["state"].clone();
+        assert_eq!(
+            (state(&other), state("10.0.0.109")),
+            ("released".into(), "bound".into())
+        );
+        assert_eq!(state(&Ipv4Addr::from(kept).to_string()), "bound");
+        assert_eq!(lab.bind(9), [10, 0, 0, 109]);
+    });
+}
+
+#[test]
+fn a_wrong_import_is_refused_with_its_line() {
+    wire::on_veth(|_, client| {
+        let lab = Lab::start(client);
+        let text =
+            "leases:\n- {address: 10.0.0.300, mac: \"52:54:00:00:00:07\", state: released}\n";
+        let request = Request::Import {
+            text: text.into(),
+            apply: true,
+        };
+        let error = answer(&lab.shared, request, &mut |_| true).unwrap_err();
+        assert!(error.contains("line 2"), "{error}");
     });
 }
 

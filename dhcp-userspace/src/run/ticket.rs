@@ -6,7 +6,7 @@ use std::sync::mpsc::SyncSender;
 use super::core::Core;
 use crate::clock::Now;
 use crate::engine::{Change, Commit, Event, Ignored};
-use crate::journal::{Handle, JournalError};
+use crate::journal::{Handle, JournalError, Rejected};
 use crate::net::{Socket, send};
 
 /// What comes back from the journal with a record.
@@ -24,7 +24,7 @@ pub fn append(
     commit: Commit,
     reply: Option<(Arc<Socket>, Vec<u8>)>,
     done: Option<SyncSender<Result<(), String>>>,
-) -> Result<(), (Ticket, JournalError)> {
+) -> Result<(), Box<Rejected<Ticket>>> {
     let Commit {
         record,
         change,
@@ -36,9 +36,7 @@ pub fn append(
         reply,
         done,
     };
-    journal
-        .append(&record, ticket)
-        .map_err(|rejected| (rejected.ticket, rejected.error))
+    journal.append(&record, ticket).map_err(Box::new)
 }
 
 /// Makes changes visible that are on disk, and sends the replies that waited.

@@ -20,7 +20,7 @@ pub fn hex(bytes: &[u8]) -> String {
 
 pub fn from_hex(text: &str) -> Result<Vec<u8>> {
     let digits = text.as_bytes().chunks(2);
-    let byte = |pair: &[u8]| Some(u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?);
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     digits
         .map(|pair| byte(pair).context("a hexadecimal byte"))
         .collect()

@@ -1,112 +1,17 @@
 //! What the kernel says is what the engine would have said, byte for byte.
 
 use dhcp_common::Reason;
-use dhcp_common::fast::{Env, HEAD_LEN, Head, PEEK, Scratch, Window, answer};
-use dhcp_common::layout::{Meta, PORTS};
-use dhcp_common::slot::Slot;
-use dhcp_common::template::{END_PAD, Tail, Template, copy_words};
+use dhcp_common::fast::Scratch;
+use dhcp_common::layout::PORTS;
 use dhcp_common::wire::mac_bits;
-use dhcp_common::word::Word;
 use proptest::prelude::*;
 
 use super::lab::*;
 use crate::config::model::{Boot, Config};
 use crate::engine::{EventKind, Outcome};
-use crate::lease::table::Table;
+use crate::fastpath::host::HostEnv;
 
 const A: [u8; 6] = [0x52, 0x54, 0, 0, 0, 0xa];
-
-/// The kernel's place, over a frame in memory.
-struct Host<'a> {
-    table: &'a Table,
-    frame: Vec<u8>,
-    ifindex: u32,
-    now: u64,
-}
-
-impl Host<'_> {
-    fn put(&mut self, at: usize, bytes: &[u8]) -> bool {
-        let place = self.frame.get_mut(at..at + bytes.len());
-        place.map(|place| place.copy_from_slice(bytes)).is_some()
-    }
-}
-
-fn bytes_of(words: &[u64]) -> Vec<u8> {
-    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
-}
-
-impl Env for Host<'_> {
-    fn frame_len(&self) -> usize {
-        self.frame.len()
-    }
-    fn ifindex(&self) -> u32 {
-        self.ifindex
-    }
-    fn now(&self) -> u64 {
-        self.now
-    }
-    fn peek(&self, to: &mut [u8; PEEK]) -> bool {
-        self.frame.first_chunk().map(|bytes| *to = *bytes).is_some()
-    }
-    fn window(&self, at: usize, len: usize, to: &mut Window) -> bool {
-        let Some(bytes) = self.frame.get(at..at + len) else {
-            return false;
-        };
-        let (fixed, options) = bytes.split_at(268);
-        to.ip.copy_from_slice(&fixed[..20]);
-        to.udp.copy_from_slice(&fixed[20..28]);
-        to.bootp.copy_from_slice(&fixed[28..]);
-        for (word, chunk) in to.options.iter_mut().zip(options.chunks(8)) {
-            let mut bytes = [0xa5; 8];
-            bytes[..chunk.len()].copy_from_slice(chunk);
-            *word = u64::from_ne_bytes(bytes);
-        }
-        true
-    }
-    fn meta(&self) -> Option<&Meta> {
-        Some(self.table.meta())
-    }
-    fn root(&self, index: u32) -> Option<u64> {
-        self.table.parts().root.get(index as usize).map(Word::load)
-    }
-    fn block(&self, index: u32) -> Option<u64> {
-        self.table
-            .parts()
-            .blocks
-            .get(index as usize)
-            .map(Word::load)
-    }
-    fn slot(&self, index: u32) -> Option<&Slot> {
-        self.table.parts().slots.get(index as usize)
-    }
-    fn tail(&self, index: u32) -> Option<&Tail> {
-        self.table.parts().tails.get(index as usize)
-    }
-    fn template(&self, index: u32) -> Option<&Template> {
-        self.table.parts().templates.get(index as usize)
-    }
-    fn resize(&mut self, _from: usize, to: usize) -> bool {
-        self.frame = vec![0xa5; to];
-        true
-    }
-    fn store_head(&mut self, head: &Head, from: usize) -> bool {
-        self.put(0, &head.0[from..HEAD_LEN])
-    }
-    fn store_body(&mut self, at: usize, template: u32, len: usize) -> bool {
-        let mut bytes = vec![0; len];
-        copy_words(self.table.template(template).body(), &mut bytes);
-        self.put(at, &bytes)
-    }
-    fn store_tail(&mut self, at: usize, tail: &[u64; 8], len: usize) -> bool {
-        self.put(at, &bytes_of(tail)[..len])
-    }
-    fn store_option(&mut self, at: usize, window: &Window, from: usize, len: usize) -> bool {
-        self.put(at, &bytes_of(&window.options)[from..from + len])
-    }
-    fn store_end(&mut self, at: usize, len: usize) -> bool {
-        self.put(at, &END_PAD[..len])
-    }
-}
 
 impl Lab {
     /// Runs the fast path; the reply or the reason why not.
@@ -114,17 +19,18 @@ impl Lab {
         let ifindex = message.link.ifindex;
         let table = self.engine.table();
         table.meta().ports[ifindex as usize % PORTS].set(ifindex, mac_bits(&OUR_MAC, 0));
-        let frame = message.frame();
-        let mut host = Host {
+        let mut frame = message.frame();
+        let now = self.now.boot;
+        let mut host = HostEnv {
             table,
             ifindex,
-            now: self.now.boot,
-            frame: frame.clone(),
+            now,
+            frame: &mut frame,
         };
-        match answer(&mut host, &mut Scratch::default()) {
-            Reason::Hit => Ok(host.frame),
+        match host.answer(&mut Scratch::default()) {
+            Reason::Hit => Ok(frame),
             reason => {
-                assert_eq!(host.frame, frame, "a refused frame is as it came");
+                assert_eq!(frame, message.frame(), "a refused frame is as it came");
                 Err(reason)
             }
         }

@@ -1,5 +1,4 @@
-use super::super::name::Name;
-use super::super::storage::Storage;
+use super::super::faulty::Fault;
 use super::*;
 
 const OTHER_BOOT: [u8; 16] = [8; 16];
@@ -121,7 +120,6 @@ fn a_lost_clock_record_keeps_leases_rather_too_long() {
         NOW,
     );
     let segment = files(&storage, ".segment").remove(0);
-    assert!(Name::parse(&segment).is_some() && storage.open(&segment).is_ok());
     let mut content = storage.content(&segment);
     content[20] ^= 1;
     storage.set_content(&segment, &content);
@@ -129,4 +127,17 @@ fn a_lost_clock_record_keeps_leases_rather_too_long() {
     assert_eq!(replayed.damage.len(), 1);
     assert_eq!(untils(&replayed), [NOW.boot / SECOND + 3600]);
     assert!(untils(&replayed)[0] > 3300);
+}
+
+#[test]
+fn a_clock_record_that_found_no_space_is_written_again() {
+    let storage = Faulty::default();
+    let (mut log, _) = open(&storage);
+    log.upkeep().prepare(NOW).unwrap();
+    let full = Fault::Error(std::io::ErrorKind::StorageFull);
+    let _ = storage.clone().with_fault(storage.operations(), full);
+    log.append(&lease(1, 1), NOW).unwrap();
+    assert!(matches!(log.sync(), Err(JournalError::Full)));
+    write(&mut log, &lease(1, NOW.boot + 3600 * SECOND), NOW);
+    assert_eq!(untils(&reopen(&storage, REBOOTED, OTHER_BOOT).1), [3300]);
 }

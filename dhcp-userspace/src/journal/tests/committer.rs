@@ -23,9 +23,12 @@ fn tell(to: &Sender<Told>, verdict: Verdict<'_, u32>) {
     to.send(told).unwrap();
 }
 
-fn start(storage: &Faulty, settings: Settings) -> (Committer<u32>, Receiver<Told>) {
+fn start(storage: &Faulty) -> (Committer<u32>, Receiver<Told>) {
+    start_with(open(storage).0)
+}
+
+fn start_with(log: Log) -> (Committer<u32>, Receiver<Told>) {
     let (sender, receiver) = channel();
-    let log = open_with(storage, settings).unwrap().0;
     let committer = Committer::start(log, || NOW, move |verdict| tell(&sender, verdict));
     (committer.unwrap(), receiver)
 }
@@ -42,7 +45,7 @@ fn durable(told: &Receiver<Told>) -> Vec<u32> {
 #[test]
 fn a_lone_record_is_committed_at_once() {
     let storage = Faulty::default();
-    let (committer, told) = start(&storage, SMALL);
+    let (committer, told) = start(&storage);
     committer.handle().append(&bound(1), 1).unwrap();
     assert_eq!(told.recv().unwrap(), Told::Durable(vec![1]));
     assert_eq!(open(&storage.after_power_cut(0)).1.records, [bound(1)]);
@@ -52,7 +55,7 @@ fn a_lone_record_is_committed_at_once() {
 #[test]
 fn shutdown_commits_all_that_is_queued_in_order() {
     let storage = Faulty::default();
-    let (committer, told) = start(&storage, SMALL);
+    let (committer, told) = start(&storage);
     let handle = committer.handle();
     for address in 0..1000 {
         handle.append(&bound(address), address).unwrap();
@@ -73,7 +76,7 @@ fn shutdown_commits_all_that_is_queued_in_order() {
 #[test]
 fn many_threads_append_and_the_log_is_compacted_meanwhile() {
     let storage = Faulty::default();
-    let (committer, told) = start(&storage, SMALL);
+    let (committer, told) = start(&storage);
     std::thread::scope(|scope| {
         for thread in 0..4u32 {
             let handle = committer.handle();
@@ -85,14 +88,17 @@ fn many_threads_append_and_the_log_is_compacted_meanwhile() {
             });
         }
     });
-    // Is woken at the next segment, if it has not found enough to do by now.
+    // The helper is woken at the next segment, if it has not compacted by now.
     let handle = committer.handle();
     let mut tickets = Vec::new();
-    while handle.stats().compactions.get() == 0 {
+    loop {
         handle.append(&bound(50), u32::MAX).unwrap();
         match told.recv().unwrap() {
             Told::Durable(more) => tickets.extend(more),
             other => panic!("{other:?}"),
+        }
+        if handle.stats().compactions.get() > 0 {
+            break;
         }
     }
     committer.shutdown().unwrap();
@@ -107,9 +113,20 @@ fn many_threads_append_and_the_log_is_compacted_meanwhile() {
 }
 
 #[test]
+fn the_next_segment_is_prepared_while_the_first_is_used() {
+    let storage = Faulty::default();
+    let (committer, told) = start(&storage);
+    committer.handle().append(&bound(1), 1).unwrap();
+    assert_eq!(told.recv().unwrap(), Told::Durable(vec![1]));
+    // Ends with what the helper was woken for.
+    committer.shutdown().unwrap();
+    assert_eq!(files(&storage, ".segment").len(), 2);
+}
+
+#[test]
 fn a_full_disk_gives_the_tickets_back() {
     let storage = Faulty::default();
-    let (committer, told) = start(&storage, SMALL);
+    let (committer, told) = start(&storage);
     let handle = committer.handle();
     handle.append(&bound(0), 0).unwrap();
     assert_eq!(told.recv().unwrap(), Told::Durable(vec![0]));
@@ -134,20 +151,16 @@ fn a_full_disk_gives_the_tickets_back() {
 #[test]
 fn a_failed_sync_ends_it_all() {
     let storage = Faulty::default();
-    let settings = Settings::default();
-    let settings = Settings {
-        segment_size: 1 << 16,
-        ..settings
-    };
-    let (committer, told) = start(&storage, settings);
-    let handle = committer.handle();
-    handle.append(&bound(1), 1).unwrap();
-    assert_eq!(told.recv().unwrap(), Told::Durable(vec![1]));
-    // The helper is idle: the next segment is needed much later.
+    let (mut log, _) = open(&storage);
+    log.append(&bound(1), NOW).unwrap();
+    log.sync().unwrap();
+    // So that the helper has nothing to do.
+    log.upkeep().prepare(NOW).unwrap();
     let sync = storage.operations() + 1;
-    let _ = storage
-        .clone()
-        .with_fault(sync, Fault::Error(std::io::ErrorKind::Other));
+    let other = Fault::Error(std::io::ErrorKind::Other);
+    let _ = storage.clone().with_fault(sync, other);
+    let (committer, told) = start_with(log);
+    let handle = committer.handle();
     handle.append(&bound(2), 2).unwrap();
     assert_eq!(told.iter().collect::<Vec<_>>(), [Told::Failed(vec![2])]);
     let rejected = handle.append(&bound(3), 3).unwrap_err();

@@ -1,0 +1,231 @@
+//! `cargo xtask mutants`: faults put into the XDP program one at a time, each of which the test
+//! kernel-versus-engine must find. A fault that it does not find is a hole in the test.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::build_ebpf;
+use crate::compiler::{self, Compiler};
+use crate::paths;
+use crate::progress::{self, step, try_step};
+
+/// Frames that each faulty program is given.
+const FRAMES: &str = "100000";
+const TEST: &str = "kernel_versus_engine";
+
+struct Mutant {
+    /// What the faulty program does.
+    name: &'static str,
+    file: &'static str,
+    from: &'static str,
+    to: &'static str,
+}
+
+const fn mutant(
+    name: &'static str,
+    file: &'static str,
+    from: &'static str,
+    to: &'static str,
+) -> Mutant {
+    Mutant {
+        name,
+        file,
+        from,
+        to,
+    }
+}
+
+const SLOT: &str = "dhcp-common/src/slot.rs";
+const FAST: &str = "dhcp-common/src/fast.rs";
+const HEAD: &str = "dhcp-common/src/head.rs";
+const MEMO: &str = "dhcp-common/src/memo.rs";
+const FRAME: &str = "dhcp-ebpf/src/frame.rs";
+
+/// `from` stands exactly once in `file`.
+const MUTANTS: &[Mutant] = &[
+    mutant(
+        "answers any MAC",
+        SLOT,
+        "chaddr >> 16 != asked.chaddr",
+        "chaddr == u64::MAX",
+    ),
+    mutant(
+        "answers any options",
+        SLOT,
+        "self.memo.load() != asked.memo",
+        "asked.memo == 0",
+    ),
+    mutant(
+        "revives lapsed leases",
+        SLOT,
+        "checked.expires <= now",
+        "checked.expires == now",
+    ),
+    mutant(
+        "breaks the promise",
+        SLOT,
+        "until > checked.reserved_until",
+        "until == u64::MAX",
+    ),
+    mutant(
+        "keeps clients that moved",
+        SLOT,
+        "link != self.link.load()",
+        "link == u64::MAX",
+    ),
+    mutant(
+        "answers for other servers",
+        FAST,
+        "!broadcast && renewal.destination != facts.server",
+        "!broadcast && renewal.destination == 0",
+    ),
+    mutant(
+        "answers relayed renewals",
+        FAST,
+        "be32(&window.bootp, bootp::GIADDR) != 0",
+        "be32(&window.bootp, bootp::GIADDR) == u32::MAX",
+    ),
+    mutant(
+        "takes any source address",
+        FAST,
+        "be32(&window.ip, 12) != ciaddr",
+        "be32(&window.ip, 12) == 0xe000_0001",
+    ),
+    mutant(
+        "sends a wrong TTL",
+        HEAD,
+        "[64, PROTO_UDP, 0, 0]",
+        "[63, PROTO_UDP, 0, 0]",
+    ),
+    mutant(
+        "forgets the flags",
+        HEAD,
+        "[0, 0, b[bootp::FLAGS], b[bootp::FLAGS + 1]]",
+        "[0; 4]",
+    ),
+    mutant(
+        "loses a VLAN tag",
+        HEAD,
+        "18 => l2_of::<18, 6>",
+        "18 => l2_of::<14, 2>",
+    ),
+    mutant(
+        "hashes padding too",
+        MEMO,
+        "if word != 0 {",
+        "if word != 1 {",
+    ),
+    mutant(
+        "cuts options one byte off",
+        FRAME,
+        "black_box(from) & 511",
+        "black_box(from + 1) & 511",
+    ),
+    mutant(
+        "writes before the last check",
+        FAST,
+        "    let slot = env.slot(grant.slot)",
+        "    env.store_end(0, 1);\n    let slot = env.slot(grant.slot)",
+    ),
+];
+
+/// Tells how many were caught (all of them), and how long that took.
+pub(crate) fn mutants() -> Result<(usize, Duration)> {
+    let started = progress::now();
+    let compiler = compiler::choose()?;
+    step("building the test", &mut test("--no-run"))?;
+    let mut survivors = Vec::new();
+    for (number, mutant) in MUTANTS.iter().enumerate() {
+        let object = build(mutant, number, &compiler)?;
+        if !caught(mutant, &object)? {
+            survivors.push(mutant.name);
+        }
+    }
+    if !survivors.is_empty() {
+        bail!(
+            "not caught by {TEST}: a program that {}",
+            survivors.join("; that ")
+        );
+    }
+    Ok((MUTANTS.len(), started.elapsed()))
+}
+
+fn test(last: &str) -> Command {
+    let mut command = Command::new(paths::cargo());
+    command.current_dir(paths::root());
+    command.args(["test", "--package", "xdhcpd-tests", "--test", TEST, last]);
+    command.env("XDHCPD_FRAMES", FRAMES);
+    command
+}
+
+/// Whether the test fails with the faulty program, and not for want of one.
+fn caught(mutant: &Mutant, object: &Path) -> Result<bool> {
+    let name = format!("a program that {}", mutant.name);
+    let mut command = test("the_kernel_says_what_the_engine_says");
+    let finished = try_step(&name, command.env("XDHCPD_TEST_OBJECT", object))?;
+    ensure!(
+        finished.status.success() || finished.output.contains("1 failed"),
+        "the test did not run with {name}:\n{}",
+        finished.output
+    );
+    Ok(!finished.status.success())
+}
+
+/// The faulty program, built from a copy of the sources.
+fn build(mutant: &Mutant, number: usize, compiler: &Compiler) -> Result<PathBuf> {
+    let tree = paths::target().join("mutants/tree");
+    copy_sources(&tree)?;
+    let file = tree.join(mutant.file);
+    let source = fs::read_to_string(&file)?;
+    let found = source.matches(mutant.from).count();
+    ensure!(
+        found == 1,
+        "{:?} stands {found} times in {}",
+        mutant.from,
+        mutant.file
+    );
+    fs::write(&file, source.replace(mutant.from, mutant.to))?;
+    let built = build_ebpf::build_tree(&tree, &paths::target().join("mutants/build"), compiler)?;
+    let object = paths::target().join(format!("mutants/{number}.bpf.o"));
+    fs::copy(&built, &object).with_context(|| format!("no {}", built.display()))?;
+    Ok(object)
+}
+
+/// What the XDP program is built from. The workspace's other members are needed by name only.
+fn copy_sources(tree: &Path) -> Result<()> {
+    if tree.exists() {
+        fs::remove_dir_all(tree)?;
+    }
+    for file in ["Cargo.toml", "Cargo.lock"] {
+        fs::create_dir_all(tree)?;
+        fs::copy(paths::root().join(file), tree.join(file))?;
+    }
+    for member in [
+        "dhcp-common",
+        "dhcp-ebpf",
+        "dhcp-userspace",
+        "tests",
+        "xtask",
+    ] {
+        copy_dir(&paths::root().join(member), &tree.join(member))?;
+    }
+    Ok(())
+}
+
+fn copy_dir(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let place = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_dir(&entry.path(), &place)?;
+        } else {
+            fs::copy(entry.path(), place)?;
+        }
+    }
+    Ok(())
+}
