@@ -22,10 +22,23 @@ impl Relay {
         server: Ipv4Addr,
         log: &Path,
     ) -> Result<Self> {
+        Self::start_with(&[], namespace, (downstream, upstream), server, log)
+    }
+
+    /// The same with more options: `-a` adds option 82.
+    pub fn start_with(
+        options: &[&str],
+        namespace: &Namespace,
+        (downstream, upstream): (&str, &str),
+        server: Ipv4Addr,
+        log: &Path,
+    ) -> Result<Self> {
         let mut command = namespace.command("dhcrelay");
         command.args(["-4", "-d", "-id", downstream, "-iu", upstream]);
+        command.args(options);
         let mut process = Process::start("dhcrelay", command.arg(server.to_string()), log)?;
-        process.wait_for_line("Sending on", 0, std::time::Duration::from_secs(10))?;
+        // The last that it says before it listens.
+        process.wait_for_line("Socket/fallback", 0, std::time::Duration::from_secs(10))?;
         Ok(Self { process })
     }
 
