@@ -197,6 +197,9 @@ fn a_routed_renewal_is_answered_in_the_kernel() -> Result<()> {
     }
     ensure!(books::replies(&site.daemon, "renew")? == 1);
     ensure!(books::hits(&site.daemon)? == 1);
+    let mac = books::mac_text(site.behind.mac(INTERFACE)?);
+    let why = site.daemon.ctl_text(&["fastpath", "why", &mac])?;
+    ensure!(why.contains("answered by the kernel"), "{why}");
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use dhcp_common::Reason;
 use dhcp_common::memo;
-use dhcp_common::slot::Lease;
+use dhcp_common::slot::{Kind, Lease};
 use dhcp_common::wire::{
     BOOTP_LEN, BOOTREQUEST, CLIENT_PORT, ETHERTYPE_IPV4, ETHERTYPE_QINQ, ETHERTYPE_VLAN,
     HTYPE_ETHERNET, IP_LEN, MAGIC_COOKIE, PROTO_UDP, SERVER_PORT, Sum, UDP_LEN, bootp, option,
@@ -17,6 +17,7 @@ use crate::control::protocol::format_mac;
 use crate::control::render::duration;
 use crate::engine::LeaseView;
 use crate::fastpath::{PortMode, PortReport};
+use crate::net::Nic;
 
 /// Tells in a sentence or two.
 ///
@@ -29,6 +30,11 @@ pub fn why(shared: &Shared, mac: &str) -> Result<String, String> {
     let lease = table.slot(index).lease();
     let state = state_name(view.kind).unwrap_or("free");
     let begin = format!("{} has {} ({state})", format_mac(&view.mac), view.address);
+    if view.kind != Kind::Bound {
+        return Ok(format!(
+            "{begin}. The kernel renews bound leases only: its next request goes to the daemon."
+        ));
+    }
     if lease.memo == memo::NONE {
         return Ok(format!("{begin}. {}", no_memo(&view)));
     }
@@ -94,9 +100,14 @@ struct Place {
 
 impl Place {
     fn of(shared: &Shared, lease: &Lease, server: u32) -> Option<Self> {
-        let index = lease.link.ifindex;
         let served = shared.ports.lock().expect("no panics while held").served();
-        let nic = served.into_iter().find(|nic| nic.index() == index)?;
+        let is_place = |nic: &Nic| match lease.link.ifindex {
+            // Behind a router: its packets come in where the server's address is.
+            0 => has_address(nic, server),
+            index => nic.index() == index,
+        };
+        let nic = served.into_iter().find(is_place)?;
+        let index = nic.index();
         let report = shared
             .fastpath
             .lock()
@@ -109,6 +120,11 @@ impl Place {
             server,
         })
     }
+}
+
+fn has_address(nic: &Nic, server: u32) -> bool {
+    let mut addresses = nic.interface.addresses.iter();
+    addresses.any(|net| net.addr().to_bits() == server)
 }
 
 /// A unicast renewal of the client, but for its options, which its memo stands for.
@@ -158,7 +174,7 @@ fn link_header(place: &Place, from: &Mac) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::net::frame::{Frame, parse};
-    use dhcp_common::slot::{Kind, Link};
+    use dhcp_common::slot::Link;
 
     #[test]
     fn the_frame_is_a_right_renewal_under_any_tags() {
