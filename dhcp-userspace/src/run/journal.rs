@@ -37,6 +37,13 @@ pub fn open(disk: Disk, now: Now) -> anyhow::Result<(Log, Replayed)> {
             "a damaged part of the journal is kept: look at it and remove it"
         );
     }
+    if replayed.torn > 0 {
+        tracing::info!(
+            bytes = replayed.torn,
+            "the journal's last write was cut short by a crash, before any client was told of it: \
+             taken away"
+        );
+    }
     tracing::info!(leases = replayed.records.len(), "journal read");
     Ok((log, replayed))
 }
