@@ -17,6 +17,7 @@ pub const QINQ: u16 = 0x88a8;
 
 const ADDRESSES: usize = 12;
 const LARGEST_FRAME: usize = 64 * 1024;
+const RECEIVE_BUFFER: libc::c_int = 16 << 20;
 
 /// An AF_PACKET socket on one interface.
 pub struct RawSocket {
@@ -94,6 +95,7 @@ fn open(interface: &str) -> io::Result<OwnedFd> {
     // SAFETY: the descriptor is new and nobody else's.
     let socket = unsafe { OwnedFd::from_raw_fd(fd as i32) };
     enable_auxdata(&socket)?;
+    enlarge_buffer(&socket)?;
 
     // SAFETY: all zero is a valid sockaddr_ll.
     let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
@@ -108,10 +110,22 @@ fn open(interface: &str) -> io::Result<OwnedFd> {
 
 /// The kernel takes the outer tag off and tells it beside the frame.
 fn enable_auxdata(socket: &OwnedFd) -> io::Result<isize> {
-    let one: libc::c_int = 1;
-    let (level, name) = (libc::SOL_PACKET, libc::PACKET_AUXDATA);
-    let size = size_of_val(&one) as u32;
-    let value = (&raw const one).cast();
+    set_option(socket, libc::SOL_PACKET, libc::PACKET_AUXDATA, 1)
+}
+
+/// So that a burst is not lost while the reader has no CPU.
+fn enlarge_buffer(socket: &OwnedFd) -> io::Result<isize> {
+    set_option(
+        socket,
+        libc::SOL_SOCKET,
+        libc::SO_RCVBUFFORCE,
+        RECEIVE_BUFFER,
+    )
+}
+
+fn set_option(socket: &OwnedFd, level: i32, name: i32, value: libc::c_int) -> io::Result<isize> {
+    let size = size_of_val(&value) as u32;
+    let value = (&raw const value).cast();
     // SAFETY: the pointer and the length are those of the option's value.
     check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, value, size) } as isize)
 }

@@ -95,7 +95,7 @@ impl Engine {
         }
         let reserve = state.config.fast_path.reserve;
         let time = u64::from(self.table.template(lease.template).facts().lease_secs);
-        if is_promise_short(&lease, time * SECOND, reserve) {
+        if is_promise_short(&lease, time * SECOND, reserve, now.boot) {
             self.extend_promise(state, address, index, now, emit);
         }
     }
@@ -156,12 +156,16 @@ impl Engine {
 }
 
 /// Whether the lease was extended since its last record, and a renewal at half of its time
-/// would come close to the promise's end.
-fn is_promise_short(lease: &Lease, time: u64, reserve: f64) -> bool {
+/// would come close to the promise's end. A lease that was lost with its slot lasts as long as
+/// its promise: there it is always close, and is not moved for the little that a second brings.
+fn is_promise_short(lease: &Lease, time: u64, reserve: f64, now: u64) -> bool {
     let near = lease.expires.saturating_add(time / 2 + time / 16);
     let ahead = (time as f64 * (reserve - 1.0)) as u64;
     let recorded = lease.reserved_until.saturating_sub(ahead);
-    lease.reserved_until < near && lease.expires > recorded.saturating_add(time / 64)
+    let next = now.saturating_add(time).saturating_add(ahead);
+    lease.reserved_until < near
+        && lease.expires > recorded.saturating_add(time / 64)
+        && next > lease.reserved_until.saturating_add(time / 16)
 }
 
 fn event(kind: EventKind, address: Ipv4Addr, lease: &Lease) -> Event {

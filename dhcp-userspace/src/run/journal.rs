@@ -11,14 +11,21 @@ use crate::clock::{Now, SECOND, boot_id};
 use crate::journal::{Committer, Disk, JournalError, Log, Replayed, Settings, Stats, Verdict};
 use crate::net::send;
 
-/// Opens the journal in a state directory; tells what is in it.
+/// Takes the state directory, so that nobody else uses it or what belongs to it in the kernel.
 ///
 /// # Errors
-/// If the directory cannot be made, or the journal cannot be read.
-pub fn open(state_dir: &Path, now: Now) -> anyhow::Result<(Log, Replayed)> {
+/// If the directory cannot be made, or another daemon has it.
+pub fn take(state_dir: &Path) -> anyhow::Result<Disk> {
     let path = state_dir.join("journal");
     std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
-    let disk = Disk::open(&path)?;
+    Ok(Disk::open(&path)?)
+}
+
+/// Reads the journal; tells what is in it.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn open(disk: Disk, now: Now) -> anyhow::Result<(Log, Replayed)> {
     let boot = boot_id().context("cannot tell this boot from others")?;
     let (log, replayed) = Log::open(Arc::new(disk), Settings::default(), now, boot)?;
     for damage in &replayed.damage {
@@ -30,7 +37,14 @@ pub fn open(state_dir: &Path, now: Now) -> anyhow::Result<(Log, Replayed)> {
             "a damaged part of the journal is kept: look at it and remove it"
         );
     }
-    tracing::info!(leases = replayed.records.len(), path = %path.display(), "journal read");
+    if replayed.torn > 0 {
+        tracing::info!(
+            bytes = replayed.torn,
+            "the journal's last write was cut short by a crash, before any client was told of it: \
+             taken away"
+        );
+    }
+    tracing::info!(leases = replayed.records.len(), "journal read");
     Ok((log, replayed))
 }
 

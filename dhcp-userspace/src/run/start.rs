@@ -92,10 +92,12 @@ impl Daemon {
         port: Port67,
     ) -> anyhow::Result<(Self, Arc<Shared>)> {
         let now = Now::read();
+        // Before the pins are touched: they may be those of a daemon that serves.
+        let disk = journal::take(&config.server.state_dir)?;
         let fastpath = fastpath::open(config)?;
         let engine = Engine::new(Arc::clone(config), fastpath.table())
             .context("set fast_path.capacity higher")?;
-        let (log, replayed) = journal::open(&config.server.state_dir, now)?;
+        let (log, replayed) = journal::open(disk, now)?;
         engine.restore(replayed.records, now);
         let core = Arc::new(Core::new(engine));
         let committer = journal::start(log, Arc::clone(&core))?;

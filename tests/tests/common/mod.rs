@@ -4,6 +4,8 @@
 pub mod books;
 pub mod captures;
 pub mod config;
+pub mod faults;
+pub mod fleet;
 pub mod frame;
 pub mod message;
 pub mod random;

@@ -69,6 +69,24 @@ fn with_a_new_table_leases_count_for_as_long_as_they_were_promised() {
 }
 
 #[test]
+fn with_a_new_table_a_renewed_lease_is_not_recorded_every_second() {
+    let mut old = Lab::small();
+    let address = old.bind(A);
+    let mut lab = fresh(&old);
+    lab.reply(&Message::renewing(A, address));
+    let before = lab.records.len();
+    for _ in 0..60 {
+        lab.pass(SECOND);
+        lab.sweep();
+    }
+    assert_eq!(lab.records.len(), before, "the promise is as good as new");
+    lab.pass(LEASE / 2);
+    lab.reply(&Message::renewing(A, address));
+    lab.sweep();
+    assert_eq!(lab.records.len(), before + 1, "and moves when it is time");
+}
+
+#[test]
 fn with_a_pinned_table_nothing_is_lost() {
     let mut old = Lab::small();
     let address = old.bind(A);
