@@ -296,8 +296,9 @@ fn region_len(env: &impl Env, l2: usize, ip_len: usize) -> Result<usize, Reason>
 
 #[inline(always)]
 fn check_headers(window: &Window, ip_len: usize) -> Result<(), Reason> {
-    // Version 4 without options; neither "more fragments" nor an offset.
-    if window.ip[0] != 0x45 || be16(&window.ip, 6) & 0x3fff != 0 {
+    // Version 4 without options; neither "more fragments" nor an offset; the checksum is right.
+    let sum = Sum::default().bytes(&window.ip).fold();
+    if window.ip[0] != 0x45 || be16(&window.ip, 6) & 0x3fff != 0 || sum != 0xffff {
         return Err(Reason::BadHeader);
     }
     if be16(&window.udp, 4) as usize != ip_len - IP_LEN {

@@ -55,6 +55,8 @@ pub mod bench {
         pub first_address: u32,
         /// One less than the number of clients, a power of two.
         pub client_mask: u32,
+        /// Folded sum of the IP header without source address and checksum.
+        pub ip_sum: u32,
         pub frame: [u8; FRAME],
     }
 }

@@ -33,7 +33,7 @@ reasons! {
     Hit = "hit",
     /// No DHCP request: not IPv4, UDP and port 67, or shorter than one.
     NotDhcp = "not-dhcp",
-    /// IP options, a fragment, or lengths that contradict each other.
+    /// IP options, a fragment, a wrong IP checksum, or lengths that contradict each other.
     BadHeader = "bad-header",
     /// No BOOTREQUEST from an Ethernet client with the DHCP magic cookie.
     NotRequest = "not-request",

@@ -15,11 +15,15 @@
 //! *Locked* belongs to the daemon's threads alone: who set it owns the slot until it stores a
 //! state without it; the kernel ignores it. *Valid* is the kernel's permission.
 //!
-//! [`Slot::grant`] exchanges `expires` (a full barrier) and then reads the state again;
-//! [`Slot::close`] stores a state without *valid*, then a full barrier, then reads `expires`. So
-//! either the kernel sees the closing and passes the frame up, or the daemon sees the extension
-//! (Dekker's argument; `tests/loom.rs` walks through every interleaving). The generation in the
-//! state rules out that a slot closed and published anew looks unchanged.
+//! [`Slot::extend`] moves `expires` from what it was to what it promises in one step (a full
+//! barrier) and then reads the state again; [`Slot::close`] stores a state without *valid*, then a
+//! full barrier, then reads `expires`. So either the kernel sees the closing and passes the frame
+//! up, or the daemon sees the extension (Dekker's argument; `tests/loom.rs` walks through every
+//! interleaving). The generation in the state rules out that a slot closed and published anew
+//! looks unchanged, and an extension that comes too late finds another `expires` and does nothing.
+//!
+//! The kernel reads the fields with plain loads: right where loads are not reordered among each
+//! other (x86). Elsewhere the program is not loaded.
 #![forbid(unsafe_code)]
 
 use crate::Reason;
@@ -30,6 +34,9 @@ const LOCKED: u64 = 1 << 1;
 const KIND_SHIFT: u32 = 2;
 const KIND_MASK: u64 = 0b111 << KIND_SHIFT;
 const GENERATION: u64 = 1 << 8;
+/// Where the count of renewals stands still until the daemon starts it anew: it must not run over
+/// into the template's index, however many CPUs add to it at once.
+const MOST_RENEWALS: u32 = u32::MAX - (1 << 16);
 
 /// What the daemon knows of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -190,6 +197,7 @@ pub struct Checked {
     state: u64,
     expires: u64,
     reserved_until: u64,
+    renewals: u32,
     pub template: u32,
     pub splice: Splice,
 }
@@ -216,29 +224,40 @@ impl Slot {
         if asked.link.is_some_and(|link| link != self.link.load()) {
             return Err(Reason::OtherLink);
         }
+        let template = self.template.load();
         Ok(Checked {
             state,
             expires: self.expires.load(),
             reserved_until: self.reserved_until.load(),
-            template: (self.template.load() >> 32) as u32,
+            renewals: template as u32,
+            template: (template >> 32) as u32,
             splice: Splice::unpack(self.splice.load(), chaddr as u16),
         })
     }
 
-    /// Extends the lease to `until`, unless it has lapsed, the promise does not reach, or the
-    /// daemon closed the slot meanwhile. A failed try may have moved `expires` forward: longer
-    /// than the client was told, never shorter.
+    /// Extends the lease to `until`, unless it has lapsed, the promise does not reach, or
+    /// somebody changed the slot meanwhile. Never moves `expires` back: a client whose lease time
+    /// became shorter may still believe the longer one. A try that fails after all may have moved
+    /// it forward, which keeps the address longer than needed and does no harm.
     ///
     /// # Errors
     /// [`Reason::Lapsed`], [`Reason::Promise`] or [`Reason::Raced`].
     #[inline(always)]
     pub fn extend(&self, checked: &Checked, now: u64, until: u64) -> Result<(), Reason> {
         may_extend(checked, now, until)?;
-        self.expires.swap(until);
-        if (self.state.load() ^ checked.state) & !LOCKED != 0 {
+        let until = if until > checked.expires {
+            until
+        } else {
+            checked.expires
+        };
+        if !self.expires.replace(checked.expires, until)
+            || (self.state.load() ^ checked.state) & !LOCKED != 0
+        {
             return Err(Reason::Raced);
         }
-        self.template.add(1);
+        if checked.renewals < MOST_RENEWALS {
+            self.template.add(1);
+        }
         Ok(())
     }
 }
@@ -327,12 +346,13 @@ impl Slot {
     /// Writes all fields, then gives the slot back: as `kind`, and to the kernel too if `valid`.
     /// The caller has the slot locked and closed.
     pub fn publish(&self, kind: Kind, valid: bool, lease: &Lease) {
-        self.expires.store(lease.expires);
+        self.expires.overwrite(lease.expires);
         self.reserved_until.store(lease.reserved_until);
         self.memo.store(lease.memo);
         self.link.store(lease.link.pack());
+        let renewals = lease.renewals % MOST_RENEWALS;
         self.template
-            .store(u64::from(lease.template) << 32 | u64::from(lease.renewals));
+            .store(u64::from(lease.template) << 32 | u64::from(renewals));
         self.chaddr
             .store(lease.chaddr << 16 | u64::from(lease.splice.sum));
         self.splice.store(lease.splice.pack());
@@ -416,6 +436,40 @@ mod tests {
         assert_eq!(slot.extend(&checked, 99, 201), Err(Reason::Promise));
         assert_eq!(slot.extend(&checked, 99, 200), Ok(()));
         assert_eq!((slot.expires(), slot.lease().renewals), (200, 3));
+    }
+
+    #[test]
+    fn a_shorter_lease_time_does_not_shorten_what_was_told() {
+        let slot = bound();
+        let checked = slot.check(&ASKED).unwrap();
+        assert_eq!(slot.extend(&checked, 50, 60), Ok(()));
+        assert_eq!((slot.expires(), slot.lease().renewals), (100, 3));
+    }
+
+    #[test]
+    fn the_count_never_reaches_the_template() {
+        let slot = Slot::default();
+        assert!(slot.try_lock());
+        slot.close();
+        let renewals = MOST_RENEWALS - 1;
+        slot.publish(
+            Kind::Bound,
+            true,
+            &Lease {
+                renewals,
+                ..lease()
+            },
+        );
+        for until in 101..=110 {
+            let checked = slot.check(&ASKED).unwrap();
+            assert_eq!(slot.extend(&checked, 50, until), Ok(()));
+        }
+        let lease = slot.lease();
+        assert_eq!((lease.template, lease.renewals), (5, MOST_RENEWALS));
+        assert!(slot.try_lock());
+        slot.close();
+        slot.publish(Kind::Bound, true, &lease);
+        assert_eq!(slot.lease().renewals, 0, "the daemon starts it anew");
     }
 
     #[test]

@@ -46,21 +46,24 @@ mod host {
             self.0.store(value, Ordering::Release);
         }
 
-        /// Exchanges the value; a full barrier, as `lock xchg` is in the kernel.
-        #[inline(always)]
-        pub fn swap(&self, value: u64) -> u64 {
-            let old = self.0.swap(value, Ordering::SeqCst);
-            // BPF's exchange orders like smp_mb() on both sides; C11's SeqCst swap alone does not.
-            fence();
-            old
-        }
-
-        /// Stores `new` if the value is `old`; tells whether it did.
+        /// Stores `new` if the value is `old`, and tells whether it did; a full barrier, as
+        /// `lock cmpxchg` is in the kernel.
         #[inline(always)]
         pub fn replace(&self, old: u64, new: u64) -> bool {
-            self.0
+            let replaced = self
+                .0
                 .compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst)
-                .is_ok()
+                .is_ok();
+            // BPF's exchange orders like smp_mb() on both sides; C11's SeqCst alone does not.
+            fence();
+            replaced
+        }
+
+        /// Stores a value in one step with [`Word::replace`]s of other threads: one that expects
+        /// what was there before comes first and is overwritten, or fails.
+        #[inline(always)]
+        pub fn overwrite(&self, value: u64) {
+            self.0.swap(value, Ordering::SeqCst);
         }
 
         /// Adds without telling the old value.
@@ -81,7 +84,7 @@ mod host {
 mod kernel {
     #![allow(unsafe_code, reason = "BPF has no atomics in core::sync::atomic")]
     use core::cell::UnsafeCell;
-    use core::intrinsics::{AtomicOrdering, atomic_xadd, atomic_xchg};
+    use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
     use core::ptr::{read_volatile, write_volatile};
 
     /// A shared 64-bit cell.
@@ -106,9 +109,16 @@ mod kernel {
         }
 
         #[inline(always)]
-        pub fn swap(&self, value: u64) -> u64 {
+        pub fn replace(&self, old: u64, new: u64) -> bool {
             // SAFETY: the cell is aligned and lives as long as the borrow.
-            unsafe { atomic_xchg::<u64, { AtomicOrdering::SeqCst }>(self.0.get(), value) }
+            let (_, replaced) = unsafe {
+                atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(
+                    self.0.get(),
+                    old,
+                    new,
+                )
+            };
+            replaced
         }
 
         #[inline(always)]
@@ -118,7 +128,7 @@ mod kernel {
         }
     }
 
-    /// Nothing to do: [`Word::swap`] is a full barrier, and the program needs none beside it.
+    /// Nothing to do: [`Word::replace`] is a full barrier, and the program needs none beside it.
     #[inline(always)]
     pub fn fence() {}
 }

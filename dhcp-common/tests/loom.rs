@@ -10,6 +10,7 @@ use loom::thread;
 
 const NOW: u64 = 100;
 const UNTIL: u64 = 200;
+const LONGER: u64 = 1000;
 
 /// Two threads are walked through wholly; three with at most this many preemptions, which is more
 /// than any known error of this kind needs, and ends within seconds.
@@ -23,10 +24,12 @@ fn model_of_three(check: impl Fn() + Sync + Send + 'static) {
 
 /// A lease whose every field tells whose it is.
 fn lease(client: u64) -> Lease {
+    // The second client was told more than any renewal of the first gives.
+    let expires = if client == 2 { LONGER } else { NOW + 1 };
     Lease {
         chaddr: client,
-        expires: NOW + 1,
-        reserved_until: UNTIL,
+        expires,
+        reserved_until: LONGER,
         memo: client * 1000,
         link: Link {
             ifindex: client as u32,
@@ -158,6 +161,11 @@ fn an_address_given_on_answers_nobody_with_anothers_data() {
             "freed although a client was told that it holds it"
         );
         assert!(freed || !granted[1]);
+        let expires = slot.expires();
+        assert!(
+            !freed || expires == LONGER,
+            "told {LONGER}, but the daemon believes {expires}"
+        );
     });
 }
 

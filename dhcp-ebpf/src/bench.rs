@@ -14,6 +14,7 @@ use aya_ebpf::programs::XdpContext;
 use dhcp_common::Reason;
 use dhcp_common::fast::{self, Env};
 use dhcp_common::layout::bench::{FRAME, Plan};
+use dhcp_common::wire::Sum;
 
 use frame::Frame;
 
@@ -69,6 +70,9 @@ fn restore(ctx: &XdpContext) -> Option<()> {
     // SAFETY: takes nothing.
     let client = unsafe { bpf_get_prandom_u32() } & plan.client_mask;
     let address = (plan.first_address + client).to_be_bytes();
+    let sum = Sum::of(plan.ip_sum as u16).bytes(&address);
+    let checksum = sum.checksum().to_ne_bytes();
+    frame.store(24, checksum.as_ptr(), 2, 3).then_some(())?;
     frame.store(26, address.as_ptr(), 4, 7).then_some(())?;
     frame.store(42 + 12, address.as_ptr(), 4, 7).then_some(())?;
     frame

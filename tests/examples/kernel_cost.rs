@@ -90,6 +90,7 @@ impl Bench {
         let mut plan = Plan {
             first_address: FIRST.to_bits(),
             client_mask: clients - 1,
+            ip_sum: ip_sum(&request),
             frame: [0; FRAME],
         };
         plan.frame.copy_from_slice(&request);
@@ -202,6 +203,12 @@ fn request() -> Result<Vec<u8>> {
         FIRST,
         SERVER,
     ))
+}
+
+/// Sum of the IP header without source address and checksum.
+fn ip_sum(request: &[u8]) -> u32 {
+    let (front, back) = (&request[14..24], &request[30..34]);
+    u32::from(Sum::default().slice(front).slice(back).fold())
 }
 
 /// A lease for every client, all with the memo of the one request and one reply.

@@ -78,6 +78,12 @@ const MUTANTS: &[Mutant] = &[
         "link == u64::MAX",
     ),
     mutant(
+        "believes any IP header",
+        FAST,
+        "sum != 0xffff",
+        "sum == 0xfffe",
+    ),
+    mutant(
         "answers for other servers",
         FAST,
         "!broadcast && renewal.destination != facts.server",

@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result};
-use dhcp_common::slot::Link;
-use dhcp_userspace::engine::Incoming;
+use dhcp_common::wire::Sum;
 
 const IP: usize = 14;
 const BOOTP: usize = 42;
@@ -48,12 +47,27 @@ pub fn set_giaddr(frame: &mut [u8], address: u32) {
 pub fn set_addresses(frame: &mut [u8], address: u32) {
     put(frame, BOOTP + 12, &address.to_be_bytes());
     put(frame, IP + 12, &address.to_be_bytes());
+    set_ip_checksum(frame);
+}
+
+/// Makes the IP header's checksum right, behind any number of tags.
+pub fn set_ip_checksum(frame: &mut [u8]) {
+    let tags = frame[12..]
+        .chunks(4)
+        .take_while(|tag| matches!(tag, [0x81, 0, ..] | [0x88, 0xa8, ..]));
+    let ip = IP + 4 * tags.count();
+    put(frame, ip + 10, &[0; 2]);
+    if let Some(header) = frame.get(ip..ip + 20) {
+        let sum = Sum::default().slice(header).checksum();
+        put(frame, ip + 10, &sum.to_ne_bytes());
+    }
 }
 
 /// Sent to everybody on the link, as in REBINDING.
 pub fn broadcast(frame: &mut [u8]) {
     put(frame, 0, &[0xff; 6]);
     put(frame, IP + 16, &[0xff; 4]);
+    set_ip_checksum(frame);
 }
 
 /// Puts VLAN tags, outermost first, behind the MAC addresses.
@@ -78,6 +92,7 @@ pub fn set_lengths(frame: &mut [u8]) {
     let len = frame.len() as u16;
     put(frame, IP + 2, &len.wrapping_sub(14).to_be_bytes());
     put(frame, IP + 24, &len.wrapping_sub(34).to_be_bytes());
+    set_ip_checksum(frame);
 }
 
 fn set_client(frame: &mut [u8], mac: [u8; 6]) {
@@ -104,6 +119,7 @@ pub fn retarget(
     put(&mut frame, 0, &server_mac);
     set_addresses(&mut frame, address.to_bits());
     put(&mut frame, IP + 16, &server.octets());
+    set_ip_checksum(&mut frame);
     frame
 }
 
@@ -149,33 +165,4 @@ fn find_option(frame: &[u8], code: u8) -> Option<usize> {
 pub fn yiaddr(frame: &[u8]) -> Ipv4Addr {
     let bytes: [u8; 4] = frame[BOOTP + 16..BOOTP + 20].try_into().expect("4 bytes");
     Ipv4Addr::from(bytes)
-}
-
-/// The frame as the engine takes it.
-pub fn incoming(frame: &[u8], ifindex: u32) -> Option<Incoming<'_>> {
-    let tag = |at: usize| Some(u16::from_be_bytes([*frame.get(at)?, *frame.get(at + 1)?]));
-    let mut link = Link {
-        ifindex,
-        outer: 0,
-        inner: 0,
-    };
-    let mut l2 = 14;
-    if tag(12)? != 0x0800 {
-        link.outer = tag(14)? & 0xfff;
-        l2 += 4;
-        if tag(16)? != 0x0800 {
-            link.inner = tag(18)? & 0xfff;
-            l2 += 4;
-        }
-    }
-    let address = |at: usize| Some(Ipv4Addr::from(*frame.get(at..)?.first_chunk::<4>()?));
-    let udp_len = usize::from(tag(l2 + 24)?);
-    Some(Incoming {
-        link,
-        l2: frame.get(..l2)?,
-        source: address(l2 + 12)?,
-        source_port: tag(l2 + 20)?,
-        destination: address(l2 + 16)?,
-        payload: frame.get(l2 + 28..l2 + 20 + udp_len)?,
-    })
 }
