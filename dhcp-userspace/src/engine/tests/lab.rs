@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dhcp_common::slot::Link;
-use dhcp_common::wire::{BOOTP_LEN, MAGIC_COOKIE, bootp};
+use dhcp_common::wire::{BOOTP_LEN, MAGIC_COOKIE, Sum, bootp};
 
 use crate::clock::{Now, SECOND};
 use crate::config::model::{
@@ -248,6 +248,9 @@ impl Message {
         frame.extend([0, 0, 0, 0, 64, 17, 0, 0]);
         frame.extend(self.source.octets());
         frame.extend(self.destination.octets());
+        let ip = self.l2.len();
+        let sum = Sum::default().slice(&frame[ip..]).checksum();
+        frame[ip + 10..ip + 12].copy_from_slice(&sum.to_ne_bytes());
         frame.extend(self.source_port.to_be_bytes());
         frame.extend(67u16.to_be_bytes());
         frame.extend((ip_len - 20).to_be_bytes());
