@@ -11,7 +11,6 @@ use dhcp_common::wire::mac_bytes;
 
 use super::Engine;
 use super::api::{Change, Commit, Event, EventKind};
-use super::clients::ClientKey;
 use super::grant::promise;
 use super::held::{Entry, Held};
 use super::state::State;
@@ -65,7 +64,7 @@ impl Engine {
             }
             Kind::Offered => {
                 let key = state.key_of(address, lease.chaddr);
-                let had = key.is_some_and(|key| self.clients.since(&key, address) != 0);
+                let had = self.clients.since(&key, address) != 0;
                 held.end(&Entry::after_offer(lease.chaddr, had), now.boot);
             }
             Kind::Declined => {
@@ -129,11 +128,7 @@ impl Engine {
         let time = Duration::from_secs(u64::from(time));
         let until = promise(now.boot, time, state.config.fast_path.reserve);
         let until = until.max(lease.reserved_until);
-        let client = state
-            .key_of(address, lease.chaddr)
-            .and_then(|key| self.clients.get(&key))
-            .filter(|client| client.address == address)
-            .unwrap_or_else(|| super::clients::Client::offered(address));
+        let client = self.client_at(state, address, lease.chaddr);
         let record = Record {
             address,
             kind: RecordKind::Bound,
@@ -174,16 +169,5 @@ fn event(kind: EventKind, address: Ipv4Addr, lease: &Lease) -> Event {
         mac: mac_bytes(lease.chaddr),
         address,
         ifindex: lease.link.ifindex,
-    }
-}
-
-impl State {
-    /// The client that a slot names.
-    pub(super) fn key_of(&self, address: Ipv4Addr, chaddr: u64) -> Option<ClientKey> {
-        let id = self.subnet_of(address)?;
-        Some(ClientKey {
-            mac: mac_bytes(chaddr),
-            network: self.subnet(id).prefix.network(),
-        })
     }
 }

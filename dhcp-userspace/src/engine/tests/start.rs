@@ -100,20 +100,55 @@ fn with_a_pinned_table_nothing_is_lost() {
 }
 
 #[test]
-fn what_the_journal_does_not_know_is_closed() {
+fn a_lease_whose_record_is_lost_is_closed_and_ends_when_it_was_told() {
     let mut old = Lab::small();
     let address = old.bind(A);
     let other = old.bind(B);
     old.reply(&Message::discover(mac(3)));
     old.records.retain(|record| record.address != address);
+    let told = old.engine.lease_at(address).unwrap().expires;
     let mut lab = pinned(&old);
-    assert!(lab.engine.lease_at(address).is_none());
+    let lease = lab.engine.lease_at(address).unwrap();
+    assert_eq!((lease.kind, lease.mac), (Kind::Bound, A));
+    assert_eq!((lease.expires, lease.memo), (told, false));
     assert_eq!(lab.engine.lease_at(other).unwrap().kind, Kind::Bound);
     assert_eq!(
         (lab.engine.open_offers(), lab.engine.pools()[0].free),
-        (0, 9)
+        (0, 8)
     );
-    assert_eq!(lab.bind(mac(3)).octets()[3], 10);
+    assert_ne!(lab.bind(mac(3)), address);
+    assert_eq!(lab.reply(&Message::discover(A)).yiaddr(), address);
+    let before = lab.records.len();
+    assert_eq!(lab.reply(&Message::renewing(A, address)).kind(), 5);
+    assert_eq!(lab.records.len(), before + 1, "on disk again");
+    assert!(lab.engine.lease_at(address).unwrap().memo);
+}
+
+#[test]
+fn a_lease_whose_record_is_lost_lapses_unless_renewed() {
+    let mut old = Lab::small();
+    let address = old.bind(A);
+    old.records.clear();
+    let mut lab = pinned(&old);
+    lab.pass(LEASE + SECOND);
+    lab.sweep();
+    assert_eq!(lab.engine.lease_at(address).unwrap().kind, Kind::Expired);
+    old.pass(LEASE + SECOND);
+    assert!(pinned(&old).engine.lease_at(address).is_none());
+}
+
+#[test]
+fn a_slot_that_is_newer_than_the_last_record_counts() {
+    let mut old = Lab::small();
+    let address = old.bind(A);
+    old.send(&Message::release(A, address)).unwrap();
+    let lost = old.records.len();
+    assert_eq!(old.reply(&Message::selecting(B, address)).kind(), 5);
+    old.records.truncate(lost);
+    let mut lab = pinned(&old);
+    let lease = lab.engine.lease_at(address).unwrap();
+    assert_eq!((lease.kind, lease.mac), (Kind::Bound, B));
+    assert_ne!(lab.bind(A), address);
 }
 
 #[test]
@@ -163,4 +198,18 @@ fn leases_outside_of_the_pools_are_kept_in_mind_until_they_end() {
     lab.engine.reload(small().into(), lab.now).unwrap();
     assert_eq!(lab.engine.pools()[0].free, 9);
     assert_eq!(lab.engine.lease_at(address).unwrap().mac, A);
+}
+
+#[test]
+fn a_client_is_known_again_when_its_subnet_comes_back() {
+    let mut old = Lab::small();
+    let address = old.bind(A);
+    let mut config = small();
+    config.subnets[0].prefix = "10.9.0.0/16".parse().unwrap();
+    config.subnets[0].pools.clear();
+    let mut lab = restart(&old, config, Arc::clone(old.engine.table()));
+    lab.engine.reload(small().into(), lab.now).unwrap();
+    assert_ne!(lab.engine.lease_at(address).unwrap().since, 0);
+    assert_eq!(lab.bind(A), address, "no second one");
+    assert_eq!(lab.engine.known_clients(), 1);
 }
