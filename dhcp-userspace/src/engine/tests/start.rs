@@ -1,5 +1,6 @@
 //! Starting over a journal and a table that an earlier run may have left.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use dhcp_common::slot::Kind;
@@ -7,7 +8,7 @@ use dhcp_common::slot::Kind;
 use super::lab::*;
 use crate::clock::SECOND;
 use crate::config::Config;
-use crate::engine::Outcome;
+use crate::engine::{Outcome, Swept};
 use crate::journal::Record;
 use crate::lease::table::{Size, Table};
 
@@ -212,4 +213,59 @@ fn a_client_is_known_again_when_its_subnet_comes_back() {
     assert_ne!(lab.engine.lease_at(address).unwrap().since, 0);
     assert_eq!(lab.bind(A), address, "no second one");
     assert_eq!(lab.engine.known_clients(), 1);
+}
+
+#[test]
+fn all_records_can_be_had_again() {
+    let mut old = Lab::small();
+    let address = old.bind(A);
+    let released = old.bind(B);
+    old.send(&Message::release(B, released)).unwrap();
+    let declined = old.bind(mac(1));
+    old.send(&Message::decline(mac(1), declined)).unwrap();
+    let busy = old.bind(mac(2));
+    let mut reply = Vec::new();
+    let release = old.handle(&Message::release(mac(2), busy), &mut reply);
+    assert!(matches!(release, Outcome::Commit(_)));
+    let records_from = |from| {
+        let mut records = Vec::new();
+        old.engine.records(from, &mut |record| {
+            records.push(record);
+            ControlFlow::Continue(())
+        });
+        records
+    };
+    let records = records_from(ANYONE);
+    let addresses: Vec<_> = records.iter().map(|record| record.address).collect();
+    assert_eq!(addresses, [address, declined], "another has its record");
+    assert_eq!(records[0], old.records[0]);
+    assert_eq!(records_from(declined), records[1..]);
+    old.records = records;
+    let lab = fresh(&old);
+    assert_eq!(lab.engine.lease_at(address).unwrap().mac, A);
+    assert_eq!(lab.engine.lease_at(declined).unwrap().kind, Kind::Declined);
+}
+
+#[test]
+fn a_record_had_again_does_not_fall_behind_a_promise() {
+    let mut lab = Lab::small();
+    let address = lab.bind(A);
+    lab.pass(LEASE / 2);
+    lab.reply(&Message::renewing(A, address));
+    let mut promise = None;
+    lab.engine.sweep(lab.now, &mut |swept| match swept {
+        Swept::Promise(commit) => promise = Some(commit),
+        Swept::Event(_) => {}
+    });
+    let count = |lab: &Lab| {
+        let mut count = 0;
+        lab.engine.records(ANYONE, &mut |_| {
+            count += 1;
+            ControlFlow::Continue(())
+        });
+        count
+    };
+    assert_eq!(count(&lab), 0);
+    lab.commit(promise.unwrap());
+    assert_eq!(count(&lab), 1);
 }
