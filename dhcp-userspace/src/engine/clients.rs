@@ -85,6 +85,16 @@ impl Clients {
         self.0.remove_if(key, |_, client| client.address == address);
     }
 
+    /// Takes all out.
+    pub(super) fn drain(&self) -> Vec<(ClientKey, Client)> {
+        let mut all = Vec::with_capacity(self.0.len());
+        self.0.retain(|key, client| {
+            all.push((*key, client.clone()));
+            false
+        });
+        all
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

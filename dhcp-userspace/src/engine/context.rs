@@ -183,8 +183,11 @@ impl<'a> Context<'a> {
         if only_own && !held.is_of(self.chaddr) {
             return Ok(None);
         }
-        held.claimed = self.state.pools[id].claim(address);
-        Ok(held.claimed.then_some(held))
+        // The bit may be set by a thread that looks for a free address and finds this one
+        // locked: the slot is the truth.
+        self.state.pools[id].claim(address);
+        held.claimed = true;
+        Ok(Some(held))
     }
 
     pub(super) fn event(&self, kind: EventKind, address: Ipv4Addr) -> Event {

@@ -3,10 +3,8 @@
 use std::net::Ipv4Addr;
 
 use dhcp_common::slot::{Kind, Lease, Slot};
-use dhcp_common::wire::mac_bytes;
 
 use super::api::Change;
-use super::clients::ClientKey;
 use super::commit::without_memo;
 use super::state::State;
 use super::{Engine, Stop};
@@ -188,13 +186,7 @@ impl Engine {
 
     /// Forgets that a MAC had an address.
     pub(super) fn forget(&self, state: &State, chaddr: u64, address: Ipv4Addr) {
-        if let Some(id) = state.subnet_of(address) {
-            let key = ClientKey {
-                mac: mac_bytes(chaddr),
-                network: state.subnet(id).prefix.network(),
-            };
-            self.clients.forget(&key, address);
-        }
+        self.clients.forget(&state.key_of(address, chaddr), address);
     }
 
     fn count_offers(&self, old: Kind, new: Kind) {

@@ -11,11 +11,11 @@ mod discover;
 mod give_back;
 mod grant;
 mod held;
+mod index;
 mod inform;
 mod nak;
 mod operate;
 mod pool;
-
 mod reload;
 mod request;
 mod restore;

@@ -4,12 +4,13 @@ use std::net::Ipv4Addr;
 
 use dhcp_common::slot::{Kind, Lease};
 use dhcp_common::wire::{mac_bits, mac_bytes};
+use ipnet::Ipv4Net;
 
 use super::Engine;
 use super::api::{Commit, Event, EventKind};
-use super::clients::{Client, ClientKey};
+use super::clients::Client;
 use super::held::{Entry, Held};
-use super::state::State;
+use super::state::{State, SubnetId};
 use crate::clock::Now;
 use crate::config::model::Mac;
 use crate::journal::{Kind as RecordKind, Record};
@@ -36,6 +37,14 @@ pub enum Refused {
     NotLeased(Ipv4Addr),
     #[error("{0} is taken by {mac}; release it first", mac = Colons(*.1))]
     Taken(Ipv4Addr, Mac),
+    #[error("{0} is {mac}'s by now; nothing was released", mac = Colons(*.1))]
+    Another(Ipv4Addr, Mac),
+    #[error("{0} is reserved for {mac}", mac = Colons(*.1))]
+    Reserved(Ipv4Addr, Mac),
+    #[error("{0} is an address of this server")]
+    Ours(Ipv4Addr),
+    #[error("{0} is the network or broadcast address of {1}")]
+    Edge(Ipv4Addr, Ipv4Net),
     #[error("{0} is being changed just now; try again")]
     Busy(Ipv4Addr),
     #[error("the lease of {0} ends in the past")]
@@ -53,14 +62,23 @@ impl std::fmt::Display for Colons {
 
 impl Engine {
     /// Takes a lease back, or forgets what an address was. The client is not told: it goes on
-    /// using the address until its next renewal.
+    /// using the address until its next renewal. `whose` is the client that is meant, if one is.
     ///
     /// # Errors
-    /// If there is nothing to take back, or a change is under way.
-    pub fn force_release(&self, address: Ipv4Addr, now: Now) -> Result<Commit, Refused> {
+    /// If there is nothing to take back, the address is another client's, or a change is under
+    /// way.
+    pub fn force_release(
+        &self,
+        address: Ipv4Addr,
+        whose: Option<Mac>,
+        now: Now,
+    ) -> Result<Commit, Refused> {
         let state = self.read();
         let held = self.hold(&state, address)?;
         let chaddr = held.lease.chaddr;
+        if held.kind != Kind::Free && whose.is_some_and(|mac| mac_bits(&mac, 0) != chaddr) {
+            return Err(Refused::Another(address, mac_bytes(chaddr)));
+        }
         let link = held.lease.link;
         let (kind, entry) = match held.kind {
             Kind::Free => return Err(Refused::NotLeased(address)),
@@ -105,7 +123,7 @@ impl Engine {
     pub fn force_bind(&self, binding: Binding, now: Now) -> Result<Commit, Refused> {
         let state = self.read();
         let address = binding.address;
-        let id = state.subnet_of(address).ok_or(Refused::Unknown(address))?;
+        let id = leasable(&state, address, binding.mac)?;
         if binding.expires <= now.boot {
             return Err(Refused::Past(address));
         }
@@ -118,12 +136,8 @@ impl Engine {
             // False for a reserved address, whose bit is always set.
             state.pools[id].claim(address);
         }
-        let key = ClientKey {
-            mac: binding.mac,
-            network: state.subnet(id).prefix.network(),
-        };
         self.clients.insert(
-            key,
+            state.key_of(address, chaddr),
             Client {
                 address,
                 since: binding.since.max(1),
@@ -155,6 +169,31 @@ impl Engine {
             Err(_) => Err(Refused::Busy(address)),
         }
     }
+}
+
+/// The subnet in which this client may be given this address.
+fn leasable(state: &State, address: Ipv4Addr, mac: Mac) -> Result<SubnetId, Refused> {
+    let id = state.subnet_of(address).ok_or(Refused::Unknown(address))?;
+    if state.is_ours(address) {
+        return Err(Refused::Ours(address));
+    }
+    let own = state.reservation(id, mac);
+    if state.pools[id].contains(address) || own.is_some_and(|own| own.address == address) {
+        return Ok(id);
+    }
+    let subnet = state.subnet(id);
+    let prefix = subnet.prefix;
+    let holder = subnet
+        .reservations
+        .iter()
+        .find(|(_, other)| other.address == address);
+    let is_edge = address == prefix.network() || address == prefix.broadcast();
+    Err(match holder {
+        Some((mac, _)) => Refused::Reserved(address, *mac),
+        // A /31 or /32 has neither (RFC 3021).
+        None if is_edge && prefix.prefix_len() < 31 => Refused::Edge(address, prefix),
+        None => Refused::Unknown(address),
+    })
 }
 
 /// Without a memo: the next renewal makes one. A promise given before is not taken back.

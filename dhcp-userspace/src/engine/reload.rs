@@ -33,6 +33,9 @@ impl Engine {
             .map(|subnet| state.twin_of(subnet))
             .collect();
         let old = std::mem::replace(&mut *state, new);
+        if !old.has_the_networks_of(&state) {
+            self.rekey_clients(&state);
+        }
         self.drop_memos(now, |address, lease| {
             is_answered_alike(&old, &state, &same, address, lease)
                 && self.server_stands(&state, address, lease)
@@ -49,7 +52,7 @@ impl Engine {
     pub fn set_interfaces(&self, interfaces: Vec<Interface>, now: Now) {
         let mut state = self.write_state();
         if state.interfaces != interfaces {
-            state.set_interfaces(interfaces);
+            state.set_interfaces(interfaces, &self.table);
             self.drop_memos(now, |address, lease| {
                 self.server_stands(&state, address, lease)
             });

@@ -51,11 +51,13 @@ impl<'a> Context<'a> {
         match (ciaddr, request.requested) {
             (None, Some(wanted)) if request.server_id.is_some() => Ok(Question::Selecting(wanted)),
             (None, Some(wanted)) => Ok(Question::InitReboot(wanted)),
+            (None, None) => Err(Ignored::Invalid),
+            // Some clients say twice what they have.
+            (Some(has), Some(wanted)) if wanted != has => Err(Ignored::Invalid),
             // A relay sends on by unicast, and copies renewals that pass through it.
-            (Some(has), None) if request.is_relayed() => Ok(Question::Renewing(has)),
-            (Some(has), None) if self.is_broadcast() => Ok(Question::Rebinding(has)),
-            (Some(has), None) => Ok(Question::Renewing(has)),
-            (Some(_), Some(_)) | (None, None) => Err(Ignored::Invalid),
+            (Some(has), _) if request.is_relayed() => Ok(Question::Renewing(has)),
+            (Some(has), _) if self.is_broadcast() => Ok(Question::Rebinding(has)),
+            (Some(has), _) => Ok(Question::Renewing(has)),
         }
     }
 
@@ -106,16 +108,11 @@ impl<'a> Context<'a> {
         match self.seize(id, address, true)? {
             Some(held) => self.grant(id, held, EventKind::Renew, reply),
             // Known, but the configuration now says otherwise.
-            None => self.nak_if(self.holds(address), &no(id, address, NO_LEASE), reply),
+            None => {
+                let holds = self.engine.is_bound_to(address, self.chaddr);
+                self.nak_if(holds, &no(id, address, NO_LEASE), reply)
+            }
         }
-    }
-
-    /// Whether the address is leased to this client.
-    fn holds(&self, address: Ipv4Addr) -> bool {
-        self.engine.table.index(address).is_some_and(|index| {
-            let slot = self.engine.table.slot(index);
-            slot.kind() == Kind::Bound && slot.lease().chaddr == self.chaddr
-        })
     }
 
     /// The client took another server's offer: what was held for it is free again.

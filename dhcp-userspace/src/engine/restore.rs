@@ -39,7 +39,9 @@ pub(super) fn adopt(table: &Table, templates: &Templates) {
 impl Engine {
     /// Brings the table in line with the journal, whose last record of each address is given.
     /// A lease that the kernel may still extend stays as it is if the journal agrees; one whose
-    /// slot was lost counts as taken for as long as any client may have been told.
+    /// slot was lost counts as taken for as long as any client may have been told. A lease of
+    /// which the slot alone knows was recorded too, but its record is lost: the client has been
+    /// told, so the address stays taken until the lease ends.
     pub fn restore(&self, records: impl IntoIterator<Item = Record>, now: Now) {
         let mut state = self.write_state();
         let mut known = vec![false; self.table.size().slots() as usize];
@@ -47,18 +49,47 @@ impl Engine {
             // Outside of all pools too: a reload may bring the pool back. Without room in the
             // table the address is not one that could be given.
             if let Ok(index) = self.table.add(record.address) {
-                known[index as usize] = true;
                 state.know_block(index, record.address);
-                self.apply(&state, index, record, now);
+                known[index as usize] = !self.is_outdated(index, &record, now);
+                if known[index as usize] {
+                    self.apply(&state, index, record, now);
+                }
             }
         }
         for (address, index) in self.table.addresses() {
-            if !known[index as usize] && self.table.slot(index).kind() != Kind::Free {
-                let nothing = Entry::new(Kind::Free, Lease::default());
-                self.overwrite(&state, address, nothing, now);
+            if !known[index as usize] {
+                self.without_record(&state, address, index, now);
             }
         }
         self.drop_stale_memos(&state, now);
+    }
+
+    /// Whether the slot must be newer than the last record: it is closed before another record
+    /// of its address is written, and this one is open.
+    fn is_outdated(&self, index: u32, record: &Record, now: Now) -> bool {
+        let slot = self.table.slot(index);
+        let lives = slot.kind() == Kind::Bound && slot.is_valid() && slot.expires() > now.boot;
+        let same =
+            record.kind == RecordKind::Bound && slot.lease().chaddr == mac_bits(&record.mac, 0);
+        lives && !same
+    }
+
+    /// What a slot becomes of which the journal says nothing, or nothing new enough.
+    fn without_record(&self, state: &State, address: Ipv4Addr, index: u32, now: Now) {
+        let slot = self.table.slot(index);
+        let (kind, mut lease) = (slot.kind(), slot.lease());
+        if kind == Kind::Bound && lease.expires > now.boot {
+            without_memo(&mut lease);
+            // Nothing is on disk: the next renewal must be.
+            lease.reserved_until = 0;
+            let key = state.key_of(address, lease.chaddr);
+            self.clients.insert(key, Client::offered(address));
+            self.marks.set(index, lease.renewals);
+            self.overwrite(state, address, Entry::new(Kind::Bound, lease), now);
+        } else if kind != Kind::Free {
+            let nothing = Entry::new(Kind::Free, Lease::default());
+            self.overwrite(state, address, nothing, now);
+        }
     }
 
     fn apply(&self, state: &State, index: u32, record: Record, now: Now) {
@@ -109,9 +140,7 @@ impl Engine {
     }
 
     fn remember(&self, state: &State, chaddr: u64, record: Record) {
-        let Some(key) = state.key_of(record.address, chaddr) else {
-            return;
-        };
+        let key = state.key_of(record.address, chaddr);
         let client = Client {
             address: record.address,
             since: record.since.max(1),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use dhcp_common::layout::BLOCK;
 use dhcp_common::slot::Link;
 use foldhash::fast::RandomState;
+use ipnet::Ipv4Net;
 
 use super::api::Interface;
 use super::pool::Pools;
@@ -50,22 +51,38 @@ impl State {
             interfaces: Vec::new(),
             config,
         };
-        state.set_interfaces(interfaces);
+        state.set_interfaces(interfaces, table);
         Ok(state)
     }
 
-    pub(super) fn set_interfaces(&mut self, interfaces: Vec<Interface>) {
+    pub(super) fn set_interfaces(&mut self, interfaces: Vec<Interface>, table: &Table) {
         self.interfaces = interfaces;
         self.links = links_of(&self.config, &self.interfaces);
         let subnets = self.config.subnets.iter();
         let addresses = self.interfaces.iter().flat_map(|port| &port.addresses);
-        self.ours = subnets
+        let ours = subnets
             .filter_map(|subnet| subnet.server_address)
-            .chain(addresses.map(ipnet::Ipv4Net::addr))
+            .chain(addresses.map(Ipv4Net::addr))
             .collect();
+        for address in std::mem::replace(&mut self.ours, ours) {
+            let index = table.index(address);
+            self.mark(
+                address,
+                index.is_some_and(|at| table.slot(at).kind().is_taken()),
+            );
+        }
         for address in &self.ours {
             self.mark(*address, true);
         }
+    }
+
+    /// Whether both have the same subnets, by address.
+    pub(super) fn has_the_networks_of(&self, other: &Self) -> bool {
+        let networks = |state: &Self| -> Vec<Ipv4Net> {
+            let ids = state.by_network.iter();
+            ids.map(|id| state.subnet(*id).prefix.trunc()).collect()
+        };
+        networks(self) == networks(other)
     }
 
     pub(super) fn subnet(&self, id: SubnetId) -> &Subnet {

@@ -2,6 +2,7 @@
 //! notices what the kernel has granted.
 
 use std::net::Ipv4Addr;
+use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -11,7 +12,6 @@ use dhcp_common::wire::mac_bytes;
 
 use super::Engine;
 use super::api::{Change, Commit, Event, EventKind};
-use super::clients::ClientKey;
 use super::grant::promise;
 use super::held::{Entry, Held};
 use super::state::State;
@@ -65,7 +65,7 @@ impl Engine {
             }
             Kind::Offered => {
                 let key = state.key_of(address, lease.chaddr);
-                let had = key.is_some_and(|key| self.clients.since(&key, address) != 0);
+                let had = self.clients.since(&key, address) != 0;
                 held.end(&Entry::after_offer(lease.chaddr, had), now.boot);
             }
             Kind::Declined => {
@@ -121,6 +121,51 @@ impl Engine {
         slot.unlock();
     }
 
+    /// The last record of every lease and quarantine, in the order of addresses from `from` on.
+    /// Append it before returning: the slot is locked, so that no later record of the address
+    /// comes before this one. What others have locked is left out: its record is on its way.
+    pub fn records(&self, from: Ipv4Addr, emit: &mut dyn FnMut(Record) -> ControlFlow<()>) {
+        let state = self.read();
+        for (address, index) in self.table.addresses() {
+            let slot = self.table.slot(index);
+            if address < from || record_kind(slot.kind()).is_none() || !slot.try_lock() {
+                continue;
+            }
+            let lease = slot.lease();
+            // A promise that is on its way to disk reaches further than this record would.
+            let moving = self.marks.moving[index as usize].load(Ordering::Acquire);
+            let kind = record_kind(slot.kind()).filter(|_| !moving);
+            let flow = kind.map_or(ControlFlow::Continue(()), |kind| {
+                let until = lease.reserved_until.max(lease.expires);
+                emit(self.record(&state, address, kind, &lease, until))
+            });
+            slot.unlock();
+            if flow.is_break() {
+                return;
+            }
+        }
+    }
+
+    fn record(
+        &self,
+        state: &State,
+        address: Ipv4Addr,
+        kind: RecordKind,
+        lease: &Lease,
+        until: u64,
+    ) -> Record {
+        let client = self.client_at(state, address, lease.chaddr);
+        Record {
+            address,
+            kind,
+            mac: mac_bytes(lease.chaddr),
+            reserved_until: until,
+            since: client.since,
+            client_id: client.client_id.into(),
+            hostname: client.hostname.into(),
+        }
+    }
+
     /// The slot is locked.
     fn promise(&self, state: &State, address: Ipv4Addr, index: u32, now: Now) -> Commit {
         let slot: &Slot = self.table.slot(index);
@@ -129,20 +174,7 @@ impl Engine {
         let time = Duration::from_secs(u64::from(time));
         let until = promise(now.boot, time, state.config.fast_path.reserve);
         let until = until.max(lease.reserved_until);
-        let client = state
-            .key_of(address, lease.chaddr)
-            .and_then(|key| self.clients.get(&key))
-            .filter(|client| client.address == address)
-            .unwrap_or_else(|| super::clients::Client::offered(address));
-        let record = Record {
-            address,
-            kind: RecordKind::Bound,
-            mac: mac_bytes(lease.chaddr),
-            reserved_until: until,
-            since: client.since,
-            client_id: client.client_id.into(),
-            hostname: client.hostname.into(),
-        };
+        let record = self.record(state, address, RecordKind::Bound, &lease, until);
         Commit {
             record,
             change: Change::Reserve {
@@ -168,22 +200,19 @@ fn is_promise_short(lease: &Lease, time: u64, reserve: f64, now: u64) -> bool {
         && next > lease.reserved_until.saturating_add(time / 16)
 }
 
+fn record_kind(kind: Kind) -> Option<RecordKind> {
+    match kind {
+        Kind::Bound => Some(RecordKind::Bound),
+        Kind::Declined => Some(RecordKind::Declined),
+        Kind::Free | Kind::Offered | Kind::Released | Kind::Expired => None,
+    }
+}
+
 fn event(kind: EventKind, address: Ipv4Addr, lease: &Lease) -> Event {
     Event {
         kind,
         mac: mac_bytes(lease.chaddr),
         address,
         ifindex: lease.link.ifindex,
-    }
-}
-
-impl State {
-    /// The client that a slot names.
-    pub(super) fn key_of(&self, address: Ipv4Addr, chaddr: u64) -> Option<ClientKey> {
-        let id = self.subnet_of(address)?;
-        Some(ClientKey {
-            mac: mac_bytes(chaddr),
-            network: self.subnet(id).prefix.network(),
-        })
     }
 }

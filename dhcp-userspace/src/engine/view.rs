@@ -8,7 +8,7 @@ use dhcp_common::wire::{mac_bits, mac_bytes};
 use ipnet::Ipv4Net;
 
 use super::Engine;
-use super::clients::{Client, ClientKey};
+use super::clients::ClientKey;
 use super::state::State;
 use crate::config::model::Mac;
 
@@ -100,11 +100,7 @@ impl Engine {
         if kind == Kind::Free {
             return None;
         }
-        let client = state
-            .key_of(address, lease.chaddr)
-            .and_then(|key| self.clients.get(&key))
-            .filter(|client| client.address == address)
-            .unwrap_or_else(|| Client::offered(address));
+        let client = self.client_at(state, address, lease.chaddr);
         Some(LeaseView {
             address,
             mac: mac_bytes(lease.chaddr),

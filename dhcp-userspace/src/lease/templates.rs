@@ -1,9 +1,9 @@
 //! Reply templates: found again by content, counted by the slots that name them, and reused only
 //! when no program run can still be copying them.
 
-use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use dashmap::DashMap;
 use dhcp_common::template::{Facts, MAX_BODY, copy_words};
@@ -20,6 +20,8 @@ const GRACE: u64 = 2 * SECOND;
 pub struct Templates {
     known: DashMap<Box<[u8]>, u32, RandomState>,
     references: Vec<AtomicU32>,
+    /// Adopted templates whose content another index has too: nobody finds them any more.
+    doubles: Mutex<HashSet<u32, RandomState>>,
     free: Mutex<Free>,
 }
 
@@ -62,6 +64,7 @@ impl Templates {
         Self {
             known: DashMap::default(),
             references: (0..count).map(|_| AtomicU32::new(0)).collect(),
+            doubles: Mutex::default(),
             free: Mutex::new(free),
         }
     }
@@ -69,13 +72,10 @@ impl Templates {
     /// Counts a reference that a slot of an earlier run holds.
     pub fn adopt(&self, table: &Table, index: u32) {
         if self.references[index as usize].fetch_add(1, Ordering::Relaxed) == 0 {
-            let template = table.template(index);
-            let mut content = Content {
-                facts: template.facts(),
-                body: [0; MAX_BODY],
-            };
-            copy_words(template.body(), &mut content.body);
-            self.known.insert(content.key(), index);
+            let known = self.known.entry(content_of(table, index).key());
+            if *known.or_insert(index) != index {
+                self.doubles().insert(index);
+            }
         }
     }
 
@@ -125,32 +125,44 @@ impl Templates {
         })
     }
 
-    /// Takes a slot's reference back.
+    /// Takes a slot's reference back. An index that no template has is nobody's.
     pub fn release(&self, table: &Table, index: u32, now: u64) {
-        if index == 0 || self.references[index as usize].fetch_sub(1, Ordering::Relaxed) != 1 {
+        let Some(count) = self.references.get(index as usize) else {
+            return;
+        };
+        if index == 0 || count.fetch_sub(1, Ordering::Relaxed) != 1 {
             return;
         }
-        let template = table.template(index);
-        let mut content = Content {
-            facts: template.facts(),
-            body: [0; MAX_BODY],
+        let unused = self.doubles().remove(&index) || {
+            let key = content_of(table, index).key();
+            let is_unused = |at: u32| at == index && count.load(Ordering::Relaxed) == 0;
+            self.known.remove_if(&key, |_, at| is_unused(*at)).is_some()
         };
-        copy_words(template.body(), &mut content.body);
-        let count = &self.references[index as usize];
-        let unused = self.known.remove_if(&content.key(), |_, at| {
-            *at == index && count.load(Ordering::Relaxed) == 0
-        });
-        if unused.is_some() {
+        if unused {
             let mut free = self.free.lock().expect("no panics while held");
             free.returned.push_back((index, now));
         }
     }
 
+    fn doubles(&self) -> MutexGuard<'_, HashSet<u32, RandomState>> {
+        self.doubles.lock().expect("no panics while held")
+    }
+
     /// Templates in use.
     #[must_use]
     pub fn in_use(&self) -> usize {
-        self.known.len()
+        self.known.len() + self.doubles().len()
     }
+}
+
+fn content_of(table: &Table, index: u32) -> Content {
+    let template = table.template(index);
+    let mut content = Content {
+        facts: template.facts(),
+        body: [0; MAX_BODY],
+    };
+    copy_words(template.body(), &mut content.body);
+    content
 }
 
 #[cfg(test)]
@@ -225,5 +237,40 @@ mod tests {
             Some(1),
             "1 was named by no slot"
         );
+    }
+
+    #[test]
+    fn equal_content_at_two_places_is_freed_at_both() {
+        let size = Size {
+            blocks: 1,
+            pages: 1,
+            templates: 3,
+        };
+        for first in [1, 2] {
+            let table = Table::anonymous(size).unwrap();
+            for index in [1, 2] {
+                let Content { facts, body } = content(1);
+                table.template(index).write(&facts, &body);
+            }
+            let templates = Templates::new(&table);
+            templates.adopt(&table, 1);
+            templates.adopt(&table, 2);
+            templates.adopted();
+            assert_eq!(templates.in_use(), 2);
+            templates.release(&table, first, 0);
+            assert_eq!(templates.in_use(), 1);
+            templates.release(&table, 3 - first, 0);
+            assert_eq!(templates.in_use(), 0);
+            let given = [2, 3].map(|mark| templates.intern(&table, &content(mark), GRACE));
+            assert_eq!(given, [Some(first), Some(3 - first)]);
+        }
+    }
+
+    #[test]
+    fn an_index_beyond_the_table_is_nobodys() {
+        let table = Table::anonymous(Size::for_addresses(1, 1)).unwrap();
+        let templates = Templates::new(&table);
+        templates.release(&table, u32::MAX, 0);
+        assert_eq!(templates.in_use(), 0);
     }
 }

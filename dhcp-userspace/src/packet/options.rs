@@ -14,14 +14,8 @@ pub struct Field<'a> {
 impl Field<'_> {
     /// Bytes with code and length.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         2 + self.value.len()
-    }
-
-    /// Never: an option has a code and a length.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        false
     }
 }
 
@@ -103,7 +97,7 @@ mod tests {
         let fields: Vec<_> = Options::new(&region).map(Result::unwrap).collect();
         assert_eq!(fields.len(), 2);
         assert_eq!((fields[0].at, fields[0].value), (1, &[3][..]));
-        assert_eq!((fields[1].at, fields[1].len()), (6, 2));
+        assert_eq!((fields[1].at, fields[1].size()), (6, 2));
     }
 
     #[test]

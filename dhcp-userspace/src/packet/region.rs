@@ -64,7 +64,7 @@ impl Region {
         let mut copied = 0;
         while let Some(Ok(field)) = options.next() {
             region.copy(&whole[copied..field.at])?;
-            copied = field.at + field.len();
+            copied = field.at + field.size();
             if keep(field.code) {
                 region.note(&field)?;
                 region.copy(&whole[field.at..copied])?;
@@ -84,7 +84,7 @@ impl Region {
             _ => return Some(()),
         };
         cut.at = u16::try_from(self.len).ok()?;
-        cut.len = u8::try_from(field.len()).ok()?;
+        cut.len = u8::try_from(field.size()).ok()?;
         Some(())
     }
 

@@ -64,7 +64,7 @@ pub const fn managed(code: u8) -> Option<&'static str> {
         58 => "use `renew_time`",
         59 => "use `rebind_time`",
         61 | 82 => "it is copied from the request",
-        80 => "a client that asks for rapid commit gets it",
+        80 => "the server alone decides whether to send it",
         81 => "it is a client's option; use `domain-name` and `hostname` of a reservation",
         90 => "it is computed for each message, which this server does not do",
         118 => "it is a relay's or client's option",

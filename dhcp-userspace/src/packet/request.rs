@@ -165,7 +165,13 @@ impl<'a> Request<'a> {
             mac: mac_of(head)?,
             requested: found.requested.address()?,
             server_id: found.server_id.address()?,
-            max_size: found.max_size.fixed()?.map(u16::from_be_bytes),
+            // It says only how much the client can take.
+            max_size: found
+                .max_size
+                .fixed()
+                .ok()
+                .flatten()
+                .map(u16::from_be_bytes),
             overload,
             parameters: found.parameters,
             client_id: found.client_id,
@@ -321,6 +327,14 @@ mod tests {
         assert_eq!(request.parameters().as_deref(), Some(&[1, 3][..]));
         assert_eq!(request.server_id, None);
         assert!(request.is_simple());
+    }
+
+    #[test]
+    fn a_maximum_size_of_another_length_is_none() {
+        for option in [&[57, 1, 5][..], &[57, 4, 0, 0, 5, 220], &[57, 0]] {
+            let bytes = message(&[&[53, 1, 1], option, &[255]].concat());
+            assert_eq!(Request::parse(&bytes).unwrap().max_size, None);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use arc_swap::ArcSwap;
 use tokio::sync::broadcast;
 
+use super::rewrite::Rewrite;
 use crate::clock::{Now, SECOND};
 use crate::control::Metrics;
 use crate::control::metrics::label;
@@ -20,6 +21,7 @@ pub struct Core {
     pub events: broadcast::Sender<Happened>,
     /// Names of the served interfaces, by index.
     pub names: ArcSwap<BTreeMap<u32, String>>,
+    pub rewrite: Rewrite,
 }
 
 impl Core {
@@ -30,6 +32,7 @@ impl Core {
             metrics: Metrics::default(),
             events: broadcast::channel(EVENTS).0,
             names: ArcSwap::default(),
+            rewrite: Rewrite::default(),
         }
     }
 

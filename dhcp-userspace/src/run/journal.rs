@@ -53,16 +53,12 @@ pub fn open(disk: Disk, now: Now) -> anyhow::Result<(Log, Replayed)> {
 /// # Errors
 /// If the system has no thread left.
 pub fn start(log: Log, core: Arc<Core>) -> std::io::Result<Committer<Ticket>> {
-    let mut listener = Listener {
-        core,
-        stats: log.stats(),
-        out: send::Batch::default(),
-        is_full: false,
-    };
+    let mut listener = Listener::new(core, log.stats());
     Committer::start(log, Now::read, move |verdict| listener.hear(verdict))
 }
 
-struct Listener {
+/// What follows what the journal says.
+pub(super) struct Listener {
     core: Arc<Core>,
     stats: Arc<Stats>,
     out: send::Batch,
@@ -71,7 +67,16 @@ struct Listener {
 }
 
 impl Listener {
-    fn hear(&mut self, verdict: Verdict<'_, Ticket>) {
+    pub(super) fn new(core: Arc<Core>, stats: Arc<Stats>) -> Self {
+        Self {
+            core,
+            stats,
+            out: send::Batch::default(),
+            is_full: false,
+        }
+    }
+
+    pub(super) fn hear(&mut self, verdict: Verdict<'_, Ticket>) {
         match verdict {
             Verdict::Durable(tickets) => {
                 let took = self.stats.last_sync.get() as f64 / SECOND as f64;
@@ -90,6 +95,8 @@ impl Listener {
                 for damage in damage {
                     tracing::error!("the journal is damaged: {damage}");
                 }
+                // Not here: the queue may be full, and this thread empties it.
+                self.core.rewrite.ask();
             }
             Verdict::CompactionFailed(error) => {
                 tracing::error!(%error, "the journal works but grows: it cannot be compacted");

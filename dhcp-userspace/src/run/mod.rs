@@ -16,6 +16,7 @@ mod poll;
 mod ports;
 mod reload;
 mod report;
+mod rewrite;
 mod shared;
 mod start;
 mod supervise;

@@ -98,8 +98,12 @@ impl Daemon {
         let engine = Engine::new(Arc::clone(config), fastpath.table())
             .context("set fast_path.capacity higher")?;
         let (log, replayed) = journal::open(disk, now)?;
+        let damaged = !replayed.damage.is_empty();
         engine.restore(replayed.records, now);
         let core = Arc::new(Core::new(engine));
+        if damaged {
+            core.rewrite.ask();
+        }
         let committer = journal::start(log, Arc::clone(&core))?;
         let count = workers(config);
         let mailboxes = (0..count).map(|_| Mailbox::new().map(Arc::new));

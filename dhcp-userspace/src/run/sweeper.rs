@@ -10,7 +10,7 @@ use sd_notify::NotifyState;
 
 use super::shared::Shared;
 use super::supervise::tell;
-use super::{reload, ticket};
+use super::{reload, rewrite, ticket};
 use crate::clock::{Now, SECOND};
 use crate::engine::Swept;
 
@@ -24,6 +24,7 @@ pub fn start(shared: Arc<Shared>, stop: Receiver<()>) -> io::Result<JoinHandle<(
     let run = move || {
         while stop.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
             sweep(&shared);
+            rewrite::go_on(&shared.core, &shared.journal);
             reload::refresh(&shared);
             shared
                 .ports

@@ -10,11 +10,13 @@ use serde_json::Value;
 
 use super::answer::answer;
 use super::handler::Handler;
+use super::journal::Listener;
 use super::shared::Shared;
 use super::start::Daemon;
 use crate::clock::Now;
 use crate::config;
 use crate::control::protocol::{Filter, Request};
+use crate::journal::Verdict;
 use crate::net::tests::{frame, mac, tag, wire};
 use crate::net::{Nic, frame as wire_frame, port67, receive, socket};
 
@@ -407,6 +409,24 @@ fn a_wrong_import_is_refused_with_its_line() {
         };
         let error = answer(&lab.shared, request, &mut |_| true).unwrap_err();
         assert!(error.contains("line 2"), "{error}");
+    });
+}
+
+#[test]
+fn after_damage_leases_are_written_once_more() {
+    wire::on_veth(|_, client| {
+        let mut lab = Lab::start(client);
+        lab.bind(7);
+        lab.bind(8);
+        let journal = lab.shared.journal.clone();
+        assert_eq!(journal.stats().records.get(), 2);
+        let mut listener = Listener::new(Arc::clone(&lab.shared.core), Arc::default());
+        listener.hear(Verdict::Damaged(Vec::new()));
+        super::rewrite::go_on(&lab.shared.core, &journal);
+        // Waits until all is on disk, whether the sweeper was faster or not.
+        lab.restart();
+        assert_eq!(journal.stats().records.get(), 4);
+        assert_eq!(lab.control(Request::Leases(Filter::default())).0.len(), 2);
     });
 }
 

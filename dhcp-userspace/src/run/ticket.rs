@@ -11,7 +11,8 @@ use crate::net::{Socket, send};
 
 /// What comes back from the journal with a record.
 pub struct Ticket {
-    pub change: Change,
+    /// None: the record repeats what is known.
+    pub change: Option<Change>,
     pub event: Option<Event>,
     pub reply: Option<(Arc<Socket>, Vec<u8>)>,
     /// Who waits for the outcome.
@@ -31,7 +32,7 @@ pub fn append(
         event,
     } = commit;
     let ticket = Ticket {
-        change,
+        change: Some(change),
         event,
         reply,
         done,
@@ -43,7 +44,9 @@ pub fn append(
 pub fn complete(core: &Core, tickets: &mut Vec<Ticket>, out: &mut send::Batch) {
     let now = Now::read();
     for ticket in tickets.drain(..) {
-        core.engine.complete(&ticket.change, now);
+        if let Some(change) = &ticket.change {
+            core.engine.complete(change, now);
+        }
         if let Some((socket, frame)) = ticket.reply {
             out.push(socket, frame);
         }
@@ -60,7 +63,9 @@ pub fn complete(core: &Core, tickets: &mut Vec<Ticket>, out: &mut send::Batch) {
 
 /// Takes a change back that will not be on disk.
 pub fn refuse(core: &Core, ticket: Ticket, error: &JournalError) {
-    core.engine.refuse(&ticket.change, Now::read());
+    if let Some(change) = &ticket.change {
+        core.engine.refuse(change, Now::read());
+    }
     if ticket.reply.is_some() || ticket.event.is_some() {
         core.metrics.ignore(match error {
             JournalError::Busy => Ignored::Overload,

@@ -100,7 +100,8 @@ fn applied(shared: &Shared, diff: &Diff) -> Vec<String> {
         .map(|(old, _)| old);
     let free: Vec<&LeaseView> = diff.removed.iter().chain(moved).collect();
     let mut failed = each(shared, &free, |old| {
-        (old.address, engine.force_release(old.address, Now::read()))
+        let commit = engine.force_release(old.address, Some(old.mac), Now::read());
+        (old.address, commit)
     });
     let wanted = diff.changed.iter().map(|(_, new)| new).chain(&diff.added);
     let wanted: Vec<&Entry> = wanted.collect();

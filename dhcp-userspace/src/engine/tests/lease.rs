@@ -294,9 +294,13 @@ fn an_operator_releases_and_binds() {
     let refused = lab.engine.force_bind(binding(B, address), now).unwrap_err();
     assert_eq!(refused, Refused::Taken(address, A));
     assert!(refused.to_string().contains("52:54:00:00:00:0a"));
-    let commit = lab.engine.force_release(address, now).unwrap();
     assert_eq!(
-        lab.engine.force_release(address, now).unwrap_err(),
+        lab.engine.force_release(address, Some(B), now).unwrap_err(),
+        Refused::Another(address, A)
+    );
+    let commit = lab.engine.force_release(address, Some(A), now).unwrap();
+    assert_eq!(
+        lab.engine.force_release(address, None, now).unwrap_err(),
         Refused::Busy(address)
     );
     lab.commit(commit);
@@ -312,7 +316,7 @@ fn an_operator_releases_and_binds() {
     assert_eq!(lab.reply(&Message::renewing(B, address)).kind(), 5);
     let free = ip("10.0.1.18");
     assert_eq!(
-        lab.engine.force_release(free, now).unwrap_err(),
+        lab.engine.force_release(free, Some(A), now).unwrap_err(),
         Refused::NotLeased(free)
     );
     let outside = ip("10.77.0.1");
@@ -328,7 +332,7 @@ fn an_operator_releases_and_binds() {
     );
     let declined = lab.bind(mac(5));
     lab.send(&Message::decline(mac(5), declined)).unwrap();
-    let commit = lab.engine.force_release(declined, now).unwrap();
+    let commit = lab.engine.force_release(declined, None, now).unwrap();
     assert_eq!(commit.record.kind, RecordKind::Forgotten);
     lab.commit(commit);
     assert!(lab.engine.lease_at(declined).is_none());
@@ -351,4 +355,37 @@ fn a_client_beside_its_reserved_address_is_not_left_to_the_kernel() {
         !lab.engine.lease_at(meanwhile).unwrap().memo,
         "it must hear when it may move"
     );
+}
+
+#[test]
+fn an_operator_binds_only_what_clients_may_get() {
+    let mut net = subnet("10.0.0.0/16", ("10.0.0.0", "10.0.0.9"));
+    reserve(&mut net, A, "10.0.9.9", None);
+    let lab = Lab::new(config(vec![net]));
+    let bind = |mac, address: &str| {
+        let binding = Binding {
+            address: ip(address),
+            mac,
+            expires: lab.now.boot + SECOND,
+            since: 5,
+            client_id: Vec::new(),
+            hostname: Vec::new(),
+        };
+        lab.engine.force_bind(binding, lab.now)
+    };
+    let reserved = ip("10.0.9.9");
+    assert_eq!(
+        bind(B, "10.0.9.9").unwrap_err(),
+        Refused::Reserved(reserved, A)
+    );
+    assert!(bind(A, "10.0.9.9").is_ok());
+    assert_eq!(bind(B, "10.0.0.1").unwrap_err(), Refused::Ours(SERVER));
+    let edge = bind(B, "10.0.0.0").unwrap_err();
+    assert_eq!(
+        edge.to_string(),
+        "10.0.0.0 is the network or broadcast address of 10.0.0.0/16"
+    );
+    let beside = ip("10.0.0.10");
+    assert_eq!(bind(B, "10.0.0.10").unwrap_err(), Refused::Unknown(beside));
+    assert!(bind(B, "10.0.0.9").is_ok());
 }

@@ -107,3 +107,19 @@ fn no_address_is_held_twice() {
         .count();
     assert_eq!(lab.engine.open_offers(), offered);
 }
+
+/// A thread that looks for a free address has set the bit and not yet found the slot locked.
+#[test]
+fn a_bit_without_a_slot_is_no_refusal() {
+    let mut lab = Lab::small();
+    let address = ip("10.0.1.15");
+    assert!(lab.engine.read().pools[0].claim(address));
+    let ack = lab.reply(&Message::selecting(mac(1), address));
+    assert_eq!((ack.kind(), ack.yiaddr()), (5, address));
+    lab.send(&Message::release(mac(1), address)).unwrap();
+    assert!(
+        lab.engine.read().pools[0].claim(address),
+        "the bit is right again"
+    );
+    assert_eq!(lab.reply(&Message::init_reboot(mac(1), address)).kind(), 5);
+}

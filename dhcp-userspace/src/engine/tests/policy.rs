@@ -333,8 +333,10 @@ fn a_lapsed_lease_is_granted_again_while_nobody_else_has_it() {
 fn contradictions_are_ignored() {
     let mut lab = Lab::small();
     let address = lab.bind(A);
-    let both = Message::renewing(A, address).requested(address);
+    let both = Message::renewing(A, address).requested(ip("10.0.1.19"));
     assert_eq!(lab.ignored(&both), Ignored::Invalid);
+    let twice = Message::renewing(A, address).requested(address);
+    assert_eq!(lab.reply(&twice).kind(), 5, "the same said twice");
     assert_eq!(lab.ignored(&Message::new(3, A)), Ignored::Invalid);
     assert_eq!(
         lab.ignored(&Message::new(3, A).server(SERVER)),
@@ -454,4 +456,39 @@ fn a_new_reservation_moves_its_client_at_the_next_renewal() {
     lab.send(&Message::release(B, taken)).unwrap();
     assert_eq!(lab.reply(&Message::renewing(A, old)).kind(), 6);
     assert_eq!(lab.bind(A), taken);
+}
+
+#[test]
+fn a_client_keeps_its_address_when_the_subnet_grows() {
+    let net = |prefix| {
+        let mut net = subnet(prefix, ("10.1.200.10", "10.1.200.19"));
+        net.interface = Some("eth3".into());
+        config(vec![net])
+    };
+    let mut lab = Lab::new(net("10.1.0.0/16"));
+    let address = lab.bind(A);
+    lab.engine
+        .reload(net("10.0.0.0/15").into(), lab.now)
+        .unwrap();
+    assert_eq!(lab.bind(A), address);
+    assert_eq!(lab.engine.lease_of(A).len(), 1);
+    assert_eq!(lab.engine.known_clients(), 1);
+}
+
+#[test]
+fn an_address_that_is_ours_no_longer_may_be_given() {
+    let mut lab = Lab::new(config(vec![subnet(
+        "10.0.0.0/16",
+        ("10.0.0.1", "10.0.0.2"),
+    )]));
+    let given = lab.bind(A);
+    assert_eq!(lab.engine.pools()[0].free, 0);
+    lab.engine
+        .set_interfaces(vec![interface(3, &["10.0.0.2/16"])], lab.now);
+    lab.engine
+        .set_interfaces(vec![interface(3, &["10.0.9.9/16"])], lab.now);
+    assert_eq!(given, ip("10.0.0.2"));
+    assert_eq!(lab.engine.pools()[0].free, 1, "the client's stays taken");
+    let offer = lab.reply(&Message::discover(mac(2)));
+    assert_eq!(offer.yiaddr(), SERVER);
 }

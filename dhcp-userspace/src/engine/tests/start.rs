@@ -1,5 +1,6 @@
 //! Starting over a journal and a table that an earlier run may have left.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use dhcp_common::slot::Kind;
@@ -7,7 +8,7 @@ use dhcp_common::slot::Kind;
 use super::lab::*;
 use crate::clock::SECOND;
 use crate::config::Config;
-use crate::engine::Outcome;
+use crate::engine::{Outcome, Swept};
 use crate::journal::Record;
 use crate::lease::table::{Size, Table};
 
@@ -100,20 +101,55 @@ fn with_a_pinned_table_nothing_is_lost() {
 }
 
 #[test]
-fn what_the_journal_does_not_know_is_closed() {
+fn a_lease_whose_record_is_lost_is_closed_and_ends_when_it_was_told() {
     let mut old = Lab::small();
     let address = old.bind(A);
     let other = old.bind(B);
     old.reply(&Message::discover(mac(3)));
     old.records.retain(|record| record.address != address);
+    let told = old.engine.lease_at(address).unwrap().expires;
     let mut lab = pinned(&old);
-    assert!(lab.engine.lease_at(address).is_none());
+    let lease = lab.engine.lease_at(address).unwrap();
+    assert_eq!((lease.kind, lease.mac), (Kind::Bound, A));
+    assert_eq!((lease.expires, lease.memo), (told, false));
     assert_eq!(lab.engine.lease_at(other).unwrap().kind, Kind::Bound);
     assert_eq!(
         (lab.engine.open_offers(), lab.engine.pools()[0].free),
-        (0, 9)
+        (0, 8)
     );
-    assert_eq!(lab.bind(mac(3)).octets()[3], 10);
+    assert_ne!(lab.bind(mac(3)), address);
+    assert_eq!(lab.reply(&Message::discover(A)).yiaddr(), address);
+    let before = lab.records.len();
+    assert_eq!(lab.reply(&Message::renewing(A, address)).kind(), 5);
+    assert_eq!(lab.records.len(), before + 1, "on disk again");
+    assert!(lab.engine.lease_at(address).unwrap().memo);
+}
+
+#[test]
+fn a_lease_whose_record_is_lost_lapses_unless_renewed() {
+    let mut old = Lab::small();
+    let address = old.bind(A);
+    old.records.clear();
+    let mut lab = pinned(&old);
+    lab.pass(LEASE + SECOND);
+    lab.sweep();
+    assert_eq!(lab.engine.lease_at(address).unwrap().kind, Kind::Expired);
+    old.pass(LEASE + SECOND);
+    assert!(pinned(&old).engine.lease_at(address).is_none());
+}
+
+#[test]
+fn a_slot_that_is_newer_than_the_last_record_counts() {
+    let mut old = Lab::small();
+    let address = old.bind(A);
+    old.send(&Message::release(A, address)).unwrap();
+    let lost = old.records.len();
+    assert_eq!(old.reply(&Message::selecting(B, address)).kind(), 5);
+    old.records.truncate(lost);
+    let mut lab = pinned(&old);
+    let lease = lab.engine.lease_at(address).unwrap();
+    assert_eq!((lease.kind, lease.mac), (Kind::Bound, B));
+    assert_ne!(lab.bind(A), address);
 }
 
 #[test]
@@ -163,4 +199,73 @@ fn leases_outside_of_the_pools_are_kept_in_mind_until_they_end() {
     lab.engine.reload(small().into(), lab.now).unwrap();
     assert_eq!(lab.engine.pools()[0].free, 9);
     assert_eq!(lab.engine.lease_at(address).unwrap().mac, A);
+}
+
+#[test]
+fn a_client_is_known_again_when_its_subnet_comes_back() {
+    let mut old = Lab::small();
+    let address = old.bind(A);
+    let mut config = small();
+    config.subnets[0].prefix = "10.9.0.0/16".parse().unwrap();
+    config.subnets[0].pools.clear();
+    let mut lab = restart(&old, config, Arc::clone(old.engine.table()));
+    lab.engine.reload(small().into(), lab.now).unwrap();
+    assert_ne!(lab.engine.lease_at(address).unwrap().since, 0);
+    assert_eq!(lab.bind(A), address, "no second one");
+    assert_eq!(lab.engine.known_clients(), 1);
+}
+
+#[test]
+fn all_records_can_be_had_again() {
+    let mut old = Lab::small();
+    let address = old.bind(A);
+    let released = old.bind(B);
+    old.send(&Message::release(B, released)).unwrap();
+    let declined = old.bind(mac(1));
+    old.send(&Message::decline(mac(1), declined)).unwrap();
+    let busy = old.bind(mac(2));
+    let mut reply = Vec::new();
+    let release = old.handle(&Message::release(mac(2), busy), &mut reply);
+    assert!(matches!(release, Outcome::Commit(_)));
+    let records_from = |from| {
+        let mut records = Vec::new();
+        old.engine.records(from, &mut |record| {
+            records.push(record);
+            ControlFlow::Continue(())
+        });
+        records
+    };
+    let records = records_from(ANYONE);
+    let addresses: Vec<_> = records.iter().map(|record| record.address).collect();
+    assert_eq!(addresses, [address, declined], "another has its record");
+    assert_eq!(records[0], old.records[0]);
+    assert_eq!(records_from(declined), records[1..]);
+    old.records = records;
+    let lab = fresh(&old);
+    assert_eq!(lab.engine.lease_at(address).unwrap().mac, A);
+    assert_eq!(lab.engine.lease_at(declined).unwrap().kind, Kind::Declined);
+}
+
+#[test]
+fn a_record_had_again_does_not_fall_behind_a_promise() {
+    let mut lab = Lab::small();
+    let address = lab.bind(A);
+    lab.pass(LEASE / 2);
+    lab.reply(&Message::renewing(A, address));
+    let mut promise = None;
+    lab.engine.sweep(lab.now, &mut |swept| match swept {
+        Swept::Promise(commit) => promise = Some(commit),
+        Swept::Event(_) => {}
+    });
+    let count = |lab: &Lab| {
+        let mut count = 0;
+        lab.engine.records(ANYONE, &mut |_| {
+            count += 1;
+            ControlFlow::Continue(())
+        });
+        count
+    };
+    assert_eq!(count(&lab), 0);
+    lab.commit(promise.unwrap());
+    assert_eq!(count(&lab), 1);
 }

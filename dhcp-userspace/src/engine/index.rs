@@ -1,0 +1,74 @@
+//! What clients are found by, and how it is found anew when other subnets are served.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+
+use dhcp_common::slot::Kind;
+use dhcp_common::wire::{mac_bits, mac_bytes};
+use foldhash::fast::RandomState;
+
+use super::Engine;
+use super::clients::{Client, ClientKey};
+use super::state::State;
+use crate::config::model::Mac;
+
+impl State {
+    /// The client that a slot names. Where no subnet has the address, the client is kept by the
+    /// address alone: a reload may bring the subnet.
+    pub(super) fn key_of(&self, address: Ipv4Addr, chaddr: u64) -> ClientKey {
+        let subnet = self.subnet_of(address);
+        ClientKey {
+            mac: mac_bytes(chaddr),
+            network: subnet.map_or(address, |id| self.subnet(id).prefix.network()),
+        }
+    }
+}
+
+impl Engine {
+    /// What is known of the client of an address beside its slot.
+    pub(super) fn client_at(&self, state: &State, address: Ipv4Addr, chaddr: u64) -> Client {
+        self.clients
+            .get(&state.key_of(address, chaddr))
+            .filter(|client| client.address == address)
+            .unwrap_or_else(|| Client::offered(address))
+    }
+
+    /// Keys all clients by the subnets of now. The caller has the state to itself.
+    pub(super) fn rekey_clients(&self, state: &State) {
+        let mut old: HashMap<(Mac, Ipv4Addr), Client, RandomState> = HashMap::default();
+        for (key, client) in self.clients.drain() {
+            old.insert((key.mac, client.address), client);
+        }
+        for (address, index) in self.table.addresses() {
+            let slot = self.table.slot(index);
+            let chaddr = slot.lease().chaddr;
+            if !matches!(slot.kind(), Kind::Free | Kind::Declined) {
+                let known = old.remove(&(mac_bytes(chaddr), address));
+                let client = known.unwrap_or_else(|| Client::offered(address));
+                self.rekey(state, chaddr, client);
+            }
+        }
+        // Their records are on the way to disk: the slots do not name them yet.
+        for ((mac, _), client) in old {
+            self.rekey(state, mac_bits(&mac, 0), client);
+        }
+    }
+
+    /// Of a client's addresses in one subnet, the one that it has now counts, or the latest.
+    fn rekey(&self, state: &State, chaddr: u64, client: Client) {
+        let key = state.key_of(client.address, chaddr);
+        let rank = |client: &Client| (self.is_bound_to(client.address, chaddr), client.since);
+        let known = self.clients.get(&key);
+        if known.is_none_or(|known| rank(&known) <= rank(&client)) {
+            self.clients.insert(key, client);
+        }
+    }
+
+    /// Whether the address is leased to this client.
+    pub(super) fn is_bound_to(&self, address: Ipv4Addr, chaddr: u64) -> bool {
+        self.table.index(address).is_some_and(|index| {
+            let slot = self.table.slot(index);
+            slot.kind() == Kind::Bound && slot.lease().chaddr == chaddr
+        })
+    }
+}

@@ -1,0 +1,66 @@
+//! After damage to the journal: what was in it is written once more, from memory.
+
+use std::net::Ipv4Addr;
+use std::ops::ControlFlow;
+use std::sync::{Mutex, MutexGuard};
+
+use super::core::Core;
+use super::ticket::Ticket;
+use crate::journal::{Handle, Record};
+
+/// Records a second: the journal is for clients too.
+const AT_ONCE: usize = 16384;
+
+/// The address to go on with, if there is something to write.
+#[derive(Default)]
+pub struct Rewrite(Mutex<Option<Ipv4Addr>>);
+
+impl Rewrite {
+    /// Has the sweeper write all records once more.
+    pub fn ask(&self) {
+        *self.lock() = Some(Ipv4Addr::UNSPECIFIED);
+    }
+
+    /// Unless all is asked for anew.
+    fn go_on_with(&self, address: Ipv4Addr) {
+        self.lock().get_or_insert(address);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Ipv4Addr>> {
+        self.0.lock().expect("no panics while held")
+    }
+}
+
+/// Appends the next records of those that were asked for.
+pub fn go_on(core: &Core, journal: &Handle<Ticket>) {
+    let Some(from) = core.rewrite.lock().take() else {
+        return;
+    };
+    let (mut written, mut rest) = (0, None);
+    core.engine.records(from, &mut |record| {
+        if written == AT_ONCE || !append(journal, &record) {
+            rest = Some(record.address);
+            return ControlFlow::Break(());
+        }
+        written += 1;
+        ControlFlow::Continue(())
+    });
+    tracing::info!(
+        records = written,
+        complete = rest.is_none(),
+        "leases written to the journal once more, as it was damaged"
+    );
+    if let Some(address) = rest {
+        core.rewrite.go_on_with(address);
+    }
+}
+
+fn append(journal: &Handle<Ticket>, record: &Record) -> bool {
+    let ticket = Ticket {
+        change: None,
+        event: None,
+        reply: None,
+        done: None,
+    };
+    journal.append(record, ticket).is_ok()
+}
