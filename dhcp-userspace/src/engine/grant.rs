@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use dhcp_common::slot::{Kind, Lease, Splice};
+use dhcp_common::template::copy_words;
 use dhcp_common::wire::CLIENT_PORT;
 
 use super::Stop;
@@ -36,9 +37,13 @@ impl<'a> Context<'a> {
         let terms = self.terms(id)?;
         let address = held.address;
         let composed = self.compose(reply, MessageType::Ack, &terms, address);
-        let memo = self.memo(id, address, &composed, reply).unwrap_or_default();
         let until = self.now.boot.saturating_add(nanos(terms.times.lease));
         let same = held.kind == Kind::Bound && held.lease.chaddr == self.chaddr;
+        let memo = if same && self.request.is_relayed() {
+            self.kept_memo(&held)
+        } else {
+            self.memo(id, address, &composed, reply).unwrap_or_default()
+        };
         let durable = same && until <= held.lease.reserved_until;
         let reserved_until = if durable {
             held.lease.reserved_until
@@ -108,6 +113,22 @@ impl<'a> Context<'a> {
         };
         self.engine.clients.insert(key, client.clone());
         client
+    }
+
+    /// The memo that the lease has. A relay copies the renewals that it routes, so the same client's
+    /// packets come both ways, and the copy says nothing against the direct one's memo.
+    fn kept_memo(&self, held: &Held<'_>) -> Memo {
+        let engine = self.engine;
+        let lease = &held.lease;
+        engine.templates.retain(lease.template);
+        let mut tail = vec![0; usize::from(lease.splice.tail_len)];
+        copy_words(engine.table.tail(held.index), &mut tail);
+        Memo {
+            memo: lease.memo,
+            template: lease.template,
+            splice: lease.splice,
+            tail,
+        }
     }
 
     /// What the kernel may answer after this ACK: the renewal that the client is expected to

@@ -116,6 +116,18 @@ impl Engine {
         })
     }
 
+    /// Whether this configuration allows a lease, whoever may have the address now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_bind(&self, binding: &Binding, now: Now) -> Result<(), Refused> {
+        leasable(&self.read(), binding.address, binding.mac)?;
+        if binding.expires <= now.boot {
+            return Err(Refused::Past(binding.address));
+        }
+        Ok(())
+    }
+
     /// Makes or changes a lease.
     ///
     /// # Errors

@@ -109,6 +109,13 @@ impl Templates {
         Some(index)
     }
 
+    /// Counts one reference more of a template that a locked slot names.
+    pub fn retain(&self, index: u32) {
+        if index != 0 {
+            self.references[index as usize].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     fn take(&self, now: u64) -> Option<u32> {
         let mut free = self.free.lock().expect("no panics while held");
         if free

@@ -398,6 +398,28 @@ fn leases_are_exported_edited_and_imported() {
 }
 
 #[test]
+fn an_import_that_is_wrong_somewhere_changes_nothing() {
+    wire::on_veth(|_, client| {
+        let lab = Lab::start(client);
+        let address = Ipv4Addr::from(lab.bind(7)).to_string();
+        let (pieces, _) = lab.control(Request::Export);
+        let text: String = pieces.iter().map(|piece| piece.as_str().unwrap()).collect();
+        let text = text.replace(&format!("address: {address}"), "address: 10.9.9.9");
+        for apply in [false, true] {
+            let text = text.clone();
+            let request = Request::Import { text, apply };
+            let error = answer(&lab.shared, request, &mut |_| true).unwrap_err();
+            assert_eq!(
+                error,
+                "nothing was changed:\n10.9.9.9 is in no pool and no reservation"
+            );
+        }
+        let (_, lease) = lab.control(Request::Lease { key: address });
+        assert_eq!(lease["state"], "bound");
+    });
+}
+
+#[test]
 fn a_wrong_import_is_refused_with_its_line() {
     wire::on_veth(|_, client| {
         let lab = Lab::start(client);

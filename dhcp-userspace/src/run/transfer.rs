@@ -32,7 +32,8 @@ pub fn export(shared: &Shared, item: &mut dyn FnMut(Value) -> bool) {
     }
 }
 
-/// Tells what a document would change, and changes it if `apply` is set.
+/// Tells what a document would change, and changes it if `apply` is set. Nothing is changed if
+/// anything is wrong.
 ///
 /// # Errors
 /// All that is wrong with the document, or what could not be changed.
@@ -43,6 +44,10 @@ pub fn import(shared: &Shared, text: &str, apply: bool) -> Result<Vec<String>, S
     })?;
     let diff = yaml::diff(&file, &shared.core.engine.leases(), Now::read());
     let lines = described(&diff);
+    let wrong = forbidden(shared, &diff);
+    if !wrong.is_empty() {
+        return Err(format!("nothing was changed:\n{}", wrong.join("\n")));
+    }
     if apply {
         let failed = applied(shared, &diff);
         if !failed.is_empty() {
@@ -55,6 +60,21 @@ pub fn import(shared: &Shared, text: &str, apply: bool) -> Result<Vec<String>, S
         }
     }
     Ok(lines)
+}
+
+/// What the configuration does not allow.
+fn forbidden(shared: &Shared, diff: &Diff) -> Vec<String> {
+    let now = Now::read();
+    let engine = &shared.core.engine;
+    wanted(diff)
+        .filter_map(|entry| engine.may_bind(&entry.binding(now), now).err())
+        .map(|refused| refused.to_string())
+        .collect()
+}
+
+fn wanted(diff: &Diff) -> impl Iterator<Item = &Entry> {
+    let changed = diff.changed.iter().map(|(_, new)| new);
+    changed.chain(&diff.added)
 }
 
 fn described(diff: &Diff) -> Vec<String> {
@@ -103,8 +123,7 @@ fn applied(shared: &Shared, diff: &Diff) -> Vec<String> {
         let commit = engine.force_release(old.address, Some(old.mac), Now::read());
         (old.address, commit)
     });
-    let wanted = diff.changed.iter().map(|(_, new)| new).chain(&diff.added);
-    let wanted: Vec<&Entry> = wanted.collect();
+    let wanted: Vec<&Entry> = wanted(diff).collect();
     failed.extend(each(shared, &wanted, |entry| {
         let now = Now::read();
         (entry.address, engine.force_bind(entry.binding(now), now))
@@ -130,8 +149,10 @@ fn each<T>(
             .collect();
         for (address, outcome) in outcomes {
             let ended = || Err("the journal has ended".to_owned());
-            let outcome = outcome.and_then(|done| done.recv().unwrap_or_else(|_| ended()));
-            failed.extend(outcome.err().map(|error| format!("{address}: {error}")));
+            let on_disk = |done: Receiver<_>| done.recv().unwrap_or_else(|_| ended());
+            let told = |error| format!("{address}: {error}");
+            let outcome = outcome.and_then(|done| on_disk(done).map_err(told));
+            failed.extend(outcome.err());
         }
     }
     failed

@@ -102,6 +102,9 @@ fn routed_renewals_are_taught_and_answered_through_the_router() {
     assert_eq!(lab.kernel(&renewal), Err(Reason::MemoMiss));
     lab.reply(&renewal);
     lab.agree(&renewal);
+    // A relay on the router sends a copy of what it routes, before or after.
+    lab.reply(&renewal.clone().relayed("172.16.0.1"));
+    lab.agree(&renewal);
     renewal.destination = ALL;
     assert_eq!(
         lab.kernel(&renewal),
