@@ -15,6 +15,8 @@ use super::start::Daemon;
 use crate::clock::Now;
 use crate::config;
 use crate::control::protocol::{Filter, Request};
+use crate::fastpath::{Platform, PortMode};
+use crate::net::tests::wire::skip;
 use crate::net::tests::{frame, mac, tag, wire};
 use crate::net::{Nic, frame as wire_frame, port67, receive, socket};
 
@@ -41,9 +43,13 @@ struct Lab {
 
 impl Lab {
     fn start(client: Nic) -> Self {
+        Self::start_with(client, CONFIG)
+    }
+
+    fn start_with(client: Nic, config: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let ear = reply_socket(&client);
-        let (daemon, shared) = start(&write(&directory, CONFIG));
+        let (daemon, shared) = start(&write(&directory, config));
         Self {
             directory,
             daemon: Some(daemon),
@@ -343,6 +349,25 @@ fn a_reload_takes_effect_and_a_wrong_one_does_not() {
             );
         }
         assert_eq!(lab.ask(&renewal).options[&51], 7200u32.to_be_bytes());
+    });
+}
+
+#[test]
+fn a_reload_decides_anew_who_answers() {
+    if let Err(off) = Platform::current().check() {
+        return skip(&off.to_string());
+    }
+    wire::on_veth(|_, client| {
+        let mode = "mode: generic, pin_dir: DIR/pins";
+        let config = CONFIG.replace("mode: \"off\"", mode);
+        let lab = Lab::start_with(client, &config);
+        let mode = || lab.shared.fastpath.lock().unwrap().report()[0].mode;
+        assert_eq!(mode(), PortMode::Generic);
+        let vlan =
+            "  - {subnet: 10.9.0.0/24, interface: server, vlan: 100, server_address: 10.9.0.1}";
+        write(&lab.directory, &format!("{config}{vlan}\n"));
+        lab.control(Request::Reload);
+        assert_eq!(mode(), PortMode::Userspace, "the NIC hides tags");
     });
 }
 
