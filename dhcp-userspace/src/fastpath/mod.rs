@@ -114,6 +114,7 @@ pub fn open_on(config: &Config, platform: &Platform) -> Result<FastPath, FastPat
         vlans: BTreeSet::new(),
         ports: Ports::default(),
     };
+    fast_path.forget_requests();
     fast_path.set_vlans(config);
     fast_path.announce();
     Ok(fast_path)
@@ -194,6 +195,12 @@ impl FastPath {
     #[must_use]
     pub fn why_off(&self) -> Option<&Off> {
         self.kernel.as_ref().err()
+    }
+
+    /// What an operator asked an earlier run for, which was killed.
+    fn forget_requests(&self) {
+        self.table.meta().trace.store(0);
+        self.table.meta().assume_memo.store(memo::NONE);
     }
 
     fn announce(&self) {
