@@ -248,6 +248,25 @@ fn a_request_behind_its_own_record_waits_for_it() {
 }
 
 #[test]
+fn a_stop_answers_what_was_received() {
+    wire::on_veth(|_, client| {
+        let mut lab = Lab::start(client);
+        let offer = lab.ask(&Message::new(7, 1));
+        let mut select = Message::new(7, 3);
+        select.options.insert(50, offer.yiaddr.to_vec());
+        select.options.insert(54, SERVER.to_vec());
+        wire::put(&lab.client, vec![select.frame(); 8]);
+        while lab.shared.core.metrics.received.get() < 9 {
+            std::thread::yield_now();
+        }
+        lab.daemon.take().unwrap().stop().unwrap();
+        for _ in 0..8 {
+            assert_eq!(lab.hear().kind(), 5);
+        }
+    });
+}
+
+#[test]
 fn tags_of_served_subinterfaces_are_not_even_counted() {
     wire::on_veth(|_, client| {
         let lab = Lab::start(client);
@@ -445,6 +464,7 @@ fn interfaces_come_and_go() {
         super::reload::refresh(&lab.shared);
         assert!(served().is_empty());
         wire::ip("link set server up");
+        wire::wait_for_carrier();
         super::reload::refresh(&lab.shared);
         assert_eq!(served().len(), 1);
         lab.bind(7);

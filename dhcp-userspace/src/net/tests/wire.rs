@@ -23,6 +23,7 @@ pub(crate) fn on_veth(test: impl FnOnce(Nic, Nic) + Send + 'static) {
         ip("address add 10.0.0.1/24 dev server");
         ip("link set server up");
         ip("link set client up");
+        wait_for_carrier();
         let nics = interface::list().unwrap();
         let find = |name| nics.iter().find(|nic| nic.name() == name).unwrap().clone();
         test(find("server"), find("client"));
@@ -45,6 +46,21 @@ pub(crate) fn ip(command: &str) {
         .status()
         .unwrap();
     assert!(status.success(), "ip {command}");
+}
+
+/// Waits until both ends are ready: the kernel notices a carrier some time after the command, and
+/// drops until then what is sent.
+pub(crate) fn wait_for_carrier() {
+    for _ in 0..10_000 {
+        let mut list = Command::new("ip");
+        let output = list.args(["-br", "link", "show", "type", "veth"]).output();
+        let text = String::from_utf8(output.unwrap().stdout).unwrap();
+        let is_up = |line: &str| line.split_whitespace().nth(1) == Some("UP");
+        if text.lines().count() == 2 && text.lines().all(is_up) {
+            return;
+        }
+    }
+    panic!("no carrier");
 }
 
 /// Sends frames out of an interface.
