@@ -52,6 +52,10 @@ pub fn xdhcp_pass(_: XdpContext) -> u32 {
 /// Logs what became of a frame of the one client that an operator watches.
 #[inline(always)]
 fn trace(ctx: &XdpContext, scratch: &Scratch, reason: Reason) {
+    // Where these come up, the window may still hold another frame.
+    if let Reason::NotOurs | Reason::BadHeader | Reason::NotRequest | Reason::LongOptions = reason {
+        return;
+    }
     let Some(meta) = maps::meta() else { return };
     let watched = meta.trace.load();
     if watched == 0 || watched != mac_bits(&scratch.window.bootp, bootp::CHADDR) {

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use common::faults::{check_leases, config, count, crash, leases, start, wrapped};
+use common::faults::{check_leases, config, crash, fast_hits, leases, start, wrapped};
 use common::fleet::Fleet;
 use xdhcpd_tests::{Daemon, Lab};
 
@@ -28,7 +28,7 @@ fn promises_outlive_a_crash_of_the_host() -> Result<()> {
     let mut old = Fleet::new(&lab, 0..150)?;
     old.bind()?;
     assert_eq!(old.renew_once()?, [] as [usize; 0]);
-    assert_eq!(count(&daemon, &["kernel_hits"])?, 150);
+    assert_eq!(fast_hits(&daemon)?, 150);
 
     crash(&mut daemon)?;
     let directory = daemon.directory().to_owned();

@@ -102,7 +102,7 @@ fn count(daemon: &Daemon, clients: &[Client]) -> Result<Tally> {
     counted.with_context(|| format!("the clients have renewed {seen} times"))
 }
 
-/// With the fast path off, the daemon runs the same code itself and counts the same hits.
+/// With the fast path off, the daemon runs the same code itself and counts its hits.
 fn ask(daemon: &Daemon, clients: usize) -> Result<Tally> {
     let status = daemon.ctl(&["status"])?;
     let number = |value: &Value, name: &str| {
@@ -110,18 +110,19 @@ fn ask(daemon: &Daemon, clients: usize) -> Result<Tally> {
             .as_u64()
             .with_context(|| format!("the status has no {name}"))
     };
-    let hits = number(&status["kernel_hits"], "kernel_hits")?;
+    let hits = |place: &str| number(&status["fast_path_hits"][place], place);
+    let (kernel, workers) = (hits("kernel")?, hits("workers")?);
     let renewed = number(&status["replies"]["renew"], "replies.renew")?;
     Ok(match status["interfaces"][0]["mode"].as_str() {
         Some("native" | "generic") => Tally {
             clients,
-            kernel: hits,
-            userspace: renewed,
+            kernel,
+            userspace: workers + renewed,
         },
         _ => Tally {
             clients,
             kernel: 0,
-            userspace: hits + renewed,
+            userspace: workers + renewed,
         },
     })
 }

@@ -70,6 +70,10 @@ impl Report {
         });
     }
 
+    pub(crate) fn skipped(&self) -> usize {
+        self.suites.iter().map(|suite| suite.skipped).sum()
+    }
+
     pub(crate) fn failed(&self) -> usize {
         self.suites.iter().map(|suite| suite.failed).sum()
     }

@@ -68,14 +68,24 @@ pub struct Status {
     pub pools: Vec<Pool>,
     /// By kind, as sent by the daemon.
     pub replies: BTreeMap<String, u64>,
-    /// Answered by the kernel.
+    /// Answered by the kernel since its maps were made, also by earlier runs of the daemon.
     pub kernel_hits: u64,
+    #[serde(default)]
+    pub fast_path_hits: Hits,
     /// By reason.
     pub ignored: BTreeMap<String, u64>,
     pub packets: Packets,
     pub open_offers: u64,
     pub templates: u64,
     pub journal: Journal,
+}
+
+/// Renewals that the fast path has answered since the daemon started, by where it ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hits {
+    pub kernel: u64,
+    /// On interfaces without XDP; also counted in [`Packets::sent`].
+    pub workers: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

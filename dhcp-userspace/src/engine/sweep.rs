@@ -29,8 +29,9 @@ pub enum Swept {
 }
 
 impl Engine {
-    /// Walks over all slots. What others have locked is left for the next time.
-    pub fn sweep(&self, now: Now, emit: &mut dyn FnMut(Swept)) {
+    /// Walks over all slots. What others have locked is left for the next time, and so are promises
+    /// while `may_promise` says no.
+    pub fn sweep(&self, now: Now, may_promise: &dyn Fn() -> bool, emit: &mut dyn FnMut(Swept)) {
         let state = self.read();
         for (address, index) in self.table.addresses() {
             let slot = self.table.slot(index);
@@ -41,7 +42,10 @@ impl Engine {
             if slot.expires() <= now.boot {
                 self.lapse(&state, address, now, emit);
             } else if kind == Kind::Bound {
-                self.look_at(&state, address, index, now, emit);
+                self.look_at(address, index, emit);
+                if self.wants_promise(&state, index, now) && may_promise() {
+                    self.extend_promise(&state, address, index, now, emit);
+                }
             }
         }
     }
@@ -75,29 +79,24 @@ impl Engine {
         }
     }
 
-    fn look_at(
-        &self,
-        state: &State,
-        address: Ipv4Addr,
-        index: u32,
-        now: Now,
-        emit: &mut dyn FnMut(Swept),
-    ) {
-        let slot = self.table.slot(index);
-        let lease = slot.lease();
+    /// Notices what the kernel has granted.
+    fn look_at(&self, address: Ipv4Addr, index: u32, emit: &mut dyn FnMut(Swept)) {
+        let lease = self.table.slot(index).lease();
         let seen = &self.marks.seen[index as usize];
         if seen.load(Ordering::Relaxed) != lease.renewals {
             seen.store(lease.renewals, Ordering::Relaxed);
             emit(Swept::Event(event(EventKind::KernelRenew, address, &lease)));
         }
+    }
+
+    fn wants_promise(&self, state: &State, index: u32, now: Now) -> bool {
+        let lease = self.table.slot(index).lease();
         if lease.memo == memo::NONE {
-            return;
+            return false;
         }
         let reserve = state.config.fast_path.reserve;
         let time = u64::from(self.table.template(lease.template).facts().lease_secs);
-        if is_promise_short(&lease, time * SECOND, reserve, now.boot) {
-            self.extend_promise(state, address, index, now, emit);
-        }
+        is_promise_short(&lease, time * SECOND, reserve, now.boot)
     }
 
     fn extend_promise(

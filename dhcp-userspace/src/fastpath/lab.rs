@@ -17,11 +17,7 @@ use super::testing::OURS;
 use crate::config::Config;
 use crate::config::model::{FastPathMode, Mac};
 use crate::engine::Interface;
-
-/// Prints why a test does nothing here, which is not to be overlooked.
-pub fn skip(why: &str) {
-    eprintln!("SKIPPED: {why}");
-}
+use crate::net::tests::wire::skip;
 
 pub struct Lab {
     bpffs: TempDir,

@@ -63,7 +63,11 @@ pub enum FastPathError {
         "no memory for a lease table of {addresses} addresses: {error}; lower fast_path.capacity"
     )]
     NoMemory { addresses: u32, error: io::Error },
-    #[error("pins under {} could not be removed: {error}", path.display())]
+    #[error(
+        "the XDP program of an earlier run may still answer: its pins under {} could not be removed: \
+         {error}; run `xdhcpctl fastpath detach --config FILE` as root, once",
+        path.display()
+    )]
     Pins { path: PathBuf, error: io::Error },
     #[error("the XDP program is not loaded: {0}")]
     NotLoaded(String),
@@ -84,7 +88,7 @@ pub struct FastPath {
 /// Opens the fast path that the configuration asks for, or what comes nearest to it here.
 ///
 /// # Errors
-/// If there is no memory for the lease table.
+/// If there is no memory for the lease table, or a program may be answering that cannot be ended.
 pub fn open(config: &Config) -> Result<FastPath, FastPathError> {
     open_on(config, &Platform::current())
 }
@@ -92,11 +96,14 @@ pub fn open(config: &Config) -> Result<FastPath, FastPathError> {
 /// The same on a given platform.
 ///
 /// # Errors
-/// If there is no memory for the lease table.
+/// If there is no memory for the lease table, or a program may be answering that cannot be ended.
 pub fn open_on(config: &Config, platform: &Platform) -> Result<FastPath, FastPathError> {
     let pins = Pins::of(config);
     let (kernel, table) = match Kernel::open(config, &pins, platform) {
-        Ok((kernel, table)) => (Ok(kernel), table),
+        Ok((kernel, table)) => {
+            end_others(&kernel, &pins)?;
+            (Ok(kernel), table)
+        }
         Err(off) => (Err(off), table_without_kernel(config, &pins)?),
     };
     let mut fast_path = FastPath {
@@ -107,6 +114,7 @@ pub fn open_on(config: &Config, platform: &Platform) -> Result<FastPath, FastPat
         vlans: BTreeSet::new(),
         ports: Ports::default(),
     };
+    fast_path.forget_requests();
     fast_path.set_vlans(config);
     fast_path.announce();
     Ok(fast_path)
@@ -119,9 +127,40 @@ pub fn open_on(config: &Config, platform: &Platform) -> Result<FastPath, FastPat
 /// If some stay.
 pub fn detach(config: &Config) -> Result<usize, FastPathError> {
     let pins = Pins::of(config);
+    pins.remove_all().map_err(|error| not_removed(&pins, error))
+}
+
+/// Ends programs of earlier runs that this one cannot close leases for.
+fn end_others(kernel: &Kernel, pins: &Pins) -> Result<(), FastPathError> {
+    if kernel.why_unpinned().is_some() {
+        return end_all(pins);
+    }
+    let removed = pins.remove_other_layouts();
+    removed.map_err(|error| not_removed(pins, error))
+}
+
+/// The same for all of them.
+fn end_all(pins: &Pins) -> Result<(), FastPathError> {
+    match pins.remove_all() {
+        Ok(_) => Ok(()),
+        // Who may not look there can still see that no interface has a program.
+        Err(error) if is_denied(&error) && nothing_attached() => Ok(()),
+        Err(error) => Err(not_removed(pins, error)),
+    }
+}
+
+fn is_denied(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
+fn nothing_attached() -> bool {
+    let free = |device: &netlink::Device| device.xdp.any().is_none();
+    netlink::devices().is_ok_and(|devices| devices.iter().all(free))
+}
+
+fn not_removed(pins: &Pins, error: io::Error) -> FastPathError {
     let path = pins.root().to_owned();
-    pins.remove_all()
-        .map_err(|error| FastPathError::Pins { path, error })
+    FastPathError::Pins { path, error }
 }
 
 /// Takes leases over that an earlier run had in the kernel, and ends its program.
@@ -136,13 +175,7 @@ fn table_without_kernel(config: &Config, pins: &Pins) -> Result<Table, FastPathE
     if let Some(old) = old {
         carry::take_over(&old, &table);
     }
-    if let Err(error) = pins.remove_all() {
-        tracing::warn!(
-            "an earlier run's XDP program may still answer: {} could not be removed: {error}; run \
-             `xdhcpctl fastpath detach` as root",
-            pins.root().display()
-        );
-    }
+    end_all(pins)?;
     Ok(table)
 }
 
@@ -162,6 +195,12 @@ impl FastPath {
     #[must_use]
     pub fn why_off(&self) -> Option<&Off> {
         self.kernel.as_ref().err()
+    }
+
+    /// What an operator asked an earlier run for, which was killed.
+    fn forget_requests(&self) {
+        self.table.meta().trace.store(0);
+        self.table.meta().assume_memo.store(memo::NONE);
     }
 
     fn announce(&self) {
@@ -289,11 +328,9 @@ impl FastPath {
     pub fn detach(&mut self) -> Result<(), FastPathError> {
         self.ports.detach(&self.pins, &Off::Detached.to_string());
         self.kernel = Err(Off::Detached);
-        let path = self.pins.root().to_owned();
         let removed = self.pins.remove_all();
-        removed
-            .map_err(|error| FastPathError::Pins { path, error })
-            .map(|_| ())
+        removed.map_err(|error| not_removed(&self.pins, error))?;
+        Ok(())
     }
 }
 

@@ -131,27 +131,29 @@ impl Pins {
     }
 
     /// All pinned links, of every layout, by interface index.
-    #[must_use]
-    pub fn links(&self) -> BTreeMap<u32, Vec<PathBuf>> {
+    ///
+    /// # Errors
+    /// If a directory is there but cannot be read.
+    pub fn links(&self) -> io::Result<BTreeMap<u32, Vec<PathBuf>>> {
         let mut links: BTreeMap<u32, Vec<PathBuf>> = BTreeMap::new();
-        for path in entries(&self.root)
-            .iter()
-            .flat_map(|layout| entries(layout))
-        {
-            if let Some(index) = link_index(&path) {
-                links.entry(index).or_default().push(path);
+        for layout in entries(&self.root)? {
+            for path in entries(&layout)? {
+                if let Some(index) = link_index(&path) {
+                    links.entry(index).or_default().push(path);
+                }
             }
         }
-        links
+        Ok(links)
     }
 
-    /// Removes what other layouts have left. Links are gone already, or fall with this.
+    /// Removes what other layouts have left, links first. What their programs have granted is in
+    /// the journal.
     ///
     /// # Errors
     /// If something could not be removed.
     pub fn remove_other_layouts(&self) -> io::Result<()> {
         let current = self.current();
-        let others = entries(&self.root)
+        let others = entries(&self.root)?
             .into_iter()
             .filter(|layout| *layout != current);
         for layout in others {
@@ -167,19 +169,19 @@ impl Pins {
     /// If something could not be removed.
     pub fn remove_all(&self) -> io::Result<usize> {
         let mut links = 0;
-        for layout in entries(&self.root) {
+        for layout in entries(&self.root)? {
             links += remove_layout(&layout)?;
         }
-        if self.root.exists() {
-            fs::remove_dir(&self.root)?;
+        match fs::remove_dir(&self.root) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(links),
         }
-        Ok(links)
     }
 }
 
 /// Links go first, so that no program runs whose maps have no name any more.
 fn remove_layout(layout: &Path) -> io::Result<usize> {
-    let mut pins = entries(layout);
+    let mut pins = entries(layout)?;
     pins.retain(|path| link_index(path).is_some());
     pins.iter().try_for_each(|link| remove_link(link))?;
     fs::remove_dir_all(layout)?;
@@ -191,11 +193,13 @@ fn link_index(path: &Path) -> Option<u32> {
     name.strip_prefix(LINK)?.parse().ok()
 }
 
-fn entries(directory: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(directory) else {
-        return Vec::new();
-    };
-    entries.flatten().map(|entry| entry.path()).collect()
+/// What is in a directory; nothing if it is not there. One that cannot be read may hold links.
+fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
+    }
 }
 
 /// Removes the pin of a link if it is there. If nobody else holds the link, its program is off the
@@ -323,13 +327,13 @@ mod tests {
             fs::write(layout.join("link_3"), "").unwrap();
             fs::write(layout.join("maps/SLOTS"), "").unwrap();
         }
-        assert_eq!(pins.links()[&3].len(), 2);
+        assert_eq!(pins.links().unwrap()[&3].len(), 2);
         pins.remove_other_layouts().unwrap();
         assert!(!old.exists() && pins.link(3).exists());
         let next = pins.next_maps().unwrap();
         fs::write(next.join("ROOT"), "").unwrap();
         pins.use_next_maps(&next).unwrap();
-        assert_eq!(entries(&pins.maps()), [pins.maps().join("ROOT")]);
+        assert_eq!(entries(&pins.maps()).unwrap(), [pins.maps().join("ROOT")]);
         assert_eq!(pins.remove_all().unwrap(), 1);
         assert!(!pins.root().exists());
     }

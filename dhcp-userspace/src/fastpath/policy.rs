@@ -62,7 +62,7 @@ fn hidden_tags(device: &Device) -> String {
     };
     format!(
         "VLANs are used here, but the NIC hides their tags from XDP; to let the kernel answer, run \
-         `ethtool -K {name} rxvlan off`{far}, and restart"
+         `ethtool -K {name} rxvlan off`{far}, and `xdhcpctl reload`"
     )
 }
 

@@ -169,7 +169,11 @@ impl Ports {
         let Some(pins) = pins else {
             return;
         };
-        for (index, paths) in pins.links() {
+        let links = pins.links().unwrap_or_else(|error| {
+            tracing::warn!("{} cannot be read: {error}", pins.root().display());
+            BTreeMap::new()
+        });
+        for (index, paths) in links {
             let attached = self.is_attached(index);
             let ours = |path: &&PathBuf| attached && **path == pins.link(index);
             paths
@@ -177,24 +181,20 @@ impl Ports {
                 .filter(|path| !ours(path))
                 .for_each(|path| links::forget(path));
         }
-        if let Err(error) = pins.remove_other_layouts() {
-            tracing::warn!("pins of an earlier version could not be removed: {error}");
-        }
     }
 
-    /// Looks whether native replies on veth get lost, and goes over to generic XDP where they do.
+    /// Looks whether the kernel may still answer where it does, and changes over where it may not:
+    /// to the daemon where VLAN tags have become hidden, to generic XDP where native replies on
+    /// veth get lost.
     pub fn check(&mut self, hooks: &mut Hooks<'_>) {
-        let native = |port: &Port| port.report.mode == PortMode::Native && port.kind == "veth";
-        if !self.0.values().any(native) {
+        if self.0.values().all(|port| port.link.is_none()) {
             return;
         }
         let devices = devices();
-        for port in self.0.values_mut().filter(|port| native(port)) {
-            let device = devices
-                .iter()
-                .find(|device| device.index == port.report.ifindex);
-            if let Some((device, why)) = device.zip(port.trouble(device, &devices, hooks.mode)) {
-                port.fall_back(device, why, hooks);
+        for port in self.0.values_mut().filter(|port| port.link.is_some()) {
+            let index = port.report.ifindex;
+            if let Some(device) = devices.iter().find(|device| device.index == index) {
+                port.check(device, &devices, hooks);
             }
         }
     }
@@ -208,19 +208,29 @@ impl Ports {
 }
 
 impl Port {
-    fn trouble(
-        &self,
-        device: Option<&Device>,
-        devices: &[Device],
-        mode: FastPathMode,
-    ) -> Option<String> {
+    fn check(&mut self, device: &Device, devices: &[Device], hooks: &mut Hooks<'_>) {
+        if let (Choice::Userspace, why) = decide(device, devices, hooks) {
+            self.leave_to_daemon(why, hooks.pins);
+        } else if let Some(why) = self.trouble(device, devices, hooks.mode) {
+            self.fall_back(device, why, hooks);
+        }
+    }
+
+    fn leave_to_daemon(&mut self, why: String, pins: Option<&Pins>) {
+        self.detach(pins);
+        let name = &self.report.name;
+        tracing::warn!("{name}: the daemon answers renewals from now on, not the kernel: {why}");
+        self.report.why = why;
+    }
+
+    fn trouble(&self, device: &Device, devices: &[Device], mode: FastPathMode) -> Option<String> {
         let lost = tx_errors(&self.report, &self.kind)?.saturating_sub(self.tx_errors);
         if lost > 0 {
             return Some(format!(
                 "{lost} native XDP replies were lost on the way to the far end"
             ));
         }
-        let deaf = mode == FastPathMode::Auto && peer(device?, devices) != Peer::Ready;
+        let deaf = mode == FastPathMode::Auto && peer(device, devices) != Peer::Ready;
         deaf.then(|| "the far end has no native XDP program any more".into())
     }
 
@@ -271,7 +281,8 @@ fn attach(
     };
     let pin = hooks.pins.map(|pins| pins.link(device.index));
     if let (Some(pins), Some(pin)) = (hooks.pins, &pin) {
-        let pinned = pins.links().remove(&device.index).unwrap_or_default();
+        let mut pinned = pins.links().unwrap_or_default();
+        let pinned = pinned.remove(&device.index).unwrap_or_default();
         let adopted = links::adopt(hooks.program, device, wanted, &pinned, pin);
         match adopted {
             Some((link, Hook::Generic)) if choice == Choice::NativeFirst => {

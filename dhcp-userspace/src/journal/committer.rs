@@ -136,6 +136,12 @@ impl<T> Handle<T> {
         self.queue.append(record, ticket)
     }
 
+    /// Whether who can wait should, so that who cannot finds room.
+    #[must_use]
+    pub fn is_half_full(&self) -> bool {
+        self.queue.is_half_full()
+    }
+
     #[must_use]
     pub fn stats(&self) -> &Stats {
         &self.stats

@@ -83,6 +83,10 @@ impl<T> Batch<T> {
         self.tickets.len() >= CAPACITY || self.payloads.len() >= CAPACITY_BYTES
     }
 
+    fn is_half_full(&self) -> bool {
+        self.tickets.len() >= CAPACITY / 2 || self.payloads.len() >= CAPACITY_BYTES / 2
+    }
+
     fn push(&mut self, encoder: &Encoder, record: &Record) -> Result<(), JournalError> {
         if self.is_full() {
             return Err(JournalError::Busy);
@@ -124,6 +128,10 @@ impl<T> Queue<T> {
             self.changed.notify_one();
         }
         Ok(())
+    }
+
+    pub(super) fn is_half_full(&self) -> bool {
+        self.lock().batch.is_half_full()
     }
 
     pub(super) fn notify(&self, notice: Notice) {

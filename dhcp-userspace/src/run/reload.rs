@@ -62,7 +62,7 @@ fn exchange(shared: &Shared) -> Result<Vec<String>, String> {
         .lock()
         .expect("no panics while held")
         .set_vlans(&new);
-    refresh(shared);
+    look(shared, true);
     shared.reloaded.notify_one();
     Ok(changes)
 }
@@ -93,10 +93,15 @@ fn needs_restart(old: &Config, new: &Config) -> Option<String> {
 
 /// Looks at the machine's interfaces, and tells everybody concerned what has changed.
 pub fn refresh(shared: &Shared) {
+    look(shared, false);
+}
+
+/// `anew`: the same interfaces may have to be served otherwise.
+fn look(shared: &Shared, anew: bool) {
     let mut ports = shared.ports.lock().expect("no panics while held");
     match ports.refresh(&shared.config.load()) {
-        Ok(false) => {}
-        Ok(true) => {
+        Ok(changed) if !(changed || anew) => {}
+        Ok(_) => {
             let of =
                 |nics: &[Nic]| -> Vec<_> { nics.iter().map(|nic| nic.interface.clone()).collect() };
             let served = ports.served();

@@ -9,7 +9,9 @@ use ipnet::Ipv4Net;
 use super::shared::Shared;
 use crate::clock::{Now, SECOND};
 use crate::control::metrics::State;
-use crate::control::protocol::{FastPath, InterfaceStatus, Journal, Pool, ReasonCount, Status};
+use crate::control::protocol::{
+    FastPath, Hits, InterfaceStatus, Journal, Pool, ReasonCount, Status,
+};
 
 /// The name of a lease's state; `None`: no lease.
 #[must_use]
@@ -30,6 +32,7 @@ pub fn status(shared: &Shared) -> Status {
     for ((_, state), count) in leases_by_subnet(shared) {
         *leases.entry(state.to_owned()).or_default() += count;
     }
+    let kernel_hits = kernel_counts(shared)[Reason::Hit as usize];
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
@@ -40,7 +43,11 @@ pub fn status(shared: &Shared) -> Status {
         leases,
         pools: pools(shared),
         replies: core.metrics.by_kind(),
-        kernel_hits: fastpath_counts(shared)[Reason::Hit as usize],
+        kernel_hits,
+        fast_path_hits: Hits {
+            kernel: kernel_hits.saturating_sub(shared.kernel_hits_before),
+            workers: core.metrics.fast_here()[Reason::Hit as usize],
+        },
         ignored: core.metrics.by_reason(),
         packets: core.metrics.packets(),
         open_offers: core.engine.open_offers() as u64,
@@ -82,13 +89,14 @@ pub fn fastpath(shared: &Shared) -> FastPath {
     }
 }
 
+fn kernel_counts(shared: &Shared) -> [u64; Reason::COUNT] {
+    let fastpath = shared.fastpath.lock().expect("no panics while held");
+    fastpath.counters()
+}
+
 /// By kernel and daemon together.
 fn fastpath_counts(shared: &Shared) -> [u64; Reason::COUNT] {
-    let mut counts = shared
-        .fastpath
-        .lock()
-        .expect("no panics while held")
-        .counters();
+    let mut counts = kernel_counts(shared);
     for (sum, here) in counts.iter_mut().zip(shared.core.metrics.fast_here()) {
         *sum += here;
     }

@@ -24,6 +24,8 @@ pub struct Shared {
     pub ports: Mutex<Ports>,
     pub workers: usize,
     pub started: Now,
+    /// What the kernel had answered before this run.
+    pub kernel_hits_before: u64,
     /// One reload at a time.
     pub reloading: Mutex<()>,
     /// Rung after a reload: other files may have to be watched.

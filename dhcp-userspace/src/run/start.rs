@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use dhcp_common::Reason;
 use sd_notify::NotifyState;
 use tokio::sync::Notify;
 
@@ -112,6 +113,7 @@ impl Daemon {
             core,
             path: path.to_owned(),
             journal: committer.handle(),
+            kernel_hits_before: fastpath.counters()[Reason::Hit as usize],
             fastpath: Mutex::new(fastpath),
             ports: Mutex::new(Ports::new(mailboxes.clone())),
             workers: count,

@@ -48,12 +48,15 @@ fn sweep(shared: &Shared) {
     let now = Now::read();
     let core = &shared.core;
     let mut rejected = Vec::new();
-    core.engine.sweep(now, &mut |swept| match swept {
-        Swept::Event(event) => core.happened(&event, now),
-        Swept::Promise(commit) => {
-            rejected.extend(ticket::append(&shared.journal, commit, None, None).err());
-        }
-    });
+    // Half of the queue is for clients; the next sweep moves the rest.
+    let may_promise = || !shared.journal.is_half_full();
+    core.engine
+        .sweep(now, &may_promise, &mut |swept| match swept {
+            Swept::Event(event) => core.happened(&event, now),
+            Swept::Promise(commit) => {
+                rejected.extend(ticket::append(&shared.journal, commit, None, None).err());
+            }
+        });
     // Only now: the engine is busy during the walk.
     for rejected in rejected {
         ticket::refuse(core, rejected.ticket, &rejected.error);

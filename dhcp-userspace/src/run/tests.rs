@@ -16,7 +16,9 @@ use super::start::Daemon;
 use crate::clock::Now;
 use crate::config;
 use crate::control::protocol::{Filter, Request};
+use crate::fastpath::{Platform, PortMode};
 use crate::journal::Verdict;
+use crate::net::tests::wire::skip;
 use crate::net::tests::{frame, mac, tag, wire};
 use crate::net::{Nic, frame as wire_frame, port67, receive, socket};
 
@@ -43,9 +45,13 @@ struct Lab {
 
 impl Lab {
     fn start(client: Nic) -> Self {
+        Self::start_with(client, CONFIG)
+    }
+
+    fn start_with(client: Nic, config: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let ear = reply_socket(&client);
-        let (daemon, shared) = start(&write(&directory, CONFIG));
+        let (daemon, shared) = start(&write(&directory, config));
         Self {
             directory,
             daemon: Some(daemon),
@@ -244,6 +250,25 @@ fn a_request_behind_its_own_record_waits_for_it() {
 }
 
 #[test]
+fn a_stop_answers_what_was_received() {
+    wire::on_veth(|_, client| {
+        let mut lab = Lab::start(client);
+        let offer = lab.ask(&Message::new(7, 1));
+        let mut select = Message::new(7, 3);
+        select.options.insert(50, offer.yiaddr.to_vec());
+        select.options.insert(54, SERVER.to_vec());
+        wire::put(&lab.client, vec![select.frame(); 8]);
+        while lab.shared.core.metrics.received.get() < 9 {
+            std::thread::yield_now();
+        }
+        lab.daemon.take().unwrap().stop().unwrap();
+        for _ in 0..8 {
+            assert_eq!(lab.hear().kind(), 5);
+        }
+    });
+}
+
+#[test]
 fn tags_of_served_subinterfaces_are_not_even_counted() {
     wire::on_veth(|_, client| {
         let lab = Lab::start(client);
@@ -345,6 +370,25 @@ fn a_reload_takes_effect_and_a_wrong_one_does_not() {
             );
         }
         assert_eq!(lab.ask(&renewal).options[&51], 7200u32.to_be_bytes());
+    });
+}
+
+#[test]
+fn a_reload_decides_anew_who_answers() {
+    if let Err(off) = Platform::current().check() {
+        return skip(&off.to_string());
+    }
+    wire::on_veth(|_, client| {
+        let mode = "mode: generic, pin_dir: DIR/pins";
+        let config = CONFIG.replace("mode: \"off\"", mode);
+        let lab = Lab::start_with(client, &config);
+        let mode = || lab.shared.fastpath.lock().unwrap().report()[0].mode;
+        assert_eq!(mode(), PortMode::Generic);
+        let vlan =
+            "  - {subnet: 10.9.0.0/24, interface: server, vlan: 100, server_address: 10.9.0.1}";
+        write(&lab.directory, &format!("{config}{vlan}\n"));
+        lab.control(Request::Reload);
+        assert_eq!(mode(), PortMode::Userspace, "the NIC hides tags");
     });
 }
 
@@ -462,6 +506,7 @@ fn interfaces_come_and_go() {
         super::reload::refresh(&lab.shared);
         assert!(served().is_empty());
         wire::ip("link set server up");
+        wire::wait_for_carrier();
         super::reload::refresh(&lab.shared);
         assert_eq!(served().len(), 1);
         lab.bind(7);

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::handler::Handler;
 use super::mailbox::{Mailbox, Message};
@@ -17,6 +18,8 @@ use crate::net::{Socket, receive};
 const MAILBOX: u64 = u64::MAX;
 /// Batches from one socket before the next has its turn.
 const TURNS: usize = 4;
+/// What a record takes to be on disk, about.
+const RECORD: Duration = Duration::from_millis(1);
 
 struct Worker {
     poll: Poll,
@@ -58,8 +61,11 @@ impl Worker {
     fn run(mut self) {
         let mut keys = Vec::new();
         while !self.stopping {
-            // A record that packets wait for is on disk in about a millisecond.
-            let timeout = if self.handler.waits() { 1 } else { -1 };
+            let timeout = if self.handler.waits() {
+                RECORD.as_millis() as i32
+            } else {
+                -1
+            };
             self.poll.wait(timeout, &mut keys);
             for key in &keys {
                 self.serve(*key);
@@ -67,6 +73,20 @@ impl Worker {
             if self.handler.waits() {
                 self.handler.again(Now::read());
             }
+            self.handler.flush();
+        }
+        self.drain();
+    }
+
+    /// Answers what was received before the end, and what waits for a record, which is patient for
+    /// a bounded time.
+    fn drain(&mut self) {
+        for socket in std::mem::take(&mut self.sockets).values() {
+            self.receive(socket);
+        }
+        while self.handler.waits() {
+            std::thread::sleep(RECORD);
+            self.handler.again(Now::read());
             self.handler.flush();
         }
     }

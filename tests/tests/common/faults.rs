@@ -48,6 +48,12 @@ pub fn mode(daemon: &Daemon) -> Result<(String, String)> {
     ))
 }
 
+/// How many renewals the fast path has answered, in the kernel or in workers.
+pub fn fast_hits(daemon: &Daemon) -> Result<u64> {
+    let workers = count(daemon, &["fast_path_hits", "workers"])?;
+    Ok(count(daemon, &["kernel_hits"])? + workers)
+}
+
 /// A number in the status, by the names on the way to it.
 pub fn count(daemon: &Daemon, names: &[&str]) -> Result<u64> {
     let status = daemon.ctl(&["status"])?;

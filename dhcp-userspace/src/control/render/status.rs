@@ -36,7 +36,8 @@ fn head(status: &Status) -> String {
     };
     let (packets, journal) = (status.packets, status.journal);
     let per_sync = journal.sync_secs * 1000.0 / (journal.batches.max(1) as f64);
-    let daemon: u64 = status.packets.sent;
+    let hits = status.fast_path_hits;
+    let all = hits.kernel + packets.sent;
     let rows = [
         ("version", status.version.clone()),
         (
@@ -46,11 +47,13 @@ fn head(status: &Status) -> String {
         ("config", format!("{config}{more}")),
         ("workers", status.workers.to_string()),
         (
-            "kernel",
+            "fast path",
             format!(
-                "{} replies, {} of all",
-                status.kernel_hits,
-                percent(status.kernel_hits, status.kernel_hits + daemon)
+                "{} replies by the kernel ({} of all), {} by workers ({})",
+                hits.kernel,
+                percent(hits.kernel, all),
+                hits.workers,
+                percent(hits.workers, all)
             ),
         ),
         (
@@ -127,7 +130,7 @@ fn counts(counts: &BTreeMap<String, u64>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::protocol::{Journal, Packets};
+    use super::super::super::protocol::{Hits, Journal, Packets};
     use super::*;
 
     fn example() -> Status {
@@ -159,7 +162,11 @@ mod tests {
                 used: 50,
             }],
             replies: counts(&[("offer", 8), ("bind", 7), ("nak", 0)]),
-            kernel_hits: 85,
+            kernel_hits: 1085,
+            fast_path_hits: Hits {
+                kernel: 85,
+                workers: 5,
+            },
             ignored: counts(&[("no-subnet", 3)]),
             packets: Packets {
                 received: 20,
@@ -185,7 +192,7 @@ version      0.1.0
 running      pid 812, up 1d 2h
 config       /etc/xdhcpd/dhcp.yaml (and 1 more)
 workers      2
-kernel       85 replies, 85.0% of all
+fast path    85 replies by the kernel (85.0% of all), 5 by workers (5.0%)
 packets      20 received, 0 dropped, 15 sent, 1 send errors
 journal      9 records in 4 batches, 1.2 ms a sync, 0 refused
 open offers  1

@@ -432,10 +432,11 @@ impl Lab {
     pub(super) fn sweep(&mut self) {
         let mut promises = Vec::new();
         let events = &mut self.events;
-        self.engine.sweep(self.now, &mut |swept| match swept {
-            crate::engine::Swept::Promise(commit) => promises.push(commit),
-            crate::engine::Swept::Event(event) => events.push(event),
-        });
+        self.engine
+            .sweep(self.now, &|| true, &mut |swept| match swept {
+                crate::engine::Swept::Promise(commit) => promises.push(commit),
+                crate::engine::Swept::Event(event) => events.push(event),
+            });
         for commit in promises {
             self.commit(commit);
         }

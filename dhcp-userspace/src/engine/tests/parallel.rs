@@ -56,7 +56,7 @@ fn live(lab: &Lab, mac: Mac, held: &Mutex<HashMap<Ipv4Addr, Mac>>) {
 
 fn sweep_until(engine: &Engine, lab: &Lab, done: &AtomicBool) {
     while !done.load(Ordering::Relaxed) {
-        engine.sweep(lab.now, &mut |swept| {
+        engine.sweep(lab.now, &|| true, &mut |swept| {
             if let Swept::Promise(commit) = swept {
                 engine.complete(&commit.change, lab.now);
             }

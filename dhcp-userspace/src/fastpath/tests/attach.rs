@@ -157,7 +157,7 @@ fn a_restart_keeps_the_link_and_leaving_an_interface_removes_it() {
 }
 
 #[test]
-fn a_link_of_an_earlier_layout_is_taken_over() {
+fn a_link_of_an_earlier_layout_is_ended_before_serving() {
     let Some(lab) = Lab::new() else { return };
     veth();
     let mut first = opened(&lab);
@@ -167,6 +167,7 @@ fn a_link_of_an_earlier_layout_is_taken_over() {
     let old = pins.root().join("v0-00000000");
     std::fs::rename(pins.current(), &old).unwrap();
     let mut second = opened(&lab);
+    assert_eq!(attached("ours"), netlink::Attached::default());
     second.set_interfaces(&[interface("ours", OURS)]);
     assert_eq!(only_port(&second).mode, PortMode::Generic);
     assert!(!old.exists() && pins.link(interface("ours", OURS).index).exists());
@@ -200,6 +201,23 @@ fn detaching_leaves_nothing_behind() {
         (lab.pins(), attached("ours")),
         (0, netlink::Attached::default())
     );
+}
+
+/// What is in the way here is a file where a directory is expected: root may read all of those.
+#[test]
+fn without_the_kernel_a_program_that_cannot_be_ended_is_refused() {
+    let Some(mut lab) = Lab::new() else { return };
+    let plain = tempfile::tempdir().unwrap();
+    lab.config.fast_path.pin_dir = plain.path().to_owned();
+    lab.config.fast_path.mode = FastPathMode::Off;
+    let root = Pins::of(&lab.config).root().to_owned();
+    std::fs::write(&root, "").unwrap();
+    let error = open(&lab.config).err().expect("refused").to_string();
+    for part in [root.to_str().unwrap(), "as root", "fastpath detach"] {
+        assert!(error.contains(part), "{error}");
+    }
+    std::fs::remove_file(&root).unwrap();
+    assert!(open(&lab.config).is_ok());
 }
 
 #[test]
@@ -241,6 +259,24 @@ fn vlans_behind_an_offload_are_left_to_the_daemon() {
         PortMode::Userspace,
         "not trusted any more"
     );
+    assert_eq!(attached("ours"), netlink::Attached::default());
+}
+
+#[test]
+fn tags_that_become_hidden_end_the_kernels_part() {
+    let Some(mut lab) = Lab::new() else { return };
+    veth();
+    let mut fast_path = opened(&lab);
+    fast_path.set_interfaces(&[interface("ours", OURS)]);
+    fast_path.check();
+    assert_eq!(only_port(&fast_path).mode, PortMode::Generic);
+    let subnet = &mut lab.config.subnets[0];
+    (subnet.interface, subnet.vlan) = (Some("ours".into()), [100, 0]);
+    fast_path.set_vlans(&lab.config);
+    fast_path.check();
+    let report = only_port(&fast_path);
+    assert_eq!(report.mode, PortMode::Userspace);
+    assert!(report.why.contains("rxvlan off"), "{}", report.why);
     assert_eq!(attached("ours"), netlink::Attached::default());
 }
 

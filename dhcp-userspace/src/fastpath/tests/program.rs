@@ -165,11 +165,18 @@ fn one_client_can_be_traced() {
             &Reply::default(),
             now(),
         );
+        let foreign = Request {
+            to: [2, 0, 0, 0, 0, 9],
+            chaddr: OURS,
+            ..Request::default()
+        };
         for mac in [Some(CLIENT), None, Some(OURS), Some(CLIENT), None] {
             fast_path.trace(mac);
             fast_path
                 .test_run(&Request::default().frame(), IFINDEX)
                 .unwrap();
+            // Leaves the last frame's client where the program would look for its own.
+            fast_path.test_run(&foreign.frame(), IFINDEX).unwrap();
         }
     });
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
@@ -177,5 +184,22 @@ fn one_client_can_be_traced() {
         text.matches("mac=52:54:00:12:34:56 reason=\"hit\"").count(),
         2,
         "{text}"
+    );
+    assert!(!text.contains("not-ours"), "{text}");
+}
+
+#[test]
+fn what_a_killed_run_was_asked_for_is_forgotten() {
+    let Some(lab) = Lab::new() else { return };
+    let mut first = opened(&lab);
+    first.trace(Some(CLIENT));
+    first.table().meta().assume_memo.store(7);
+    drop(first);
+    let second = opened(&lab);
+    let meta = second.table();
+    let meta = meta.meta();
+    assert_eq!(
+        (meta.trace.load(), meta.assume_memo.load()),
+        (0, memo::NONE)
     );
 }

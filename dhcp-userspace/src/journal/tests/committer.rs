@@ -192,6 +192,7 @@ fn more_than_the_queue_holds_is_refused() {
     handle.append(&bound(0), 0).unwrap();
     inside.recv().unwrap();
     for ticket in 0..CAPACITY as u32 {
+        assert_eq!(handle.is_half_full(), ticket >= CAPACITY as u32 / 2);
         handle.append(&bound(1), ticket).unwrap();
     }
     let rejected = handle.append(&bound(1), 7).unwrap_err();

@@ -16,21 +16,28 @@ pub(crate) fn on_veth(test: impl FnOnce(Nic, Nic) + Send + 'static) {
     let run = move || {
         // SAFETY: no pointer is passed; only this thread moves.
         if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-            eprintln!(
-                "skipped: no network namespace without root: {}",
-                io::Error::last_os_error()
-            );
-            return;
+            let error = io::Error::last_os_error();
+            return Some(format!("no network namespace without root: {error}"));
         }
         ip("link add server type veth peer name client");
         ip("address add 10.0.0.1/24 dev server");
         ip("link set server up");
         ip("link set client up");
+        wait_for_carrier();
         let nics = interface::list().unwrap();
         let find = |name| nics.iter().find(|nic| nic.name() == name).unwrap().clone();
         test(find("server"), find("client"));
+        None
     };
-    std::thread::spawn(run).join().unwrap();
+    if let Some(why) = std::thread::spawn(run).join().unwrap() {
+        skip(&why);
+    }
+}
+
+/// Says that this test does nothing here. `cargo xtask test` counts it as skipped, with the reason.
+pub(crate) fn skip(why: &str) {
+    let thread = std::thread::current();
+    println!("SKIPPED {}: {why}", thread.name().unwrap_or("a test"));
 }
 
 pub(crate) fn ip(command: &str) {
@@ -39,6 +46,21 @@ pub(crate) fn ip(command: &str) {
         .status()
         .unwrap();
     assert!(status.success(), "ip {command}");
+}
+
+/// Waits until both ends are ready: the kernel notices a carrier some time after the command, and
+/// drops until then what is sent.
+pub(crate) fn wait_for_carrier() {
+    for _ in 0..10_000 {
+        let mut list = Command::new("ip");
+        let output = list.args(["-br", "link", "show", "type", "veth"]).output();
+        let text = String::from_utf8(output.unwrap().stdout).unwrap();
+        let is_up = |line: &str| line.split_whitespace().nth(1) == Some("UP");
+        if text.lines().count() == 2 && text.lines().all(is_up) {
+            return;
+        }
+    }
+    panic!("no carrier");
 }
 
 /// Sends frames out of an interface.
