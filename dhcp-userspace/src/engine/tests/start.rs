@@ -253,10 +253,11 @@ fn a_record_had_again_does_not_fall_behind_a_promise() {
     lab.pass(LEASE / 2);
     lab.reply(&Message::renewing(A, address));
     let mut promise = None;
-    lab.engine.sweep(lab.now, &mut |swept| match swept {
-        Swept::Promise(commit) => promise = Some(commit),
-        Swept::Event(_) => {}
-    });
+    lab.engine
+        .sweep(lab.now, &|| true, &mut |swept| match swept {
+            Swept::Promise(commit) => promise = Some(commit),
+            Swept::Event(_) => {}
+        });
     let count = |lab: &Lab| {
         let mut count = 0;
         lab.engine.records(ANYONE, &mut |_| {
