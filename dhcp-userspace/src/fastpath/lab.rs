@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{self, Command};
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -17,11 +18,12 @@ use super::testing::OURS;
 use crate::config::Config;
 use crate::config::model::{FastPathMode, Mac};
 use crate::engine::Interface;
-use crate::net::tests::wire::skip;
+use crate::net::tests::wire::{alone, skip};
 
 pub struct Lab {
     bpffs: TempDir,
     pub config: Config,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Lab {
@@ -31,6 +33,7 @@ impl Lab {
             skip(&off.to_string());
             return None;
         }
+        let alone = alone();
         // SAFETY: takes and touches no memory.
         let unshared = unsafe { libc::unshare(libc::CLONE_NEWNET) };
         if unshared != 0 {
@@ -42,7 +45,11 @@ impl Lab {
         run(&["ip", "link", "set", "lo", "up"]);
         let mut config = super::testing::config("10.0.1.0-10.0.1.255");
         config.fast_path.pin_dir = bpffs.path().join("xdhcpd");
-        Some(Self { bpffs, config })
+        Some(Self {
+            bpffs,
+            config,
+            _alone: alone,
+        })
     }
 
     pub fn with_mode(mut self, mode: FastPathMode) -> Self {

@@ -20,7 +20,7 @@ use super::testing::{
 };
 use super::*;
 use crate::lease::table::Size;
-use crate::net::tests::wire::skip;
+use crate::net::tests::wire::{alone, skip};
 
 const XDP_PASS: u32 = 2;
 const XDP_TX: u32 = 3;
@@ -142,6 +142,7 @@ fn without_privilege_it_says_what_is_missing() {
     if Platform::current().check().is_err() {
         return skip("not root, or no XDP program embedded");
     }
+    let _alone = alone();
     // Nobody may not be able to reach this program where it is.
     let copy = tempfile::tempdir().unwrap();
     run(&["chmod", "755", copy.path().to_str().unwrap()]);

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::AsRawFd;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::super::frame::parse;
@@ -11,6 +11,14 @@ use super::super::interface::{self, Nic};
 use super::super::{NetError, port67, receive, send, socket};
 use super::{request, tag};
 use crate::net::Socket;
+
+/// Tests with namespaces run one after the other: each starts programs, and between fork and exec a
+/// program holds every link and socket of this process open that another test has just closed.
+static NAMESPACES: Mutex<()> = Mutex::new(());
+
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    NAMESPACES.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Runs `test` as root in an empty namespace with the veth pair `server` and `client`.
 pub(crate) fn on_veth(test: impl FnOnce(Nic, Nic) + Send + 'static) {
@@ -29,8 +37,11 @@ pub(crate) fn on_veth(test: impl FnOnce(Nic, Nic) + Send + 'static) {
         test(find("server"), find("client"));
         None
     };
-    if let Some(why) = std::thread::spawn(run).join().unwrap() {
-        skip(&why);
+    let _alone = alone();
+    match std::thread::spawn(run).join() {
+        Ok(None) => {}
+        Ok(Some(why)) => skip(&why),
+        Err(panic) => std::panic::resume_unwind(panic),
     }
 }
 
