@@ -49,7 +49,8 @@ pub fn xdhcp_pass(_: XdpContext) -> u32 {
     XDP_PASS
 }
 
-/// Logs what became of a frame of the one client that an operator watches.
+/// Logs what became of a frame of the one client that an operator watches, and what should never
+/// happen at all.
 #[inline(always)]
 fn trace(ctx: &XdpContext, scratch: &Scratch, reason: Reason) {
     // Where these come up, the window may still hold another frame.
@@ -58,10 +59,11 @@ fn trace(ctx: &XdpContext, scratch: &Scratch, reason: Reason) {
     }
     let Some(meta) = maps::meta() else { return };
     let watched = meta.trace.load();
-    if watched == 0 || watched != mac_bits(&scratch.window.bootp, bootp::CHADDR) {
-        return;
+    let client = mac_bits(&scratch.window.bootp, bootp::CHADDR);
+    let rare = matches!(reason, Reason::NoRoom | Reason::Broken);
+    if rare || (watched != 0 && watched == client) {
+        info!(ctx, "{} {}", client, reason as u32);
     }
-    info!(ctx, "{} {}", watched, reason as u32);
 }
 
 #[panic_handler]

@@ -124,6 +124,13 @@ impl Kernel {
         })
     }
 
+    /// Passes on what the program has logged.
+    pub fn pass_log_on(&mut self) {
+        if let Some(tracer) = &mut self.tracer {
+            tracer.pass_on();
+        }
+    }
+
     /// Passes on what the program logs, or stops to.
     pub fn read_log(&mut self, on: bool) {
         match &mut self.tracer {

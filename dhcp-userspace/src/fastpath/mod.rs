@@ -238,9 +238,9 @@ impl FastPath {
     /// To be called once a second: sees that replies of the kernel arrive, and changes over to
     /// another mode where they do not.
     pub fn check(&mut self) {
-        if let Ok(kernel) = &mut self.kernel
-            && let Ok(mut hooks) = kernel.hooks(&self.pins, self.mode, &self.vlans)
-        {
+        let Ok(kernel) = &mut self.kernel else { return };
+        kernel.pass_log_on();
+        if let Ok(mut hooks) = kernel.hooks(&self.pins, self.mode, &self.vlans) {
             self.ports.check(&mut hooks);
         }
     }

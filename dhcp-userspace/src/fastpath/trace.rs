@@ -1,5 +1,5 @@
-//! What the program logs about the one client that an operator watches, as log lines of the
-//! daemon.
+//! What the program logs, as log lines of the daemon: all about the one client that an operator
+//! watches, as it comes; and what should never happen, about once a second.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,6 +51,13 @@ impl Tracer {
             });
             logger
         }));
+    }
+
+    /// Passes on what the program has logged, unless a thread does so all the time.
+    pub fn pass_on(&mut self) {
+        if let Some(logger) = &mut self.idle {
+            logger.flush();
+        }
     }
 
     pub fn stop(&mut self) {
