@@ -247,8 +247,7 @@ impl Cli<'_> {
     }
 
     fn import(&mut self, file: &Path, yes: bool) -> Result<(), ClientError> {
-        let text =
-            std::fs::read_to_string(file).map_err(|error| cannot("read", file, &error))?;
+        let text = std::fs::read_to_string(file).map_err(|error| cannot("read", file, &error))?;
         let request = |apply| Request::Import {
             text: text.clone(),
             apply,
@@ -327,7 +326,10 @@ mod tests {
         };
         let error = cli.export(Some(Path::new("/nowhere/leases.yaml")));
         let error = error.unwrap_err().to_string();
-        assert!(error.starts_with("cannot write /nowhere/leases.yaml"), "{error}");
+        assert!(
+            error.starts_with("cannot write /nowhere/leases.yaml"),
+            "{error}"
+        );
     }
 
     #[test]

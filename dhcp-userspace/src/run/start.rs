@@ -121,6 +121,7 @@ impl Daemon {
             reloading: Mutex::default(),
             reloaded: Notify::new(),
             config: ArcSwap::new(Arc::clone(config)),
+            started_with: Arc::clone(config),
         });
         let workers = start_workers(mailboxes, &shared)?;
         reload::refresh(&shared);

@@ -183,7 +183,10 @@ client id        -
             ..bound()
         };
         let text = lease(&released, NOW);
-        assert!(text.contains("expires          -\npromised until   -\n"), "{text}");
+        assert!(
+            text.contains("expires          -\npromised until   -\n"),
+            "{text}"
+        );
     }
 
     #[test]
