@@ -143,7 +143,7 @@ fn check_likes_a_good_file_and_names_every_error_in_a_bad_one() -> Result<()> {
         "subnets: [{subnet: 10.1.0.0/24, pools: [10.1.0.10-10.1.0.19]}]",
     )?;
     let answer = process::output(&mut check)?;
-    let expected = "OK: 1 files, 1 subnets, 10 addresses in pools, 0 reservations\n";
+    let expected = "OK: 1 file, 1 subnet, 10 addresses in pools, 0 reservations\n";
     ensure!(answer == expected, "{answer}");
 
     fs::write(

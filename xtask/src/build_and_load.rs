@@ -40,14 +40,45 @@ pub(crate) fn build_and_load(options: &Options) -> Result<()> {
     }
     privileges::become_root()?;
     let binaries = daemon::binaries(Profile::Release)?;
+    if !Path::new("/sys/class/net")
+        .join(&options.interface)
+        .exists()
+    {
+        bail!(
+            "there is no interface {} (see `ip link`)",
+            options.interface
+        );
+    }
     let directory = paths::target().join("run").join(&options.interface);
     fs::create_dir_all(&directory)?;
     let config = config(options, &directory)?;
+    eprintln!("{}", how_to_detach(options, &directory, &config));
     if options.load_only {
         load(&binaries, &config, &directory)
     } else {
         serve(&binaries, &config)
     }
+}
+
+/// Where the daemon listens, and how the program is taken out of the kernel.
+fn how_to_detach(options: &Options, directory: &Path, config: &Path) -> String {
+    let xdhcpctl = paths::target().join("release").join("xdhcpctl");
+    let (xdhcpctl, config) = (xdhcpctl.display(), config.display());
+    let (place, socket) = match &options.config {
+        None => {
+            let socket = directory.join("control.sock").display().to_string();
+            (socket.clone(), format!(" --socket {socket}"))
+        }
+        Some(_) => (
+            format!("server.control_socket of {config}, or /run/xdhcpd/control.sock"),
+            " --socket SOCKET".to_owned(),
+        ),
+    };
+    format!(
+        "control socket: {place}\n\
+         the program stays in the kernel when the daemon ends; to take it out:\n    \
+         sudo {xdhcpctl}{socket} fastpath detach --config {config}"
+    )
 }
 
 fn config(options: &Options, directory: &Path) -> Result<PathBuf> {
@@ -155,6 +186,24 @@ mod tests {
         );
         assert_eq!(pools([10, 0, 0, 8], 28), "[10.0.0.9-10.0.0.14]");
         assert_eq!(pools([10, 0, 0, 14], 28), "[10.0.0.8-10.0.0.13]");
+    }
+
+    #[test]
+    fn the_way_out_names_socket_and_configuration() {
+        let options = Options {
+            interface: "eth0".into(),
+            config: None,
+            load_only: false,
+            built: true,
+        };
+        let text = how_to_detach(&options, Path::new("/run/x"), Path::new("/run/x/dhcp.yaml"));
+        assert!(
+            text.starts_with("control socket: /run/x/control.sock\n"),
+            "{text}"
+        );
+        let command =
+            "xdhcpctl --socket /run/x/control.sock fastpath detach --config /run/x/dhcp.yaml";
+        assert!(text.ends_with(command), "{text}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use dhcp_userspace::config::{self, Config};
+use dhcp_userspace::control::render::count;
 use dhcp_userspace::run::{self, logging};
 
 /// A DHCPv4 server whose renewals are answered in the kernel.
@@ -72,9 +73,11 @@ fn summary(config: &Config) -> String {
         .map(addresses)
         .sum();
     let hosts: usize = subnets.iter().map(|subnet| subnet.reservations.len()).sum();
+    let addresses = if pools == 1 { "address" } else { "addresses" };
     format!(
-        "{} files, {} subnets, {pools} addresses in pools, {hosts} reservations",
-        config.files.len(),
-        subnets.len()
+        "{}, {}, {pools} {addresses} in pools, {}",
+        count(config.files.len(), "file"),
+        count(subnets.len(), "subnet"),
+        count(hosts, "reservation")
     )
 }

@@ -1,5 +1,6 @@
 //! Included files: found by pattern, each read once.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,8 @@ pub(super) struct Includer<'a> {
     /// Canonical paths of all files so far, the main one first.
     pub seen: Vec<PathBuf>,
     pub found: Vec<Inventory>,
+    /// Directories where files are, or may appear, that patterns mean.
+    pub directories: BTreeSet<PathBuf>,
 }
 
 impl Includer<'_> {
@@ -29,6 +32,7 @@ impl Includer<'_> {
             let Some(Pattern(pattern)) = scalar.get(&at, self.report) else {
                 continue;
             };
+            self.directories.extend(directories(base, &pattern));
             for path in matching(base, &pattern) {
                 if let Err(problem) = self.read(&path) {
                     self.report.add(scalar.place, &at, problem);
@@ -75,6 +79,18 @@ fn matching(base: &Path, pattern: &str) -> Vec<PathBuf> {
     paths
 }
 
+/// The directories where files may be that a pattern means, as far as they exist.
+fn directories(base: &Path, pattern: &str) -> Vec<PathBuf> {
+    let parent = Path::new(pattern).parent().unwrap_or(Path::new(""));
+    let found = matching(base, &parent.to_string_lossy());
+    let canonical = |path: PathBuf| match path.as_os_str().is_empty() {
+        true => fs::canonicalize("."),
+        false => fs::canonicalize(path),
+    };
+    let found = found.into_iter().filter_map(|path| canonical(path).ok());
+    found.filter(|path| path.is_dir()).collect()
+}
+
 /// The entries of a directory that match, hidden ones left out.
 fn entries(dir: &Path, pattern: &str) -> Vec<PathBuf> {
     let dir_or_here = if dir.as_os_str().is_empty() {
@@ -110,6 +126,17 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pattern_that_matches_nothing_has_a_directory() {
+        let base = tempfile::tempdir().unwrap();
+        let hosts = base.path().join("hosts.d");
+        fs::create_dir(&hosts).unwrap();
+        let hosts = fs::canonicalize(hosts).unwrap();
+        assert_eq!(directories(base.path(), "hosts.d/*.yaml").len(), 1);
+        assert_eq!(directories(base.path(), "h*/*.yaml"), [hosts]);
+        assert!(directories(base.path(), "none/*.yaml").is_empty());
+    }
 
     #[test]
     fn stars_and_question_marks() {

@@ -20,6 +20,7 @@ mod schema;
 mod written;
 mod yaml;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -69,9 +70,11 @@ pub fn parse(text: &str, file: &Path) -> Result<Config, ConfigErrors> {
         report: &report,
         seen: vec![canonical(file)],
         found: Vec::new(),
+        directories: BTreeSet::new(),
     };
     includer.follow(&main.include, file);
-    let config = resolve::resolve(&main, &includer.found, &report);
+    let mut config = resolve::resolve(&main, &includer.found, &report);
+    config.include_directories = includer.directories.into_iter().collect();
     report.finish()?;
     Ok(config)
 }

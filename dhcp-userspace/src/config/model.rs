@@ -24,6 +24,8 @@ pub struct Config {
     pub subnets: Vec<Subnet>,
     /// All files that were read, the main one first.
     pub files: Vec<PathBuf>,
+    /// Where included files are, or may appear.
+    pub include_directories: Vec<PathBuf>,
     /// The same for two configurations that answer every client alike.
     pub fingerprint: u64,
 }

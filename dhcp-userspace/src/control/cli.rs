@@ -194,16 +194,19 @@ impl Cli<'_> {
         let count = fastpath::detach(&config).map_err(|error| refused(error.to_string()))?;
         Ok(writeln!(
             self.out,
-            "xdhcpd is not running; {count} pins removed"
+            "xdhcpd is not running; {} removed",
+            render::count(count, "pin")
         )?)
     }
 
     fn list(&mut self, request: &Request) -> Result<(), ClientError> {
         let now = now();
-        if !self.json {
-            writeln!(self.out, "{}", render::lease_header())?;
-        }
+        // With the first row: a refusal has no table.
+        let mut header = (!self.json).then(render::lease_header);
         let mut row = |item: Value| {
+            if let Some(header) = header.take() {
+                writeln!(self.out, "{header}")?;
+            }
             let line = if self.json {
                 item.to_string()
             } else {
@@ -211,7 +214,11 @@ impl Cli<'_> {
             };
             Ok(writeln!(self.out, "{line}")?)
         };
-        ask(self.socket, request, &mut row).map(drop)
+        ask(self.socket, request, &mut row)?;
+        match header {
+            Some(header) => Ok(writeln!(self.out, "{header}")?),
+            None => Ok(()),
+        }
     }
 
     fn events(&mut self) -> Result<(), ClientError> {
@@ -233,21 +240,14 @@ impl Cli<'_> {
         };
         // Under another name until it is whole: an export cut short must not replace a good one.
         let part = path.with_added_extension("part");
-        let mut to = io::BufWriter::new(std::fs::File::create(&part)?);
+        let file = std::fs::File::create(&part).map_err(|error| cannot("write", &part, &error))?;
+        let mut to = io::BufWriter::new(file);
         copy(self.socket, &mut to)?;
-        to.into_inner()
-            .map_err(io::IntoInnerError::into_error)?
-            .sync_all()?;
-        Ok(std::fs::rename(part, path)?)
+        keep(to, &part, path).map_err(|error| cannot("write", path, &error).into())
     }
 
     fn import(&mut self, file: &Path, yes: bool) -> Result<(), ClientError> {
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("cannot read {}: {error}", file.display()),
-            )
-        })?;
+        let text = std::fs::read_to_string(file).map_err(|error| cannot("read", file, &error))?;
         let request = |apply| Request::Import {
             text: text.clone(),
             apply,
@@ -256,14 +256,22 @@ impl Cli<'_> {
         let nothing = planned.changes.is_empty();
         self.out
             .write_all(render::changes(&planned, "nothing to change").as_bytes())?;
-        if nothing || !(yes || agreed(self.out)?) {
+        if nothing {
             return Ok(());
+        }
+        if !yes {
+            if !io::stdin().is_terminal() {
+                return Err(ClientError::NotConfirmed);
+            }
+            if !agreed(self.out)? {
+                return Ok(());
+            }
         }
         let done: Changes = from(ask(self.socket, &request(true), &mut |_| Ok(()))?)?;
         Ok(writeln!(
             self.out,
-            "applied: {} changes",
-            done.changes.len()
+            "applied: {}",
+            render::count(done.changes.len(), "change")
         )?)
     }
 }
@@ -273,16 +281,23 @@ fn copy(socket: &Path, to: &mut dyn Write) -> Result<(), ClientError> {
     ask(socket, &Request::Export, &mut piece).map(drop)
 }
 
+/// Puts what was written to `part` on disk, and then in the place of `path`.
+fn keep(to: io::BufWriter<std::fs::File>, part: &Path, path: &Path) -> io::Result<()> {
+    let file = to.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.sync_all()?;
+    std::fs::rename(part, path)
+}
+
+fn cannot(what: &str, path: &Path, error: &io::Error) -> io::Error {
+    let text = format!("cannot {what} {}: {error}", path.display());
+    io::Error::new(error.kind(), text)
+}
+
 fn agreed(out: &mut dyn Write) -> io::Result<bool> {
-    let input = io::stdin();
-    if !input.is_terminal() {
-        writeln!(out, "not applied: say --yes to apply without asking")?;
-        return Ok(false);
-    }
     write!(out, "apply? [y/N] ")?;
     out.flush()?;
     let mut answer = String::new();
-    input.lock().read_line(&mut answer)?;
+    io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
@@ -295,4 +310,37 @@ fn event(item: Value) -> Result<String, ClientError> {
 
 fn from<T: DeserializeOwned>(value: Value) -> Result<T, ClientError> {
     Ok(serde_json::from_value(value)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_export_that_cannot_be_written_names_its_file() {
+        let mut out = Vec::new();
+        let mut cli = Cli {
+            socket: Path::new("/nowhere/control.sock"),
+            json: false,
+            out: &mut out,
+        };
+        let error = cli.export(Some(Path::new("/nowhere/leases.yaml")));
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.starts_with("cannot write /nowhere/leases.yaml"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_refused_list_has_no_table() {
+        let mut out = Vec::new();
+        let mut cli = Cli {
+            socket: Path::new("/nowhere/control.sock"),
+            json: false,
+            out: &mut out,
+        };
+        assert!(cli.list(&Request::Leases(Filter::default())).is_err());
+        assert!(out.is_empty());
+    }
 }

@@ -23,6 +23,8 @@ pub enum ClientError {
         "xdhcpd answered what this xdhcpctl does not understand ({0}): are both of one version?"
     )]
     Unknown(#[from] serde_json::Error),
+    #[error("not applied: say --yes to apply without asking")]
+    NotConfirmed,
     /// The daemon's own words.
     #[error("{0}")]
     Refused(String),

@@ -146,7 +146,7 @@ pub struct Lease {
     pub vlan: [u16; 2],
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hostname: String,
-    /// Option 61 in hexadecimal.
+    /// Option 61: `01:6e:6f`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub client_id: String,
 }

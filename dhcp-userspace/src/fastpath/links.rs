@@ -11,6 +11,9 @@ use super::maps::describe;
 use super::netlink::{self, Device};
 use super::pins;
 
+/// What our program is called in the kernel.
+const OURS: &str = "xdhcp";
+
 /// Why the program is not attached.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
@@ -19,6 +22,10 @@ pub enum AttachError {
          xdp off` to let the kernel answer"
     )]
     Taken { interface: String, program: String },
+    #[error(
+        "another xdhcpd's XDP program ({program}) is attached, pinned below another          fast_path.pin_dir; detach it with `xdhcpctl --socket <that server's control socket>          fastpath detach --config <that server's configuration>` to let the kernel answer"
+    )]
+    TakenByUs { program: String },
     #[error("{0}")]
     Refused(String),
 }
@@ -131,26 +138,38 @@ fn explain(error: &ProgramError, device: &Device) -> AttachError {
         _ => None,
     };
     match code {
-        Some(libc::EBUSY | libc::EEXIST) => AttachError::Taken {
-            interface: device.name.clone(),
-            program: name_other(device),
-        },
+        Some(libc::EBUSY | libc::EEXIST) => taken(device),
         _ => AttachError::Refused(describe(error)),
     }
 }
 
-/// The program that is attached, as far as it can be told.
-fn name_other(device: &Device) -> String {
+fn taken(device: &Device) -> AttachError {
+    let (id, name) = other(device);
+    let program = match (id, &name) {
+        (None, _) => "of unknown id".to_owned(),
+        (Some(id), None) => format!("id {id}"),
+        (Some(id), Some(name)) => format!("id {id}, `{name}`"),
+    };
+    if name.as_deref() == Some(OURS) {
+        return AttachError::TakenByUs { program };
+    }
+    AttachError::Taken {
+        interface: device.name.clone(),
+        program,
+    }
+}
+
+/// Id and name of the program that is attached, as far as they can be told.
+fn other(device: &Device) -> (Option<u32>, Option<String>) {
     let devices = netlink::devices().unwrap_or_default();
     let now = devices.into_iter().find(|now| now.index == device.index);
     let Some(id) = now.and_then(|now| now.xdp.any()) else {
-        return "of unknown id".into();
+        return (None, None);
     };
     let program = loaded_programs()
         .flatten()
         .find(|program| program.id() == id);
-    match program.as_ref().and_then(|program| program.name_as_str()) {
-        Some(name) if !name.is_empty() => format!("id {id}, `{name}`"),
-        _ => format!("id {id}"),
-    }
+    let name = program.as_ref().and_then(|program| program.name_as_str());
+    let name = name.filter(|name| !name.is_empty()).map(str::to_owned);
+    (Some(id), name)
 }

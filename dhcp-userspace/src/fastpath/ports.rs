@@ -296,7 +296,9 @@ fn attach(
     for hook in wanted {
         match links::attach(hooks.program, device, *hook, pin.as_deref()) {
             Ok(link) => return (Some((link, *hook)), reason),
-            Err(error @ AttachError::Taken { .. }) => return (None, error.to_string()),
+            Err(error @ (AttachError::Taken { .. } | AttachError::TakenByUs { .. })) => {
+                return (None, error.to_string());
+            }
             Err(error) => {
                 reason = format!("{} XDP was refused: {error}", mode(*hook));
             }

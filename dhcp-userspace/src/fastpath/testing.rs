@@ -439,6 +439,7 @@ pub fn config(pools: &str) -> Config {
         },
         subnets: vec![subnet],
         files: Vec::new(),
+        include_directories: Vec::new(),
         fingerprint: 0,
     }
 }

@@ -198,7 +198,9 @@ fn plain(bytes: &[u8]) -> Option<&str> {
     bytes.iter().all(printable).then_some(text)
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// `01:6e:6f`.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 3);
     for (i, byte) in bytes.iter().enumerate() {
         let colon = if i == 0 { "" } else { ":" };

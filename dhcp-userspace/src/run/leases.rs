@@ -1,5 +1,6 @@
 //! Leases as the control socket shows them.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use serde_json::Value;
@@ -7,8 +8,11 @@ use serde_json::Value;
 use super::report::state_name;
 use super::shared::Shared;
 use crate::clock::{Now, SECOND};
+use crate::config::Config;
+use crate::config::model::{Mac, Reservation};
 use crate::control::protocol::{Filter, Lease, format_mac, parse_mac};
 use crate::engine::LeaseView;
+use crate::lease::yaml::hex;
 
 /// Passes every lease on that the filter lets through.
 ///
@@ -31,8 +35,9 @@ pub fn list(
         ));
     }
     let now = Now::read();
+    let names = reserved_names(&shared.config.load());
     for view in shared.core.engine.leases() {
-        let lease = shown(shared, &view, now);
+        let lease = shown(shared, &names, &view, now);
         if passes(&lease, filter) && !item(json(&lease)?) {
             break;
         }
@@ -46,7 +51,8 @@ pub fn list(
 /// If there is none, or the key is neither.
 pub fn one(shared: &Shared, key: &str) -> Result<Value, String> {
     let view = find(shared, key)?;
-    json(&shown(shared, &view, Now::read()))
+    let names = reserved_names(&shared.config.load());
+    json(&shown(shared, &names, &view, Now::read()))
 }
 
 /// As [`one`], as the engine sees it.
@@ -88,9 +94,31 @@ fn passes(lease: &Lease, filter: &Filter) -> bool {
         && filter.mac.as_ref().is_none_or(mac)
 }
 
-fn shown(shared: &Shared, view: &LeaseView, now: Now) -> Lease {
-    let unix = |boot| now.to_unix(boot) / SECOND;
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+/// The hostnames that the configuration gives to hosts.
+type Names = BTreeMap<(Ipv4Addr, Mac), String>;
+
+fn reserved_names(config: &Config) -> Names {
+    let hosts = config
+        .subnets
+        .iter()
+        .flat_map(|subnet| &subnet.reservations);
+    let named = |(mac, host): (&Mac, &Reservation)| {
+        let name = host.hostname.clone()?;
+        Some(((host.address, *mac), name))
+    };
+    hosts.filter_map(named).collect()
+}
+
+fn shown(shared: &Shared, names: &Names, view: &LeaseView, now: Now) -> Lease {
+    // Zero is no time at all, not the start of the host.
+    let unix = |boot| {
+        if boot == 0 {
+            0
+        } else {
+            now.to_unix(boot) / SECOND
+        }
+    };
+    let reserved = names.get(&(view.address, view.mac)).cloned();
     Lease {
         address: view.address,
         mac: format_mac(&view.mac),
@@ -101,7 +129,7 @@ fn shown(shared: &Shared, view: &LeaseView, now: Now) -> Lease {
         kernel_renewals: view.renewals,
         interface: shared.core.name_of(view.link.ifindex),
         vlan: [view.link.outer, view.link.inner],
-        hostname: printable(&view.hostname),
+        hostname: reserved.unwrap_or_else(|| printable(&view.hostname)),
         client_id: hex(&view.client_id),
     }
 }

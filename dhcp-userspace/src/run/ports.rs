@@ -47,11 +47,15 @@ impl Ports {
         let all = interface::list()?;
         let wanted = select::available(config, &all);
         let before = self.served();
-        self.close_all_but(&wanted);
+        self.close_all_but(&wanted, &all);
         for nic in &wanted {
             self.keep(nic, &select::left_to_others(nic, &wanted));
         }
-        let changed = all != self.all || before != self.served();
+        let served = self.served();
+        if served.is_empty() && !before.is_empty() {
+            tracing::warn!("no interface is served any more: waiting for one");
+        }
+        let changed = all != self.all || before != served;
         self.all = all;
         Ok(changed)
     }
@@ -91,7 +95,7 @@ impl Ports {
         }
     }
 
-    fn close_all_but(&mut self, wanted: &[Nic]) {
+    fn close_all_but(&mut self, wanted: &[Nic], all: &[Nic]) {
         let gone: Vec<_> = self
             .open
             .keys()
@@ -99,16 +103,18 @@ impl Ports {
             .copied()
             .collect();
         for index in gone {
-            self.close(index);
+            let why = why_closed(all.iter().find(|nic| nic.index() == index));
+            if let Some(port) = self.close(index) {
+                tracing::warn!(interface = port.nic.name(), why, "interface closed");
+            }
         }
         self.refused.retain(|index, _| has(wanted, *index));
     }
 
-    fn close(&mut self, index: u32) {
-        if let Some(port) = self.open.remove(&index) {
-            self.tell(|| Message::Leave(index));
-            tracing::info!(interface = port.nic.name(), "interface closed");
-        }
+    fn close(&mut self, index: u32) -> Option<Port> {
+        let port = self.open.remove(&index)?;
+        self.tell(|| Message::Leave(index));
+        Some(port)
     }
 
     /// Opens an interface, or takes over what changed of one that is open.
@@ -155,4 +161,14 @@ impl Ports {
 
 fn has(nics: &[Nic], index: u32) -> bool {
     nics.iter().any(|nic| nic.index() == index)
+}
+
+/// Why an interface is served no longer.
+fn why_closed(now: Option<&Nic>) -> &'static str {
+    match now {
+        None => "it is gone",
+        Some(nic) if !nic.up => "it is down",
+        Some(nic) if nic.interface.addresses.is_empty() => "it has no IPv4 address any more",
+        Some(_) => "the configuration and its addresses give it no subnet any more",
+    }
 }

@@ -47,7 +47,7 @@ fn exchange(shared: &Shared) -> Result<Vec<String>, String> {
     select::served(&new, &nics).map_err(|error| error.to_string())?;
     let (old, new) = (shared.config.load_full(), Arc::new(new));
     let mut changes = config::diff(&old, &new);
-    changes.extend(needs_restart(&old, &new));
+    changes.extend(needs_restart(&shared.started_with, &new));
     let now = Now::read();
     shared
         .core

@@ -19,6 +19,8 @@ pub struct Shared {
     /// The main configuration file, as given.
     pub path: PathBuf,
     pub config: ArcSwap<Config>,
+    /// What settings that need a restart are compared with.
+    pub started_with: Arc<Config>,
     pub journal: Handle<Ticket>,
     pub fastpath: Mutex<FastPath>,
     pub ports: Mutex<Ports>,

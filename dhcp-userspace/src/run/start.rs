@@ -22,7 +22,7 @@ use crate::clock::Now;
 use crate::config::{self, Config};
 use crate::control::{http, server};
 use crate::engine::Engine;
-use crate::fastpath;
+use crate::fastpath::{self, PortMode, PortReport};
 use crate::journal::Committer;
 use crate::net::port67::{self, Port67};
 use crate::net::{interface, select};
@@ -121,6 +121,7 @@ impl Daemon {
             reloading: Mutex::default(),
             reloaded: Notify::new(),
             config: ArcSwap::new(Arc::clone(config)),
+            started_with: Arc::clone(config),
         });
         let workers = start_workers(mailboxes, &shared)?;
         reload::refresh(&shared);
@@ -154,7 +155,8 @@ impl Daemon {
         self.committer.shutdown()?;
         let _ = std::fs::remove_file(&self.control_socket);
         let fastpath = self.shared.fastpath.lock().expect("no panics while held");
-        if fastpath.is_kernel() {
+        let attached = |port: &PortReport| port.mode != PortMode::Userspace;
+        if fastpath.report().iter().any(attached) {
             tracing::info!("stopped; the kernel renews leases until its promises end");
         } else {
             tracing::info!("stopped");

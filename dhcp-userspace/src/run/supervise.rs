@@ -67,7 +67,7 @@ fn listen(shared: &Arc<Shared>, listeners: Listeners) {
 }
 
 fn watch_files(shared: &Shared, changed: &mpsc::Sender<()>) -> Option<watch::Watch> {
-    match watch::start(&shared.config.load().files, changed.clone()) {
+    match watch::start(&shared.config.load(), changed.clone()) {
         Ok(watch) => Some(watch),
         Err(error) => {
             tracing::warn!(%error, "included files are not watched: use `xdhcpctl reload`");

@@ -1,10 +1,11 @@
 //! Notices when included files change.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
+
+use crate::config::Config;
 
 /// Watches the directories of included files; ends when dropped.
 pub struct Watch {
@@ -16,13 +17,8 @@ pub struct Watch {
 ///
 /// # Errors
 /// If the system has no watches left.
-pub fn start(files: &[PathBuf], changed: mpsc::Sender<()>) -> notify::Result<Watch> {
-    let Some((main, included)) = files.split_first() else {
-        return Ok(Watch {
-            _watcher: notify::recommended_watcher(|_| ())?,
-        });
-    };
-    let main = main.clone();
+pub fn start(config: &Config, changed: mpsc::Sender<()>) -> notify::Result<Watch> {
+    let main = as_told(config.files.first().cloned().unwrap_or_default());
     let tell = move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|event| concerns(&event, &main)) {
             // Full: one is told already.
@@ -31,11 +27,22 @@ pub fn start(files: &[PathBuf], changed: mpsc::Sender<()>) -> notify::Result<Wat
     };
     let mut watcher = notify::recommended_watcher(tell)?;
     // Directories, not files: editors replace files, and new ones may match a pattern.
-    let directories: BTreeSet<_> = included.iter().filter_map(|file| file.parent()).collect();
-    for directory in directories {
+    for directory in &config.include_directories {
         watcher.watch(directory, RecursiveMode::NonRecursive)?;
     }
     Ok(Watch { _watcher: watcher })
+}
+
+/// The file's path as events have it: its directory's real path, and the name, even of a link.
+fn as_told(file: PathBuf) -> PathBuf {
+    let here = |parent: &Path| match parent.as_os_str().is_empty() {
+        true => Path::new(".").canonicalize(),
+        false => parent.canonicalize(),
+    };
+    match (file.parent().map(here), file.file_name()) {
+        (Some(Ok(parent)), Some(name)) => parent.join(name),
+        _ => file,
+    }
 }
 
 fn concerns(event: &notify::Event, main: &Path) -> bool {
@@ -53,18 +60,26 @@ fn concerns(event: &notify::Event, main: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
 
     #[test]
-    fn included_files_only() {
+    fn a_file_that_appears_is_noticed_and_one_that_changes() {
         let directory = tempfile::tempdir().unwrap();
         let main = directory.path().join("dhcp.yaml");
-        let included = directory.path().join("hosts.yaml");
-        std::fs::write(&main, "a").unwrap();
-        std::fs::write(&included, "b").unwrap();
+        let hosts = directory.path().join("hosts.d");
+        std::fs::create_dir(&hosts).unwrap();
+        std::fs::write(
+            &main,
+            "include: [hosts.d/*.yaml]\nsubnets: [{subnet: 10.0.0.0/24}]\n",
+        )
+        .unwrap();
+        let config = config::load(&main).unwrap();
         let (changed, mut told) = mpsc::channel(1);
-        let _watch = start(&[main.clone(), included.clone()], changed).unwrap();
-        std::fs::write(&included, "c").unwrap();
-        assert!(told.blocking_recv().is_some());
+        let _watch = start(&config, changed).unwrap();
+        for text in ["subnets: []\n", "reservations: []\n"] {
+            std::fs::write(hosts.join("new.yaml"), text).unwrap();
+            assert!(told.blocking_recv().is_some());
+        }
     }
 
     #[test]

@@ -47,7 +47,10 @@ pub fn lease(lease: &Lease, now: u64) -> String {
             text.to_owned()
         }
     };
-    let at = |secs| format!("{} UTC ({})", utc(secs), from_now(secs, now));
+    let at = |secs| match secs {
+        0 => "-".to_owned(),
+        _ => format!("{} UTC ({})", utc(secs), from_now(secs, now)),
+    };
     let rows = [
         ("address", lease.address.to_string()),
         ("mac", lease.mac.clone()),
@@ -170,6 +173,20 @@ hostname         node17
 client id        -
 ";
         assert_eq!(lease(&bound(), NOW), want);
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_no_date() {
+        let released = Lease {
+            expires: 0,
+            reserved_until: 0,
+            ..bound()
+        };
+        let text = lease(&released, NOW);
+        assert!(
+            text.contains("expires          -\npromised until   -\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -51,6 +51,13 @@ pub fn changes(changes: &Changes, nothing: &str) -> String {
         .collect()
 }
 
+/// `1 file`, `2 files`.
+#[must_use]
+pub fn count(number: usize, noun: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{s}")
+}
+
 /// `12.3%`, or `-` of nothing.
 fn percent(part: u64, whole: u64) -> String {
     if whole == 0 {

@@ -109,6 +109,7 @@ pub(super) fn config(subnets: Vec<Subnet>) -> Config {
         },
         subnets,
         files: Vec::new(),
+        include_directories: Vec::new(),
         fingerprint: 1,
     }
 }

@@ -67,6 +67,7 @@ pub(crate) fn config(prefix: &str) -> Config {
         },
         subnets: vec![subnet],
         files: Vec::new(),
+        include_directories: Vec::new(),
         fingerprint: 1,
     }
 }
