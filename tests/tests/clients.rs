@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use anyhow::{Context, Result, ensure};
 use common::books::{self, mac_text};
 use common::message::{ACK, Message, REQUEST, check_sums};
+use common::mode;
 use common::site::{PATIENCE, Site, hear};
 use xdhcpd_tests::lab::{INTERFACE, SERVER};
 use xdhcpd_tests::link::set_offload;
@@ -119,7 +120,7 @@ fn a_released_address_waits_for_its_client_dhcpcd() -> Result<()> {
 }
 
 fn release(kind: Kind) -> Result<()> {
-    let site = Site::new(2, "native", RARELY_RENEWED, "")?;
+    let site = Site::new(2, mode(), RARELY_RENEWED, "")?;
     let mut client = site.client(kind, 0)?;
     let address = client.wait_bound(PATIENCE)?;
     client.release()?;
@@ -151,7 +152,7 @@ fn a_client_keeps_its_address_over_a_reboot_dhcpcd() -> Result<()> {
 
 /// dhclient remembers its lease and asks for it (INIT-REBOOT); the others begin anew.
 fn reboot(kind: Kind) -> Result<()> {
-    let site = Site::new(1, "native", SOON_RENEWED, "")?;
+    let site = Site::new(1, mode(), SOON_RENEWED, "")?;
     let mut client = site.client(kind, 0)?;
     let address = client.wait_bound(PATIENCE)?;
     client.stop()?;
@@ -179,7 +180,7 @@ fn reboot(kind: Kind) -> Result<()> {
 
 #[test]
 fn an_address_in_use_is_declined_and_another_given() -> Result<()> {
-    let site = Site::new(2, "native", RARELY_RENEWED, "")?;
+    let site = Site::new(2, mode(), RARELY_RENEWED, "")?;
     let mut client = site.client(Kind::Dhcpcd, 0)?;
     let address = client.wait_bound(PATIENCE)?;
     client.release()?;
@@ -274,7 +275,7 @@ fn expect_name(ear: &xdhcpd_tests::RawSocket, ciaddr: Ipv4Addr, name: &str) -> R
 /// What the lab's other clients have no occasion to say.
 #[test]
 fn a_declined_address_is_in_quarantine() -> Result<()> {
-    let site = Site::new(1, "native", RARELY_RENEWED, "")?;
+    let site = Site::new(1, mode(), RARELY_RENEWED, "")?;
     let client = common::raw_client::RawClient::new(&site.lab.clients[0], INTERFACE, 1)?;
     let lease = client.bind()?;
     let decline = client
@@ -294,7 +295,7 @@ fn a_declined_address_is_in_quarantine() -> Result<()> {
 /// A client that vanished without a word has its address until the lease ends, and not longer.
 #[test]
 fn a_lease_ends() -> Result<()> {
-    let site = Site::new(1, "native", SOON_REBOUND, "")?;
+    let site = Site::new(1, mode(), SOON_REBOUND, "")?;
     let mut client: Client = site.client(Kind::Udhcpc, 0)?;
     let address = client.wait_bound(PATIENCE)?.to_string();
     drop(client);

@@ -52,7 +52,7 @@ impl Site {
         lab.server
             .ip(&format!("address add {SECOND_SERVER}/16 dev {SECOND}"))?;
         let daemon = serve(&lab, "eth0, eth1", times, SUBNETS)?;
-        books::expect_mode(&daemon, SECOND, "native")?;
+        books::expect_mode(&daemon, SECOND, common::mode())?;
         Ok(Self {
             daemon,
             _second: Some((pass, cable)),
@@ -89,18 +89,18 @@ impl Site {
 }
 
 fn serve(lab: &Lab, interfaces: &str, times: &str, subnets: &str) -> Result<Daemon> {
-    let bpffs = lab.bpffs().display();
+    let (bpffs, mode) = (lab.bpffs().display(), common::mode());
     let yaml = format!(
         "\
 interfaces: [{interfaces}]
 server: {{state_dir: @DIR@/state, control_socket: @DIR@/control.sock}}
-fast_path: {{mode: native, pin_dir: {bpffs}/xdhcpd}}
+fast_path: {{mode: {mode}, pin_dir: {bpffs}/xdhcpd}}
 defaults: {{{times}}}
 subnets: {subnets}"
     );
     let directory = lab.directory("xdhcpd")?;
     let daemon = Daemon::start(&Binaries::find()?, &lab.server, &directory, &yaml)?;
-    books::expect_mode(&daemon, INTERFACE, "native")?;
+    books::expect_mode(&daemon, INTERFACE, common::mode())?;
     Ok(daemon)
 }
 

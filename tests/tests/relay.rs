@@ -43,7 +43,7 @@ impl Site {
         let directory = lab.directory("xdhcpd")?;
         let yaml = yaml(&lab, times);
         let daemon = Daemon::start(&Binaries::find()?, &lab.server, &directory, &yaml)?;
-        books::expect_mode(&daemon, INTERFACE, "native")?;
+        books::expect_mode(&daemon, INTERFACE, common::mode())?;
         let ports = (DOWN, INTERFACE);
         let log = lab.directory("relay")?.join("log");
         let relay = Relay::start_with(relay_options, router, ports, SERVER, &log)?;
@@ -84,12 +84,12 @@ impl Site {
 }
 
 fn yaml(lab: &Lab, times: &str) -> String {
-    let bpffs = lab.bpffs().display();
+    let (bpffs, mode) = (lab.bpffs().display(), common::mode());
     format!(
         "\
 interfaces: [{INTERFACE}]
 server: {{state_dir: @DIR@/state, control_socket: @DIR@/control.sock}}
-fast_path: {{mode: native, pin_dir: {bpffs}/xdhcpd}}
+fast_path: {{mode: {mode}, pin_dir: {bpffs}/xdhcpd}}
 defaults: {{{times}}}
 subnets:
   - {{subnet: 10.77.0.0/16}}

@@ -22,6 +22,17 @@ const THREADS: &str = "2";
 /// Test files whose name begins like this want the machine for themselves.
 const ALONE: &str = "alone_";
 
+/// Files, or some of their tests, that run a second time with XDP in the network stack instead of the
+/// driver.
+const GENERIC_TOO: [(&str, &[&str]); 3] = [
+    (
+        "clients",
+        &["waits_for_its_client", "over_a_reboot", "declined"],
+    ),
+    ("links", &[]),
+    ("relay", &[]),
+];
+
 #[derive(Args, Default)]
 pub(crate) struct Options {
     /// Only what needs neither root, nor the XDP program, nor minutes.
@@ -100,15 +111,18 @@ fn end_to_end(report: &mut Report, filter: Option<&str>, object: Result<(), Stri
     }
     daemon::build(Profile::Debug)?;
     for name in files()? {
-        let mut command = cargo_test(filter);
-        command.args(["--package", "xdhcpd-tests", "--test", &name]);
-        command.env("XDHCPD_BIN_DIR", paths::target().join("debug"));
-        let threads = if name.starts_with(ALONE) {
-            "1"
-        } else {
-            THREADS
-        };
-        run(report, &name, command, &["--test-threads", threads])?;
+        run(
+            report,
+            &name,
+            end_to_end_test(&name, filter),
+            &threads_of(&name),
+        )?;
+    }
+    for (name, tests) in GENERIC_TOO {
+        let mut command = end_to_end_test(name, filter);
+        command.env("XDHCPD_TEST_MODE", "generic");
+        let arguments = [&threads_of(name)[..], tests].concat();
+        run(report, &format!("{name}, generic XDP"), command, &arguments)?;
     }
     if filter.is_none() {
         faults(report);
@@ -126,6 +140,18 @@ fn faults(report: &mut Report) {
             report.fail(name);
         }
     }
+}
+
+fn end_to_end_test(name: &str, filter: Option<&str>) -> Command {
+    let mut command = cargo_test(filter);
+    command.args(["--package", "xdhcpd-tests", "--test", name]);
+    command.env("XDHCPD_BIN_DIR", paths::target().join("debug"));
+    command
+}
+
+fn threads_of(name: &str) -> [&'static str; 2] {
+    let alone = name.starts_with(ALONE);
+    ["--test-threads", if alone { "1" } else { THREADS }]
 }
 
 fn prepare() -> Result<(), String> {

@@ -32,3 +32,11 @@ pub fn env<T: FromStr>(name: &str, default: T) -> T {
         .and_then(|text| text.parse().ok())
         .unwrap_or(default)
 }
+
+/// The XDP mode of tests that hold in both: `cargo xtask test` runs them once for each.
+pub fn mode() -> &'static str {
+    match std::env::var("XDHCPD_TEST_MODE").as_deref() {
+        Ok("generic") => "generic",
+        _ => "native",
+    }
+}
