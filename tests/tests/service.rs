@@ -250,7 +250,11 @@ fn exported_leases_can_be_edited_and_imported() -> Result<()> {
         text.lines().map(release).collect::<Vec<_>>().join("\n"),
     )?;
 
-    let plan = site.daemon.ctl_text(&["leases", "import", path])?;
+    // Without a terminal nobody can be asked: it shows the plan, and fails for want of a yes.
+    let mut command = site.daemon.ctl_command();
+    let unasked = command.args(["leases", "import", path]).output()?;
+    ensure!(!unasked.status.success(), "{unasked:?}");
+    let plan = String::from_utf8(unasked.stdout)?;
     ensure!(plan.contains(&dropped.address.to_string()), "{plan}");
     ensure!(!plan.contains(&kept.address.to_string()), "{plan}");
     let state = |lease: &Lease| {
