@@ -28,7 +28,7 @@ pub(crate) struct Compiler {
     /// The major version of its LLVM.
     pub(crate) llvm: u32,
     /// The shared library that its LLVM is in.
-    pub(crate) library: PathBuf,
+    pub(crate) shared_llvm: PathBuf,
 }
 
 /// The first compiler that can build for BPF; one is installed where there is none.
@@ -103,7 +103,7 @@ fn inspect(rustc: &Path, cargo: &Path) -> Result<Compiler> {
         rustc: rustc.to_owned(),
         cargo: cargo.to_owned(),
         llvm,
-        library,
+        shared_llvm: library,
     })
 }
 

@@ -49,13 +49,13 @@ pub(crate) fn ensure(compiler: &Compiler) -> Result<PathBuf> {
 pub(crate) fn library_directory(compiler: &Compiler) -> Result<PathBuf> {
     let directory = paths::tools().join(format!("llvm-{}", compiler.llvm));
     let name = compiler
-        .library
+        .shared_llvm
         .file_name()
         .context("the library has a name")?;
-    if fs::read_link(directory.join(name)).ok().as_ref() != Some(&compiler.library) {
+    if fs::read_link(directory.join(name)).ok().as_ref() != Some(&compiler.shared_llvm) {
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir_all(&directory)?;
-        symlink(&compiler.library, directory.join(name))?;
+        symlink(&compiler.shared_llvm, directory.join(name))?;
     }
     Ok(directory)
 }
