@@ -227,6 +227,15 @@ impl<'a> Request<'a> {
         self.join(option::RELAY_AGENT, &self.relay_agent)
     }
 
+    /// A sub-option of option 82 (RFC 3046 section 2.0).
+    #[must_use]
+    pub fn relay_suboption(&self, code: u8) -> Option<Cow<'a, [u8]>> {
+        match self.relay_agent()? {
+            Cow::Borrowed(agent) => suboption(agent, code).map(Cow::Borrowed),
+            Cow::Owned(agent) => suboption(&agent, code).map(|value| Cow::Owned(value.to_vec())),
+        }
+    }
+
     /// Any option; the ones above are found faster by name.
     #[must_use]
     pub fn option(&self, code: u8) -> Option<Cow<'a, [u8]>> {
@@ -262,6 +271,18 @@ impl<'a> Request<'a> {
             }
         }
     }
+}
+
+/// Sub-options have neither padding nor an end.
+fn suboption(mut rest: &[u8], wanted: u8) -> Option<&[u8]> {
+    while let [code, len, after @ ..] = rest {
+        let (value, next) = after.split_at_checked(usize::from(*len))?;
+        if *code == wanted {
+            return Some(value);
+        }
+        rest = next;
+    }
+    None
 }
 
 fn check_header(payload: &[u8]) -> Result<&[u8; BOOTP_LEN], Ignored> {
@@ -358,6 +379,18 @@ mod tests {
         assert!(matches!(request.client_id(), Some(Cow::Borrowed(&[7]))));
         assert_eq!(request.option(12).as_deref(), Some(&b"abc"[..]));
         assert_eq!(request.option(77), None);
+    }
+
+    #[test]
+    fn sub_options_of_the_relay_are_found() {
+        let bytes = message(&[53, 1, 1, 82, 7, 1, 2, 7, 8, 2, 1, 9, 255]);
+        let request = Request::parse(&bytes).unwrap();
+        assert_eq!(request.relay_suboption(1).as_deref(), Some(&[7, 8][..]));
+        assert_eq!(request.relay_suboption(2).as_deref(), Some(&[9][..]));
+        assert_eq!(request.relay_suboption(5), None);
+        let cut = message(&[53, 1, 1, 82, 4, 1, 1, 7, 2, 255]);
+        let request = Request::parse(&cut).unwrap();
+        assert_eq!(request.relay_suboption(2), None, "runs past the end");
     }
 
     #[test]
