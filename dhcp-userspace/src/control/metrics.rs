@@ -18,7 +18,7 @@ use dhcp_common::Reason;
 
 type Labels = Vec<(&'static str, String)>;
 
-const KINDS: [EventKind; 10] = [
+const KINDS: [EventKind; 12] = [
     EventKind::Offer,
     EventKind::Bind,
     EventKind::Renew,
@@ -29,6 +29,8 @@ const KINDS: [EventKind; 10] = [
     EventKind::Decline,
     EventKind::Conflict,
     EventKind::Expire,
+    EventKind::LeaseQuery,
+    EventKind::ForceRenew,
 ];
 
 /// The name in metrics and tables.
@@ -45,14 +47,19 @@ pub const fn label(kind: EventKind) -> &'static str {
         EventKind::Decline => "decline",
         EventKind::Conflict => "conflict",
         EventKind::Expire => "expire",
+        EventKind::LeaseQuery => "lease-query",
+        EventKind::ForceRenew => "force-renew",
     }
 }
 
 /// Whether the daemon sends something when this happens.
 #[must_use]
 pub const fn is_reply(kind: EventKind) -> bool {
-    use EventKind::{Bind, Inform, Nak, Offer, Renew};
-    matches!(kind, Offer | Bind | Renew | Inform | Nak)
+    use EventKind::{Bind, ForceRenew, Inform, LeaseQuery, Nak, Offer, Renew};
+    matches!(
+        kind,
+        Offer | Bind | Renew | Inform | Nak | LeaseQuery | ForceRenew
+    )
 }
 
 /// Counters that the daemon's threads hold: counting looks no label up.

@@ -223,6 +223,7 @@ impl<'a> Context<'a> {
             over: Vec::new(),
             boot: Cow::Borrowed(&subnet.boot),
             hostname: host.and_then(|host| host.hostname.as_deref()),
+            once: Vec::new(),
         };
         levels.for_each(|level| terms.add(level));
         Ok(terms)
@@ -286,7 +287,7 @@ impl<'a> Context<'a> {
             from_mac: self.interface.mac,
             destination,
             port,
-            flags: request.flags,
+            flags: request.reply_flags(),
             ciaddr,
             yiaddr,
             mtu: self.interface.mtu,
@@ -296,7 +297,7 @@ impl<'a> Context<'a> {
     /// As [`Self::to_client`], to all hosts, by way of the relay if there is one.
     pub(super) fn to_all(&self) -> Envelope<'a> {
         let relayed = self.request.is_relayed();
-        let flags = self.request.flags | if relayed { FLAG_BROADCAST } else { 0 };
+        let flags = self.request.reply_flags() | if relayed { FLAG_BROADCAST } else { 0 };
         let unknown = Ipv4Addr::UNSPECIFIED;
         let mut envelope = self.to_client(unknown, unknown);
         envelope.flags = flags;
@@ -305,6 +306,11 @@ impl<'a> Context<'a> {
             envelope.destination = Ipv4Addr::BROADCAST;
         }
         envelope
+    }
+
+    /// As [`Self::to_client`], for a reply that gives an address.
+    pub(super) fn to_yiaddr(&self, yiaddr: Ipv4Addr) -> Envelope<'a> {
+        self.to_client(self.request.ciaddr, yiaddr)
     }
 
     /// As [`Self::to_client`], to an address the client has, but not in the reply's head.
@@ -341,6 +347,8 @@ pub(super) struct Terms<'a> {
     over: Vec<&'a Overrides>,
     boot: Cow<'a, Boot>,
     hostname: Option<&'a str>,
+    /// Options of this reply alone.
+    pub(super) once: Vec<(u8, Vec<u8>)>,
 }
 
 impl<'a> Terms<'a> {
@@ -355,7 +363,7 @@ impl<'a> Terms<'a> {
         }
     }
 
-    fn answer(&self, message_type: MessageType) -> Answer<'_> {
+    pub(super) fn answer(&self, message_type: MessageType) -> Answer<'_> {
         Answer {
             message_type,
             server: self.server,
@@ -366,7 +374,7 @@ impl<'a> Terms<'a> {
                 base: self.options,
                 over: &self.over,
             },
-            once: &[],
+            once: &self.once,
             hostname: self.hostname,
             message: None,
         }
