@@ -3,6 +3,7 @@
 mod leases;
 mod packets;
 mod reload;
+mod transact;
 
 use std::collections::BTreeMap;
 use std::os::fd::AsRawFd;
@@ -14,7 +15,7 @@ use serde_json::Value;
 use super::answer::answer;
 use super::shared::Shared;
 use super::start::Daemon;
-use crate::config;
+use crate::config::{self, Config};
 use crate::control::protocol::Request;
 use crate::net::tests::{frame, mac, wire};
 use crate::net::{Nic, port67, receive, socket};
@@ -46,9 +47,17 @@ impl Lab {
     }
 
     fn start_with(client: Nic, config: &str) -> Self {
+        Self::start_changed(client, config, |_| {})
+    }
+
+    /// With a configuration that is changed once it is read.
+    fn start_changed(client: Nic, config: &str, change: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let ear = reply_socket(&client);
-        let (daemon, shared) = start(&write(&directory, config));
+        let path = write(&directory, config);
+        let mut config = config::load(&path).unwrap();
+        change(&mut config);
+        let (daemon, shared) = start_as(&path, config);
         Self {
             directory,
             daemon: Some(daemon),
@@ -128,8 +137,11 @@ fn write(directory: &tempfile::TempDir, text: &str) -> PathBuf {
 }
 
 fn start(path: &std::path::Path) -> (Daemon, Arc<Shared>) {
-    let config = Arc::new(config::load(path).unwrap());
-    Daemon::start(path, &config, port67::take().unwrap()).unwrap()
+    start_as(path, config::load(path).unwrap())
+}
+
+fn start_as(path: &std::path::Path, config: Config) -> (Daemon, Arc<Shared>) {
+    Daemon::start(path, &Arc::new(config), port67::take().unwrap()).unwrap()
 }
 
 /// A socket that takes replies to any client: the filter for requests for another port, and
