@@ -3,6 +3,7 @@
 mod any_text;
 mod docs;
 mod errors;
+mod kea;
 mod language;
 mod ready;
 mod short;
