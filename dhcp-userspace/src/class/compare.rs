@@ -112,9 +112,11 @@ fn number(literal: &Typed) -> Option<u64> {
 
 /// What to write in place of a literal that is too long or too short.
 fn longer(literal: &Typed, beside: &Typed) -> String {
-    let width = beside.lengths.step;
-    let is_narrow = beside.lengths.max < 4 || matches!(width, 2 | 3);
-    if let (true, Some(number)) = (is_narrow, number(literal)) {
+    let Lengths { max, step, .. } = beside.lengths;
+    let width = if max < 4 { max } else { step };
+    let fits = |number: &u64| *number < 1 << (8 * width.min(4));
+    let is_narrow = max < 4 || step == 2;
+    if let (true, Some(number)) = (is_narrow, number(literal).filter(fits)) {
         return format!(
             "write all its bytes, as in 0x{number:0digits$x}",
             digits = width * 2
