@@ -18,12 +18,13 @@ use dhcp_common::Reason;
 
 type Labels = Vec<(&'static str, String)>;
 
-const KINDS: [EventKind; 12] = [
+const KINDS: [EventKind; 13] = [
     EventKind::Offer,
     EventKind::Bind,
     EventKind::Renew,
     EventKind::KernelRenew,
     EventKind::Inform,
+    EventKind::Proxy,
     EventKind::Nak,
     EventKind::Release,
     EventKind::Decline,
@@ -42,6 +43,7 @@ pub const fn label(kind: EventKind) -> &'static str {
         EventKind::Renew => "renew",
         EventKind::KernelRenew => "kernel-renew",
         EventKind::Inform => "inform",
+        EventKind::Proxy => "proxy",
         EventKind::Nak => "nak",
         EventKind::Release => "release",
         EventKind::Decline => "decline",
@@ -55,10 +57,10 @@ pub const fn label(kind: EventKind) -> &'static str {
 /// Whether the daemon sends something when this happens.
 #[must_use]
 pub const fn is_reply(kind: EventKind) -> bool {
-    use EventKind::{Bind, ForceRenew, Inform, LeaseQuery, Nak, Offer, Renew};
+    use EventKind::{Bind, ForceRenew, Inform, LeaseQuery, Nak, Offer, Proxy, Renew};
     matches!(
         kind,
-        Offer | Bind | Renew | Inform | Nak | LeaseQuery | ForceRenew
+        Offer | Bind | Renew | Inform | Proxy | Nak | LeaseQuery | ForceRenew
     )
 }
 

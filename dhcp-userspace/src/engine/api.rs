@@ -123,6 +123,9 @@ pub enum EventKind {
     KernelRenew,
     /// DHCPACK to an INFORM.
     Inform,
+    /// Told where to boot from, the address being another server's (proxyDHCP) or known (PXE boot
+    /// server).
+    Proxy,
     /// DHCPNAK sent.
     Nak,
     Release,
@@ -192,4 +195,6 @@ ignored! {
     IdentityTaken = "identity-taken",
     /// A lease query of somebody who may not ask, or without an address to answer to.
     QueryDenied = "query-denied",
+    /// No firmware that boots from the network, where another server gives the addresses.
+    NotNetboot = "not-netboot",
 }

@@ -345,7 +345,7 @@ pub(super) struct Terms<'a> {
     pub(super) times: Times,
     options: &'a Options,
     over: Vec<&'a Overrides>,
-    boot: Cow<'a, Boot>,
+    pub(super) boot: Cow<'a, Boot>,
     hostname: Option<&'a str>,
     /// Options of this reply alone.
     pub(super) once: Vec<(u8, Vec<u8>)>,

@@ -22,6 +22,7 @@ mod leasequery;
 mod nak;
 mod operate;
 mod pool;
+mod proxy;
 mod rapid;
 mod reload;
 mod request;
@@ -48,7 +49,7 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::lease::table::{Full, Table};
 use crate::lease::templates::Templates;
-use crate::packet::{MessageType, Request};
+use crate::packet::{MessageType, Request, pxe};
 use clients::Clients;
 use commit::Tainted;
 use context::Context;
@@ -193,6 +194,12 @@ impl Engine {
 
 fn answer(context: &Context<'_>, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
     context.check_identity()?;
+    if context.packet.destination_port == pxe::PORT {
+        return context.boot_server(reply);
+    }
+    if context.is_proxied() && !context.request.message_type.is_query() {
+        return context.proxy(reply);
+    }
     match context.request.message_type {
         MessageType::Bootp => context.bootp(reply),
         MessageType::Discover => context.discover(reply),

@@ -3,6 +3,7 @@ pub mod infiniband;
 mod layers;
 mod message;
 mod options;
+pub mod pxe;
 mod region;
 pub mod registry;
 mod reply;

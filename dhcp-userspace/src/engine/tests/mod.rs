@@ -10,6 +10,7 @@ mod lease;
 mod leasequery;
 mod parallel;
 mod policy;
+mod proxy;
 mod rapid;
 mod refusal;
 mod reply;
