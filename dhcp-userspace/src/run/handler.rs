@@ -5,15 +5,19 @@ use std::sync::Arc;
 
 use dhcp_common::Reason;
 use dhcp_common::fast::Scratch;
-use dhcp_common::wire::bootp;
+use dhcp_common::wire::{SERVER_PORT, bootp};
 
+use super::later::Queue;
+use super::mailbox::Mailbox;
 use super::shared::Shared;
 use super::ticket;
 use crate::clock::Now;
-use crate::engine::{Ignored, Incoming, Outcome};
+use crate::engine::{Commit, Ignored, Incoming, Outcome};
 use crate::fastpath::host::HostEnv;
+use crate::net::Socket;
 use crate::net::frame::{Frame, parse};
-use crate::net::{Socket, send};
+use crate::net::link::{Framing, LinkAddress};
+use crate::net::send::{self, Parcel};
 
 /// Packets that wait for a record of their client. More are dropped: the clients ask again.
 const MAX_HELD: usize = 1024;
@@ -21,9 +25,12 @@ const MAX_HELD: usize = 1024;
 const PATIENCE: u64 = 500_000_000;
 
 pub struct Handler {
-    shared: Arc<Shared>,
-    out: send::Batch,
+    pub(super) shared: Arc<Shared>,
+    /// Of the worker that this belongs to.
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) out: send::Batch,
     held: VecDeque<Held>,
+    pub(super) later: Queue,
     scratch: Box<Scratch>,
     /// Interfaces on which the fast path runs here, not in the kernel.
     fast_on: Vec<u32>,
@@ -33,15 +40,36 @@ pub struct Handler {
 struct Held {
     socket: Arc<Socket>,
     bytes: Vec<u8>,
+    from: LinkAddress,
     since: u64,
 }
 
+/// A packet and the way it came.
+#[derive(Clone, Copy)]
+pub(super) struct Packet<'a> {
+    pub(super) socket: &'a Arc<Socket>,
+    pub(super) frame: &'a Frame<'a>,
+    pub(super) incoming: &'a Incoming<'a>,
+}
+
+impl Packet<'_> {
+    pub(super) fn parcel(&self, reply: Vec<u8>) -> Parcel {
+        Parcel {
+            socket: Arc::clone(self.socket),
+            frame: reply,
+            to: self.frame.from,
+        }
+    }
+}
+
 impl Handler {
-    pub fn new(shared: Arc<Shared>) -> Self {
+    pub fn new(shared: Arc<Shared>, mailbox: Arc<Mailbox>) -> Self {
         Self {
             shared,
+            mailbox,
             out: send::Batch::default(),
             held: VecDeque::new(),
+            later: Queue::default(),
             scratch: Box::default(),
             fast_on: Vec::new(),
         }
@@ -64,12 +92,30 @@ impl Handler {
             return;
         }
         self.shared.core.metrics.received.inc();
-        let fast = self.fast_on.contains(&socket.ifindex) && is_renewal(&incoming);
+        let fast = self.fast_on.contains(&socket.ifindex)
+            && frame.framing == Framing::Ethernet
+            && is_renewal(&incoming);
         if fast && self.answered_fast(socket, frame, now) {
             return;
         }
-        if !self.done(socket, &incoming, now) {
-            self.hold(socket, frame.bytes, now);
+        self.take(socket, frame, &incoming, now);
+    }
+
+    /// Has the packet answered, as soon as that is possible.
+    pub(super) fn take(
+        &mut self,
+        socket: &Arc<Socket>,
+        frame: &Frame<'_>,
+        incoming: &Incoming<'_>,
+        now: Now,
+    ) {
+        let packet = Packet {
+            socket,
+            frame,
+            incoming,
+        };
+        if !self.done(packet, now) {
+            self.hold(packet, now);
         }
     }
 
@@ -84,15 +130,7 @@ impl Handler {
             let Some(held) = self.held.pop_front() else {
                 return;
             };
-            let frame = Frame {
-                bytes: &held.bytes,
-                ifindex: held.socket.ifindex,
-                verify_udp: false,
-            };
-            let done = match parse(&frame) {
-                Ok(incoming) => self.done(&held.socket, &incoming, now),
-                Err(_) => true,
-            };
+            let done = self.done_again(&held.socket, &held.bytes, held.from, now);
             if done {
                 self.out.recycle(held.bytes);
             } else if held.since + PATIENCE < now.boot {
@@ -101,6 +139,26 @@ impl Handler {
                 self.held.push_back(held);
             }
         }
+    }
+
+    /// Hands in a packet that was received before.
+    fn done_again(
+        &mut self,
+        socket: &Arc<Socket>,
+        bytes: &[u8],
+        from: LinkAddress,
+        now: Now,
+    ) -> bool {
+        let frame = copied(socket, bytes, from);
+        let Ok(incoming) = parse(&frame) else {
+            return true;
+        };
+        let packet = Packet {
+            socket,
+            frame: &frame,
+            incoming: &incoming,
+        };
+        self.done(packet, now)
     }
 
     /// Sends the replies so far.
@@ -121,7 +179,11 @@ impl Handler {
         let reason = env.answer(&mut self.scratch);
         self.shared.core.metrics.fast(reason);
         if reason == Reason::Hit {
-            self.out.push(Arc::clone(socket), reply);
+            self.out.push(Parcel {
+                socket: Arc::clone(socket),
+                frame: reply,
+                to: LinkAddress::default(),
+            });
         } else {
             self.out.recycle(reply);
         }
@@ -130,9 +192,12 @@ impl Handler {
     }
 
     /// Hands the packet to the engine; false if it must wait.
-    fn done(&mut self, socket: &Arc<Socket>, incoming: &Incoming<'_>, now: Now) -> bool {
+    fn done(&mut self, packet: Packet<'_>, now: Now) -> bool {
         let mut reply = self.out.buffer();
-        match self.shared.core.engine.handle(now, incoming, &mut reply) {
+        let engine = &self.shared.core.engine;
+        let outcome = engine.handle(now, packet.incoming, &mut reply);
+        let before = self.outlived(packet.incoming, &outcome);
+        match outcome {
             Outcome::Ignore(reason) => {
                 self.shared.core.metrics.ignore(reason);
                 self.out.recycle(reply);
@@ -142,38 +207,56 @@ impl Handler {
                 return false;
             }
             Outcome::Reply(event) => {
-                self.out.push(Arc::clone(socket), reply);
+                self.out.push(packet.parcel(reply));
                 self.shared.core.happened(&event, now);
             }
+            Outcome::Later(later) => self.wait(packet, reply, later, before, now),
             Outcome::Commit(commit) => {
-                let reply = (!reply.is_empty()).then(|| (Arc::clone(socket), reply));
-                let appended = ticket::append(&self.shared.journal, commit, reply, None);
-                if let Err(rejected) = appended {
-                    ticket::refuse(&self.shared.core, rejected.ticket, &rejected.error);
-                }
+                let reply = (!reply.is_empty()).then(|| packet.parcel(reply));
+                self.append(commit, reply);
             }
         }
         true
     }
 
-    fn hold(&mut self, socket: &Arc<Socket>, bytes: &[u8], now: Now) {
+    pub(super) fn append(&self, commit: Commit, reply: Option<Parcel>) {
+        let appended = ticket::append(&self.shared.journal, commit, reply, None);
+        if let Err(rejected) = appended {
+            ticket::refuse(&self.shared.core, rejected.ticket, &rejected.error);
+        }
+    }
+
+    fn hold(&mut self, packet: Packet<'_>, now: Now) {
         if self.held.len() == MAX_HELD {
             self.shared.core.metrics.waited_too_long.inc();
             return;
         }
         let mut copy = self.out.buffer();
-        copy.extend_from_slice(bytes);
+        copy.extend_from_slice(packet.frame.bytes);
         self.held.push_back(Held {
-            socket: Arc::clone(socket),
+            socket: Arc::clone(packet.socket),
             bytes: copy,
+            from: packet.frame.from,
             since: now.boot,
         });
+    }
+}
+
+/// A frame that was copied; its checksum was right the first time.
+pub(super) fn copied<'a>(socket: &Socket, bytes: &'a [u8], from: LinkAddress) -> Frame<'a> {
+    Frame {
+        bytes,
+        ifindex: socket.ifindex,
+        verify_udp: false,
+        framing: socket.framing,
+        from,
     }
 }
 
 /// Whether it is worth a copy of the frame to let the fast path look at it.
 fn is_renewal(incoming: &Incoming<'_>) -> bool {
     let field = |at: usize| incoming.payload.get(at..at + 4);
-    field(bootp::CIADDR).is_some_and(|ciaddr| ciaddr != [0; 4])
+    incoming.destination_port == SERVER_PORT
+        && field(bootp::CIADDR).is_some_and(|ciaddr| ciaddr != [0; 4])
         && field(bootp::GIADDR) == Some(&[0; 4])
 }

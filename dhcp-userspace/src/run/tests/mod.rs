@@ -16,6 +16,7 @@ use super::shared::Shared;
 use super::start::Daemon;
 use crate::config;
 use crate::control::protocol::Request;
+use crate::net::link::Framing;
 use crate::net::tests::{frame, mac, wire};
 use crate::net::{Nic, port67, receive, socket};
 
@@ -74,15 +75,7 @@ impl Lab {
     fn hear(&self) -> Answer {
         let mut batch = receive::Batch::default();
         loop {
-            let fd = self.ear.as_raw_fd();
-            let mut poll = libc::pollfd {
-                fd,
-                events: libc::POLLIN,
-                revents: 0,
-            };
-            // SAFETY: one valid entry.
-            let ready = unsafe { libc::poll(&raw mut poll, 1, 10_000) };
-            assert_eq!(ready, 1, "no answer");
+            wire::wait_readable(&self.ear);
             // One at a time: the batch is of this call.
             if batch.receive_one(&self.ear).unwrap() != 0 {
                 return Answer::of(batch.frame(0).unwrap().bytes);
@@ -136,7 +129,7 @@ fn start(path: &std::path::Path) -> (Daemon, Arc<Shared>) {
 /// without its beginning, which leaves out frames to other MACs.
 fn reply_socket(nic: &Nic) -> crate::net::Socket {
     let socket = socket::open(nic, &[], 1).unwrap().remove(0);
-    let mut filter = crate::net::filter::requests().split_off(3);
+    let mut filter = crate::net::filter::requests(Framing::Ethernet).split_off(3);
     for op in &mut filter {
         if op.k == 67 {
             op.k = 68;
