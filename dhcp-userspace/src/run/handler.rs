@@ -7,7 +7,7 @@ use dhcp_common::Reason;
 use dhcp_common::fast::Scratch;
 use dhcp_common::wire::{SERVER_PORT, bootp};
 
-use super::later::Queue;
+use super::later::{Queue, Waiting};
 use super::mailbox::Mailbox;
 use super::shared::Shared;
 use super::ticket;
@@ -30,7 +30,7 @@ pub struct Handler {
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) out: send::Batch,
     held: VecDeque<Held>,
-    pub(super) later: Queue,
+    pub(super) later: Queue<Waiting>,
     scratch: Box<Scratch>,
     /// Interfaces on which the fast path runs here, not in the kernel.
     fast_on: Vec<u32>,

@@ -2,6 +2,7 @@
 //! somebody might have the address that is to be offered.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use super::handler::{Handler, Packet, copied};
 use super::later::{self, Check, Client, Waiting};
@@ -59,77 +60,72 @@ impl Handler {
         before: Option<Waiting>,
         now: Now,
     ) {
-        let engine::Later {
-            event,
-            after,
-            probe,
-        } = later;
         let Some((client, question)) = later::asked(packet.incoming) else {
             return self.out.recycle(reply);
         };
-        let (mut answer_at, mut checked) = (now.boot + after.as_nanos() as u64, None);
-        if let Some(before) = before {
-            if before.question == question {
-                answer_at = answer_at.min(before.answer_at);
-            }
-            checked = before.check;
-        }
+        let (earlier, check) = match before {
+            Some(before) if before.question == question => (before.due, before.check),
+            Some(before) => (u64::MAX, before.check),
+            None => (u64::MAX, None),
+        };
         let mut waiting = Waiting {
             parcel: packet.parcel(reply),
-            event,
+            event: later.event,
             question,
-            answer_at,
-            check: None,
+            due: 0,
+            check: check.and_then(|check| self.still(check, later.probe)),
         };
-        if self.later.is_full() || !self.check(packet, &client, &mut waiting, probe, checked, now) {
+        let asked =
+            !self.later.is_full() && self.check(packet, &client, &mut waiting, (later.probe, now));
+        if !asked {
             self.shared.core.metrics.ignore(Ignored::Overload);
             return self.out.recycle(waiting.parcel.frame);
         }
-        self.later.put(client, waiting);
+        // No reply goes before its check has ended.
+        let from = waiting.check.as_ref().map_or(now.boot, |check| check.until);
+        let due = from.saturating_add(nanos(later.after)).min(earlier);
+        waiting.due = due.max(from);
+        self.later.put(client, waiting.due, waiting);
     }
-    /// Has the address asked for that is to be offered; false if too many are asked for already.
+
+    /// The check that runs, if it is of this address; else it ends.
+    fn still(&self, check: Check, probe: Option<Probe>) -> Option<Check> {
+        if probe.is_some_and(|probe| probe.address == check.address) {
+            return Some(check);
+        }
+        self.shared.prober.forget(check.address);
+        None
+    }
+
+    /// Has the address asked for that is to be offered, unless that is done already; false if too
+    /// many are asked for.
     fn check(
         &mut self,
         packet: Packet<'_>,
         client: &Client,
         waiting: &mut Waiting,
-        probe: Option<Probe>,
-        before: Option<Check>,
-        now: Now,
+        (probe, now): (Option<Probe>, Now),
     ) -> bool {
-        let address = probe.map(|probe| probe.address);
-        let running = before.and_then(|check| self.still(check, address));
         let Some(probe) = probe else {
             return true;
         };
-        let until = match running {
-            Some(check) => check.until,
-            None => match self.ask(packet, client, waiting, probe, now) {
-                Begun::Full => return false,
-                Begun::Needless => return true,
-                Begun::Asked(frame) => {
-                    if let Some(frame) = frame {
-                        self.out.push(packet.parcel(frame));
-                    }
-                    now.boot + probe.wait.as_nanos() as u64
-                }
-            },
-        };
+        let request = packet.frame.bytes.to_vec();
+        if let Some(check) = &mut waiting.check {
+            check.request = request;
+            return true;
+        }
+        match self.ask(packet, client, waiting, probe, now) {
+            Begun::Full => return false,
+            Begun::Needless => return true,
+            Begun::Asked(None) => {}
+            Begun::Asked(Some(frame)) => self.out.push(packet.parcel(frame)),
+        }
         waiting.check = Some(Check {
             address: probe.address,
-            until,
-            request: packet.frame.bytes.to_vec(),
+            until: now.boot.saturating_add(nanos(probe.wait)),
+            request,
         });
         true
-    }
-
-    /// The check that runs, if it is of this address; else it ends.
-    fn still(&self, check: Check, address: Option<Ipv4Addr>) -> Option<Check> {
-        if address == Some(check.address) {
-            return Some(check);
-        }
-        self.shared.prober.forget(check.address);
-        None
     }
 
     fn ask(
@@ -160,12 +156,13 @@ impl Handler {
         {
             return;
         }
+        let taken = self.later.take(client);
         let Some(Waiting {
             parcel,
             event,
             check: Some(check),
             ..
-        }) = self.later.take(client)
+        }) = taken
         else {
             return;
         };
@@ -180,4 +177,8 @@ impl Handler {
             self.take(&socket, &request, &incoming, now);
         }
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
