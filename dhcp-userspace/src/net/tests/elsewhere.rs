@@ -1,79 +1,58 @@
 //! A second network namespace, for hosts that are not this one.
 
-use std::process::Command;
-use std::sync::mpsc::{Sender, channel};
-use std::thread::JoinHandle;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::process::id;
 
-use super::wire::wait_for_carrier_of;
+use super::wire::{ip, wait_for_carrier_of};
 
-/// Lasts as long as the value.
+/// Another network namespace than the one the test is in.
 pub(crate) struct Elsewhere {
-    path: String,
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    namespace: File,
+    home: File,
 }
 
 impl Elsewhere {
     pub(crate) fn new() -> Self {
-        let (stop, stopped) = channel::<()>();
-        let (tell, told) = channel();
-        let run = move || {
-            // SAFETY: no pointer is passed; only this thread moves.
-            let moved = unsafe { libc::unshare(libc::CLONE_NEWNET) };
-            assert_eq!(moved, 0);
-            // SAFETY: no pointer is passed.
-            tell.send(unsafe { libc::gettid() }).unwrap();
-            let _ = stopped.recv();
+        let here = || File::open("/proc/thread-self/ns/net").expect("procfs");
+        let home = here();
+        // SAFETY: takes and touches no memory.
+        assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0);
+        let elsewhere = Self {
+            namespace: here(),
+            home,
         };
-        let thread = std::thread::spawn(run);
-        let tid = told.recv().unwrap();
-        Self {
-            path: format!("/proc/{}/task/{tid}/ns/net", std::process::id()),
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        enter(&elsewhere.home);
+        elsewhere
     }
 
-    /// Moves an interface there.
+    /// Moves an interface there, and brings it up.
     pub(crate) fn take(&self, interface: &str) {
-        run("ip", &["link", "set", interface, "netns", &self.path]);
+        let path = format!("/proc/{}/fd/{}", id(), self.namespace.as_raw_fd());
+        ip(&format!("link set {interface} netns {path}"));
+        self.ip(&format!("link set {interface} up"));
+    }
+
+    pub(crate) fn within<T>(&self, work: impl FnOnce() -> T) -> T {
+        enter(&self.namespace);
+        let result = work();
+        enter(&self.home);
+        result
     }
 
     /// Runs `ip` there; arguments are separated by spaces.
     pub(crate) fn ip(&self, arguments: &str) {
-        self.run(&format!("ip {arguments}"));
-    }
-
-    /// Runs a command of the shell there.
-    pub(crate) fn run(&self, command: &str) {
-        run("nsenter", &[&self.net(), "sh", "-c", command]);
+        self.within(|| ip(arguments));
     }
 
     /// Waits until so many ends of wires, all that are there, are ready.
     pub(crate) fn wait_for_carrier(&self, ends: usize) {
-        let ip = || {
-            let mut ip = Command::new("nsenter");
-            ip.args([&self.net(), "ip"]);
-            ip
-        };
-        wait_for_carrier_of(ends, ip);
-    }
-
-    fn net(&self) -> String {
-        format!("--net={}", self.path)
+        self.within(|| wait_for_carrier_of(ends));
     }
 }
 
-impl Drop for Elsewhere {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn run(program: &str, arguments: &[&str]) {
-    let status = Command::new(program).args(arguments).status().unwrap();
-    assert!(status.success(), "{program} {arguments:?}");
+fn enter(namespace: &File) {
+    // SAFETY: an open namespace; no memory is touched.
+    let entered = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
+    assert_eq!(entered, 0);
 }

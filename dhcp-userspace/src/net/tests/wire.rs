@@ -63,13 +63,14 @@ pub(crate) fn ip(command: &str) {
 /// Waits until both ends are ready: the kernel notices a carrier some time after the command, and
 /// drops until then what is sent.
 pub(crate) fn wait_for_carrier() {
-    wait_for_carrier_of(2, || Command::new("ip"));
+    wait_for_carrier_of(2);
 }
 
-/// Waits for so many ends, all that `ip` shows.
-pub(crate) fn wait_for_carrier_of(ends: usize, ip: impl Fn() -> Command) {
+/// The same for so many ends, all that are in this namespace.
+pub(crate) fn wait_for_carrier_of(ends: usize) {
     for _ in 0..1_000 {
-        let output = ip().args(["-br", "link", "show", "type", "veth"]).output();
+        let mut list = Command::new("ip");
+        let output = list.args(["-br", "link", "show", "type", "veth"]).output();
         let text = String::from_utf8(output.unwrap().stdout).unwrap();
         let is_up = |line: &str| line.split_whitespace().nth(1) == Some("UP");
         if text.lines().count() == ends && text.lines().all(is_up) {

@@ -1,6 +1,5 @@
 //! Questions on a real wire, answered by the kernel of another host.
 
-use std::process::Command;
 use std::time::Duration;
 
 use super::super::later::asked;
@@ -93,9 +92,8 @@ fn stranger(addresses: &[&str]) -> Elsewhere {
     for address in addresses {
         there.ip(&format!("address add {address} dev client"));
     }
-    there.ip("link set client up");
     there.wait_for_carrier(1);
-    wait_for_carrier_of(1, || Command::new("ip"));
+    wait_for_carrier_of(1);
     there
 }
 
@@ -163,10 +161,9 @@ fn a_stranger_behind_a_router_is_found() {
         router.take("near");
         host.take("far");
         router.ip("address add 10.9.0.1/24 dev near");
-        router.ip("link set near up");
-        router.run("echo 1 > /proc/sys/net/ipv4/ip_forward");
+        let forward = || std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+        router.within(forward);
         host.ip("address add 10.9.0.9/24 dev far");
-        host.ip("link set far up");
         host.wait_for_carrier(1);
         router.wait_for_carrier(2);
         host.ip("route add default via 10.9.0.1");

@@ -1,6 +1,5 @@
 //! Replies that wait for their time, or for the answer of a stranger.
 
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -178,9 +177,8 @@ fn an_address_that_a_stranger_has_is_not_offered() {
         for last in [100, 101] {
             stranger.ip(&format!("address add 10.0.0.{last}/24 dev far"));
         }
-        stranger.ip("link set far up");
         stranger.wait_for_carrier(1);
-        wire::wait_for_carrier_of(3, || Command::new("ip"));
+        wire::wait_for_carrier_of(3);
 
         let lab = Lab::start_changed(client, super::CONFIG, |config| {
             config.subnets[0].policy.conflict_check = Some(ConflictCheck {
