@@ -4,8 +4,8 @@
 
 use crate::fast::Peek;
 use crate::wire::{
-    BOOTP_HEAD, BOOTP_LEN, BOOTREPLY, HTYPE_ETHERNET, IP_LEN, PROTO_UDP, Sum, UDP_LEN,
-    bootp, chunk, mac_bytes, udp_checksum,
+    BOOTP_HEAD, BOOTP_LEN, BOOTREPLY, HTYPE_ETHERNET, IP_LEN, PROTO_UDP, Sum, UDP_LEN, bootp,
+    chunk, mac_bytes, udp_checksum,
 };
 
 /// Link header (right-aligned to [`HEAD_IP`]), IP and UDP header and the BOOTP head of a reply.

@@ -193,6 +193,18 @@ mod tests {
     }
 
     #[test]
+    fn both_ports_of_a_server_and_no_other() {
+        for (port, right) in [(67u16, true), (4011, true), (68, false), (4012, false)] {
+            let mut frame = request(1);
+            frame[36..38].copy_from_slice(&port.to_be_bytes());
+            frame[40..42].fill(0);
+            let parsed = parsed(&frame);
+            assert_eq!(parsed.is_ok(), right, "{port}");
+            assert!(parsed.is_err() || parsed.unwrap().destination_port == port);
+        }
+    }
+
+    #[test]
     fn ethernet_padding_is_left_out() {
         let mut frame = request(1);
         let len = frame.len();

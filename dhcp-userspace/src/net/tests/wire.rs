@@ -239,6 +239,18 @@ fn port_67_is_taken_once_and_its_holder_named() {
 }
 
 #[test]
+fn port_4011_is_taken_too_if_it_is_free() {
+    on_veth(|_, _| {
+        let bind = || std::net::UdpSocket::bind("0.0.0.0:4011");
+        let first = port67::take().unwrap();
+        assert_eq!(bind().unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(first);
+        let _other = bind().unwrap();
+        port67::take().unwrap();
+    });
+}
+
+#[test]
 fn interfaces_with_addresses_and_state() {
     on_veth(|server, client| {
         assert!(server.up && server.framing == Framing::Ethernet && server.interface.mtu == 1500);

@@ -105,3 +105,34 @@ fn a_client_binds_where_there_is_no_ethernet() {
         daemon.stop().unwrap();
     });
 }
+
+/// With a client identifier of 22 bytes, it fills the MTU of 1500. A link has room for one tag
+/// beside that.
+const LONG: usize = 1162;
+
+#[test]
+fn the_longest_reply_fits_under_two_tags() {
+    on_veth(|_, client| {
+        wait_for_carrier();
+        let options = format!(
+            "\ndefaults: {{options: {{root-path: {}}}}}\n",
+            "x".repeat(LONG)
+        );
+        let config = VLANS.replace("INTERFACE", "server") + &options;
+        let lab = Lab::start_with(client, &config);
+        let mut message = Message::new(7, 1);
+        message.options.insert(55, vec![1, 17]);
+        message.options.insert(61, vec![7; 22]);
+        message.options.insert(57, 1500u16.to_be_bytes().to_vec());
+        let once = tag(&message.frame(), 0x8100, 100);
+        put(&lab.client, [once]);
+        let longest = 18 + 1500;
+        assert!((longest - 4..=longest).contains(&lab.hear_frame().len()));
+
+        let twice = tag(&tag(&message.frame(), 0x8100, 7), 0x88a8, 300);
+        put(&lab.client, [twice]);
+        assert!(lab.hear_frame().len() <= longest);
+        assert_eq!(lab.shared.core.metrics.send_errors.get(), 0);
+        assert_eq!(lab.shared.core.engine.options_left_out(), 1);
+    });
+}
