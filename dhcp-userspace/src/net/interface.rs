@@ -139,7 +139,9 @@ impl Entry<'_> {
     fn name(&self) -> String {
         // SAFETY: the kernel's names end with a zero byte and live as long as the list.
         let name = unsafe { CStr::from_ptr(self.0.ifa_name) };
-        name.to_string_lossy().into_owned()
+        let name = name.to_string_lossy();
+        // An address may have a label, as of old: `eth0:1`.
+        name.split(':').next().unwrap_or_default().to_owned()
     }
 }
 

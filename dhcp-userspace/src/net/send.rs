@@ -2,9 +2,11 @@
 //! replies, and a busy device holds them back instead of losing them.
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
+use dhcp_common::wire::{IP_LEN, UDP_LEN, bootp};
 use libc::{iovec, mmsghdr};
 
 use super::Socket;
@@ -15,6 +17,9 @@ pub const SIZE: usize = 64;
 /// How often a full queue is given a millisecond to drain before its frames are lost. Clients
 /// ask again; those that follow must not wait much longer.
 const PATIENCE: usize = 5;
+
+/// Where the message of a reply without link header begins.
+const BOOTP: usize = IP_LEN + UDP_LEN;
 
 /// A frame and the way it goes.
 #[derive(Clone, Debug)]
@@ -66,8 +71,14 @@ impl Batch {
     /// Sends all that wait; a frame that the kernel refuses is counted and left out.
     pub fn flush(&mut self) -> Sent {
         let mut sent = Sent::default();
-        let of_one_socket = |a: &Parcel, b: &Parcel| Arc::ptr_eq(&a.socket, &b.socket);
-        for run in self.waiting.chunk_by(of_one_socket) {
+        let of_one_way = |a: &Parcel, b: &Parcel| {
+            Arc::ptr_eq(&a.socket, &b.socket) && a.is_routed() == b.is_routed()
+        };
+        for run in self.waiting.chunk_by(of_one_way) {
+            if run[0].is_routed() {
+                run.iter().for_each(|parcel| parcel.route(&mut sent));
+                continue;
+            }
             for parcels in run.chunks(SIZE) {
                 send(parcels[0].socket.as_raw_fd(), parcels, &mut sent);
             }
@@ -132,13 +143,42 @@ fn addresses(parcels: &[Parcel]) -> Vec<SockAddr> {
 
 impl Parcel {
     fn address(&self) -> SockAddr {
-        let to_all = self.frame.get(16..20) == Some(&[255; 4]);
+        let to_all = self.ip_destination() == Some(Ipv4Addr::BROADCAST);
         let to = if to_all || self.to.is_none() {
             &self.socket.broadcast
         } else {
             &self.to
         };
         SockAddr::to(self.socket.ifindex, to)
+    }
+
+    /// Whether the host is to find out the link address: nobody tells it, and the relay or client
+    /// has its IP address already.
+    fn is_routed(&self) -> bool {
+        let has = |field: usize| {
+            let bytes = self.frame.get(BOOTP + field..BOOTP + field + 4);
+            bytes.is_some_and(|address| address != [0; 4])
+        };
+        self.socket.routed.is_some()
+            && self.to.is_none()
+            && self.ip_destination() != Some(Ipv4Addr::BROADCAST)
+            && (has(bootp::CIADDR) || has(bootp::GIADDR))
+    }
+
+    fn route(&self, sent: &mut Sent) {
+        let to = self.ip_destination().map(|to| SocketAddrV4::new(to, 0));
+        let done = match (&self.socket.routed, to) {
+            (Some(socket), Some(to)) => socket.send_to(&self.frame, &to.into()).is_ok(),
+            _ => false,
+        };
+        sent.sent += u64::from(done);
+        sent.failed += u64::from(!done);
+    }
+
+    /// Of a packet without link header.
+    fn ip_destination(&self) -> Option<Ipv4Addr> {
+        let bytes = self.frame.get(16..20)?.first_chunk::<4>()?;
+        Some((*bytes).into())
     }
 }
 

@@ -20,6 +20,9 @@ pub struct Socket {
     pub framing: Framing,
     /// Where frames for all go.
     pub broadcast: LinkAddress,
+    /// Sends IP packets as the host routes them: for hosts whose link addresses are not told with
+    /// their requests, and which the host can find (InfiniBand).
+    pub routed: Option<socket2::Socket>,
     /// Outer VLAN tags whose frames another served interface takes.
     pub left_to_others: Vec<u16>,
 }
@@ -38,17 +41,18 @@ pub struct Statistics {
 /// If the kernel refuses.
 pub fn open(nic: &Nic, left_to_others: &[u16], workers: usize) -> Result<Vec<Socket>, NetError> {
     let sockets: Vec<_> = (0..workers)
-        .map(|_| one(nic).map(|fd| (fd, left_to_others.to_vec())))
+        .map(|_| Ok((one(nic)?, routed(nic)?)))
         .collect::<Result<_, _>>()
-        .map_err(|failed| failed.on(nic))?;
+        .map_err(|failed: Failed| failed.on(nic))?;
     let sockets: Vec<_> = sockets
         .into_iter()
-        .map(|(fd, left_to_others)| Socket {
+        .map(|(fd, routed)| Socket {
             fd,
+            routed,
             ifindex: nic.index(),
             framing: nic.framing,
             broadcast: nic.broadcast,
-            left_to_others,
+            left_to_others: left_to_others.to_vec(),
         })
         .collect();
     if workers > 1 {
@@ -105,6 +109,19 @@ fn one(nic: &Nic) -> Result<OwnedFd, Failed> {
     Ok(fd)
 }
 
+fn routed(nic: &Nic) -> Result<Option<socket2::Socket>, Failed> {
+    if nic.framing == Framing::Ethernet || nic.broadcast.is_none() {
+        return Ok(None);
+    }
+    let open = || {
+        let protocol = Some(socket2::Protocol::from(libc::IPPROTO_RAW));
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::RAW, protocol)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    };
+    step("open for routed packets", open()).map(Some)
+}
+
 /// A socket that takes the ARP replies of an interface, whatever their VLAN if `tagged`, else those
 /// without one; it reads frames as they were on the wire, like the others.
 ///
@@ -127,6 +144,7 @@ pub fn open_for_arp(ifindex: u32, tagged: bool) -> io::Result<Socket> {
         ifindex,
         framing: Framing::Ethernet,
         broadcast: LinkAddress::default(),
+        routed: None,
         left_to_others: Vec::new(),
     })
 }

@@ -5,12 +5,14 @@ use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
+use dhcp_common::wire::Sum;
+
 use super::super::frame::parse;
 use super::super::interface;
 use super::super::link::{Framing, LinkAddress};
 use super::super::{Nic, receive, send, socket};
 use super::request;
-use super::wire::{ip, on_veth, wait_readable};
+use super::wire::{ip, on_veth, wait_for_carrier, wait_readable};
 
 const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
 const TUNSETLINK: libc::c_ulong = 0x4004_54cd;
@@ -110,4 +112,49 @@ fn packets_come_and_go_without_a_link_header() {
             assert_eq!(tun.take(), packet);
         });
     }
+}
+
+/// A reply to a relay that is elsewhere: where, the host's routes and neighbours tell. One to a
+/// client that has no address yet goes to all.
+#[test]
+fn hosts_with_addresses_are_found_by_the_host() {
+    on_veth(|_, client| {
+        wait_for_carrier();
+        let mac = client
+            .interface
+            .mac
+            .map(|byte| format!("{byte:02x}"))
+            .join(":");
+        ip(&format!("neighbour add 10.0.0.77 lladdr {mac} dev server"));
+        let (tun, nic) = Tun::new(IP6GRE, "10.5.0.1/24");
+        let mut sockets = socket::open(&nic, &[], 1).unwrap();
+        let socket = Arc::new(sockets.remove(0));
+        let reply = |giaddr: [u8; 4]| {
+            let mut packet = request(1).split_off(L2);
+            packet[16..20].copy_from_slice(&[10, 0, 0, 77]);
+            packet[10..12].fill(0);
+            let sum = Sum::default().slice(&packet[..20]).checksum();
+            packet[10..12].copy_from_slice(&sum.to_ne_bytes());
+            packet[26..28].fill(0);
+            packet[28 + 24..28 + 28].copy_from_slice(&giaddr);
+            packet
+        };
+        let (to_relay, to_client) = (reply([10, 0, 0, 77]), reply([0; 4]));
+        let ear = socket::open(&client, &[], 1).unwrap().remove(0);
+        let mut out = send::Batch::default();
+        for frame in [&to_relay, &to_client] {
+            out.push(send::Parcel {
+                socket: Arc::clone(&socket),
+                frame: frame.clone(),
+                to: LinkAddress::default(),
+            });
+        }
+        assert_eq!(out.flush().sent, 2);
+        assert_eq!(tun.take(), to_client);
+        wait_readable(&ear);
+        let mut batch = receive::Batch::default();
+        assert_eq!(batch.receive(&ear).unwrap(), 1);
+        // The host makes the IP header whole.
+        assert_eq!(batch.frame(0).unwrap().bytes[L2 + 20..], to_relay[20..]);
+    });
 }

@@ -256,9 +256,11 @@ fn interfaces_with_addresses_and_state() {
         assert!(server.up && server.framing == Framing::Ethernet && server.interface.mtu == 1500);
         assert_eq!(server.interface.addresses, ["10.0.0.1/24".parse().unwrap()]);
         assert!(client.interface.addresses.is_empty());
+        ip("address add 10.7.0.1/24 dev client label client:1");
         ip("link set client mtu 1400 down");
         let nics = interface::list().unwrap();
         let now = nics.iter().find(|nic| nic.name() == "client").unwrap();
         assert_eq!((now.up, now.interface.mtu), (false, 1400));
+        assert_eq!(now.interface.addresses, ["10.7.0.1/24".parse().unwrap()]);
     });
 }
