@@ -36,12 +36,19 @@ pub struct Handler {
     fast_on: Vec<u32>,
 }
 
-/// A packet that waits.
+/// A packet that waits for a record of its client.
 struct Held {
+    packet: Kept,
+    since: u64,
+}
+
+/// A packet that is to be handed in again.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
     socket: Arc<Socket>,
     bytes: Vec<u8>,
     from: LinkAddress,
-    since: u64,
+    pub(super) conflicts: u8,
 }
 
 /// A packet and the way it came.
@@ -50,6 +57,8 @@ pub(super) struct Packet<'a> {
     pub(super) socket: &'a Arc<Socket>,
     pub(super) frame: &'a Frame<'a>,
     pub(super) incoming: &'a Incoming<'a>,
+    /// Addresses that it would have been offered if a stranger had not had them.
+    pub(super) conflicts: u8,
 }
 
 impl Packet<'_> {
@@ -58,6 +67,29 @@ impl Packet<'_> {
             socket: Arc::clone(self.socket),
             frame: reply,
             to: self.frame.from,
+        }
+    }
+
+    pub(super) fn kept(&self, mut buffer: Vec<u8>) -> Kept {
+        buffer.extend_from_slice(self.frame.bytes);
+        Kept {
+            socket: Arc::clone(self.socket),
+            bytes: buffer,
+            from: self.frame.from,
+            conflicts: self.conflicts,
+        }
+    }
+}
+
+impl Kept {
+    /// The frame; its checksum was right the first time.
+    fn frame(&self) -> Frame<'_> {
+        Frame {
+            bytes: &self.bytes,
+            ifindex: self.socket.ifindex,
+            verify_udp: false,
+            framing: self.socket.framing,
+            from: self.from,
         }
     }
 }
@@ -98,24 +130,15 @@ impl Handler {
         if fast && self.answered_fast(socket, frame, now) {
             return;
         }
-        self.take(socket, frame, &incoming, now);
-    }
-
-    /// Has the packet answered, as soon as that is possible.
-    pub(super) fn take(
-        &mut self,
-        socket: &Arc<Socket>,
-        frame: &Frame<'_>,
-        incoming: &Incoming<'_>,
-        now: Now,
-    ) {
         let packet = Packet {
             socket,
             frame,
-            incoming,
+            incoming: &incoming,
+            conflicts: 0,
         };
         if !self.done(packet, now) {
-            self.hold(packet, now);
+            let buffer = self.out.buffer();
+            self.hold(packet.kept(buffer), now);
         }
     }
 
@@ -130,9 +153,8 @@ impl Handler {
             let Some(held) = self.held.pop_front() else {
                 return;
             };
-            let done = self.done_again(&held.socket, &held.bytes, held.from, now);
-            if done {
-                self.out.recycle(held.bytes);
+            if self.done_again(&held.packet, now) {
+                self.out.recycle(held.packet.bytes);
             } else if held.since + PATIENCE < now.boot {
                 self.shared.core.metrics.waited_too_long.inc();
             } else {
@@ -141,22 +163,25 @@ impl Handler {
         }
     }
 
-    /// Hands in a packet that was received before.
-    fn done_again(
-        &mut self,
-        socket: &Arc<Socket>,
-        bytes: &[u8],
-        from: LinkAddress,
-        now: Now,
-    ) -> bool {
-        let frame = copied(socket, bytes, from);
+    /// Has a packet answered that was received before, as soon as that is possible.
+    pub(super) fn take_again(&mut self, packet: Kept, now: Now) {
+        if self.done_again(&packet, now) {
+            self.out.recycle(packet.bytes);
+        } else {
+            self.hold(packet, now);
+        }
+    }
+
+    fn done_again(&mut self, kept: &Kept, now: Now) -> bool {
+        let frame = kept.frame();
         let Ok(incoming) = parse(&frame) else {
             return true;
         };
         let packet = Packet {
-            socket,
+            socket: &kept.socket,
             frame: &frame,
             incoming: &incoming,
+            conflicts: kept.conflicts,
         };
         self.done(packet, now)
     }
@@ -226,30 +251,13 @@ impl Handler {
         }
     }
 
-    fn hold(&mut self, packet: Packet<'_>, now: Now) {
+    fn hold(&mut self, packet: Kept, now: Now) {
         if self.held.len() == MAX_HELD {
             self.shared.core.metrics.waited_too_long.inc();
             return;
         }
-        let mut copy = self.out.buffer();
-        copy.extend_from_slice(packet.frame.bytes);
-        self.held.push_back(Held {
-            socket: Arc::clone(packet.socket),
-            bytes: copy,
-            from: packet.frame.from,
-            since: now.boot,
-        });
-    }
-}
-
-/// A frame that was copied; its checksum was right the first time.
-pub(super) fn copied<'a>(socket: &Socket, bytes: &'a [u8], from: LinkAddress) -> Frame<'a> {
-    Frame {
-        bytes,
-        ifindex: socket.ifindex,
-        verify_udp: false,
-        framing: socket.framing,
-        from,
+        let since = now.boot;
+        self.held.push_back(Held { packet, since });
     }
 }
 

@@ -9,6 +9,7 @@ use dhcp_common::slot::Link;
 use dhcp_common::wire::bootp;
 use foldhash::fast::RandomState;
 
+use super::handler::Kept;
 use crate::engine::{Event, Ignored, Incoming, Outcome};
 use crate::net::send::Parcel;
 use crate::packet::{MessageType, Request};
@@ -62,7 +63,7 @@ pub struct Check {
     /// Who has heard nothing by then takes it for free.
     pub until: u64,
     /// To be asked anew if the address is not free.
-    pub request: Vec<u8>,
+    pub request: Kept,
 }
 
 /// Tells who sent a message and what it asks; none if the engine would not understand it.

@@ -4,14 +4,16 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::handler::{Handler, Packet, copied};
+use super::handler::{Handler, Packet};
 use super::later::{self, Check, Client, Waiting};
 use super::probe::{Begun, Question};
 use crate::clock::Now;
 use crate::engine::{self, Ignored, Incoming, Outcome, Probe};
-use crate::net::frame::parse;
-use crate::net::send::Parcel;
 use dhcp_common::wire::mac_bits;
+
+/// Addresses that one message may find taken. A router that answers for every address (proxy ARP)
+/// must not have the whole pool put aside at once.
+const MOST_CONFLICTS: u8 = 8;
 
 impl Handler {
     /// When the next reply that waits is due.
@@ -109,7 +111,7 @@ impl Handler {
         let Some(probe) = probe else {
             return true;
         };
-        let request = packet.frame.bytes.to_vec();
+        let request = packet.kept(self.out.buffer());
         if let Some(check) = &mut waiting.check {
             check.request = request;
             return true;
@@ -170,11 +172,11 @@ impl Handler {
         if let Some(commit) = engine.conflict(now, address, mac_bits(&event.mac, 0)) {
             self.append(commit, None);
         }
-        let Parcel { socket, frame, to } = parcel;
-        self.out.recycle(frame);
-        let request = copied(&socket, &check.request, to);
-        if let Ok(incoming) = parse(&request) {
-            self.take(&socket, &request, &incoming, now);
+        self.out.recycle(parcel.frame);
+        let mut request = check.request;
+        request.conflicts += 1;
+        if request.conflicts < MOST_CONFLICTS {
+            self.take_again(request, now);
         }
     }
 }

@@ -68,6 +68,7 @@ impl Desk {
             socket: &self.socket,
             frame: &frame,
             incoming: &incoming,
+            conflicts: 0,
         };
         self.handler.wait(packet, reply, later, before, now);
     }
