@@ -142,7 +142,7 @@ fn addresses(parcels: &[Parcel]) -> Vec<SockAddr> {
 }
 
 impl Parcel {
-    fn address(&self) -> SockAddr {
+    pub(super) fn address(&self) -> SockAddr {
         let to_all = self.ip_destination() == Some(Ipv4Addr::BROADCAST);
         let to = if to_all || self.to.is_none() {
             &self.socket.broadcast

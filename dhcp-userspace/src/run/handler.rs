@@ -83,7 +83,7 @@ impl Packet<'_> {
 
 impl Kept {
     /// The frame; its checksum was right the first time.
-    fn frame(&self) -> Frame<'_> {
+    pub(super) fn frame(&self) -> Frame<'_> {
         Frame {
             bytes: &self.bytes,
             ifindex: self.socket.ifindex,

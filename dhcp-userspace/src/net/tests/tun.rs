@@ -158,3 +158,26 @@ fn hosts_with_addresses_are_found_by_the_host() {
         assert_eq!(batch.frame(0).unwrap().bytes[L2 + 20..], to_relay[20..]);
     });
 }
+
+#[test]
+fn replies_go_to_the_sender_if_it_is_known_and_to_all_if_not() {
+    on_veth(|_, _| {
+        let (_tun, mut nic) = Tun::new(IP6GRE, "10.5.0.1/24");
+        nic.broadcast = LinkAddress::new(&[255; 20]);
+        let socket = Arc::new(socket::open(&nic, &[], 1).unwrap().remove(0));
+        let sender = LinkAddress::new(&[7; 20]);
+        let address = |destination: [u8; 4], to| {
+            let mut frame = vec![0; 300];
+            frame[16..20].copy_from_slice(&destination);
+            let socket = Arc::clone(&socket);
+            let parcel = send::Parcel { socket, frame, to };
+            parcel.address().link_address()
+        };
+        assert_eq!(address([10, 5, 0, 9], sender), sender);
+        assert_eq!(address([255; 4], sender), nic.broadcast);
+        assert_eq!(
+            address([10, 5, 0, 9], LinkAddress::default()),
+            nic.broadcast
+        );
+    });
+}

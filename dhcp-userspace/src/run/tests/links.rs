@@ -1,7 +1,13 @@
 //! Links of all kinds: under tags that the kernel takes out of the frames, through a bridge, and
 //! such as are not Ethernet.
 
+use std::sync::Arc;
+
+use super::super::handler::Packet;
 use super::{CONFIG, Lab, Message, start, write};
+use crate::net::frame::{Frame, parse};
+use crate::net::link::LinkAddress;
+use crate::net::socket;
 use crate::net::tests::tag;
 use crate::net::tests::tun::{L2, Tun};
 use crate::net::tests::wire::{ip, on_veth, put, wait_for_carrier};
@@ -103,6 +109,35 @@ fn a_client_binds_where_there_is_no_ethernet() {
         }
         assert_eq!(shared.core.metrics.fast_here().iter().sum::<u64>(), 0);
         daemon.stop().unwrap();
+    });
+}
+
+/// However long it waits.
+#[test]
+fn a_reply_goes_to_whom_the_request_came_from() {
+    on_veth(|_, _| {
+        let (_tun, nic) = Tun::new(libc::ARPHRD_INFINIBAND, "10.5.0.1/24");
+        let socket = Arc::new(socket::open(&nic, &[], 1).unwrap().remove(0));
+        let bytes = Message::new(7, 1).frame().split_off(L2);
+        let frame = Frame {
+            bytes: &bytes,
+            ifindex: nic.index(),
+            verify_udp: true,
+            framing: nic.framing,
+            from: LinkAddress::new(&[7; 20]),
+        };
+        let packet = Packet {
+            socket: &socket,
+            frame: &frame,
+            incoming: &parse(&frame).unwrap(),
+            conflicts: 0,
+        };
+        assert_eq!(packet.parcel(Vec::new()).to, frame.from);
+        let kept = packet.kept(Vec::new());
+        assert_eq!(
+            (kept.frame().bytes, kept.frame().from),
+            (&bytes[..], frame.from)
+        );
     });
 }
 
