@@ -59,14 +59,14 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
 pub fn parse(text: &str, file: &Path) -> Result<Config, ConfigErrors> {
     let report = Report::default();
     let number = report.file(file);
-    let root = match yaml::read(text, number) {
-        Ok(root) => root,
+    let tree = match yaml::read(text, number) {
+        Ok(tree) => tree,
         Err((place, problem)) => {
             report.add(place, &At::Root, problem);
             return Err(report.errors());
         }
     };
-    let main: Document = decode::decode(&root, &report);
+    let main: Document = decode::decode(&tree, &report);
     let mut includer = Includer {
         report: &report,
         seen: vec![canonical(file)],
