@@ -1,0 +1,7 @@
+//! The language, its errors, the short form and the ready-made classes, on requests.
+
+mod any_text;
+mod errors;
+mod language;
+mod ready;
+mod short;
