@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::decode::decode;
 use super::error::{At, Problem, Report};
+use super::resolve::File;
 use super::scalar::{Pattern, Scalar};
 use super::written::Inventory;
-use super::yaml::{self, Tree};
+use super::yaml;
 
 const HINT: &str = "correct the name; only a pattern with * or ? may match nothing";
 
@@ -17,7 +18,7 @@ pub(super) struct Includer<'a> {
     pub report: &'a Report,
     /// Canonical paths of all files so far, the main one first.
     pub seen: Vec<PathBuf>,
-    pub found: Vec<(Tree, Inventory)>,
+    pub found: Vec<File<Inventory>>,
     /// Directories where files are, or may appear, that patterns mean.
     pub directories: BTreeSet<PathBuf>,
 }
@@ -56,7 +57,10 @@ impl Includer<'_> {
             Ok(tree) => {
                 let inventory: Inventory = decode(&tree, self.report);
                 self.follow(&inventory.include, path);
-                self.found.push((tree, inventory));
+                self.found.push(File {
+                    tree,
+                    content: inventory,
+                });
             }
             Err((place, problem)) => self.report.add(place, &At::Root, problem),
         }

@@ -32,6 +32,7 @@ pub use schema::schema;
 
 use error::{At, Report};
 use include::Includer;
+use resolve::File;
 use written::Document;
 
 /// Reads a configuration file and the files that it includes.
@@ -66,14 +67,15 @@ pub fn parse(text: &str, file: &Path) -> Result<Config, ConfigErrors> {
             return Err(report.errors());
         }
     };
-    let main: Document = decode::decode(&tree, &report);
+    let content: Document = decode::decode(&tree, &report);
+    let main = File { tree, content };
     let mut includer = Includer {
         report: &report,
         seen: vec![canonical(file)],
         found: Vec::new(),
         directories: BTreeSet::new(),
     };
-    includer.follow(&main.include, file);
+    includer.follow(&main.content.include, file);
     let mut config = resolve::resolve(&main, &includer.found, &report);
     config.include_directories = includer.directories.into_iter().collect();
     report.finish()?;

@@ -26,7 +26,7 @@ use super::scalar::{
 };
 use super::schema;
 pub(super) use boot::{Boot, Menu, MenuItem};
-pub(super) use clients::{Class, HostGroup, Match, OptionMatches, Reservation};
+pub(super) use clients::{Class, HostGroup, IDENTIFIERS, Match, Reservation};
 pub(super) use levels::{ConflictCheck, Defaults, Network, Pool, Subnet};
 pub(super) use services::{FileService, Guard, Leasequery};
 

@@ -48,7 +48,7 @@ pub(in super::super) trait Short {
 
 /// A list that is read item by item when its turn comes: all at once, an inventory would take
 /// many times its size in memory.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(in super::super) struct Later<T> {
     pub(super) items: Part,
     kind: PhantomData<fn() -> T>,

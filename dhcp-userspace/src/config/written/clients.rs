@@ -203,6 +203,8 @@ pub(in super::super) const IDENTIFIERS: [&str; 7] = [
 ];
 
 fn one_of(keys: &[&str]) -> Value {
-    let each = keys.iter().map(|key| serde_json::json!({"required": [key]}));
+    let each = keys
+        .iter()
+        .map(|key| serde_json::json!({"required": [key]}));
     each.collect()
 }

@@ -1,6 +1,5 @@
 //! What the server does beside leasing addresses.
 
-use std::net::{SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -42,10 +41,10 @@ pub(in super::super) struct FileService {
     pub root: Option<Scalar<AbsolutePath>>,
     /// TFTP: `true` (port 69 of every address), an address, an address and port, or `off`.
     #[schemars(extend("default" = true))]
-    pub tftp: Option<Scalar<Listen<SocketAddrV4, 69>>>,
+    pub tftp: Option<Scalar<Listen<69>>>,
     /// HTTP: `true` (port 80 of every address), an address, an address and port, or `off`.
     #[schemars(extend("default" = true))]
-    pub http: Option<Scalar<Listen<SocketAddr, 80>>>,
+    pub http: Option<Scalar<Listen<80>>>,
     /// Transfers at once, of both kinds together.
     #[schemars(extend("default" = 4096))]
     pub max_transfers: Option<Scalar<Between<1, 1_000_000>>>,
