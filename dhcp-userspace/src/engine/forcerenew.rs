@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use dhcp_common::slot::{Kind, Lease, Link};
 use dhcp_common::wire::{
-    CLIENT_PORT, ETHERTYPE_IPV4, ETHERTYPE_QINQ, ETHERTYPE_VLAN, bootp, mac_bytes,
+    CLIENT_PORT, ETHERTYPE_IPV4, ETHERTYPE_QINQ, ETHERTYPE_VLAN, SERVER_PORT, bootp, mac_bytes,
 };
 use hmac::{Hmac, Mac as _};
 use md5::Md5;
@@ -17,6 +17,7 @@ use super::context::Context;
 use super::state::{State, SubnetId};
 use crate::clock::Now;
 use crate::config::model::Mac;
+use crate::packet::infiniband::is_pseudo;
 use crate::packet::{Envelope, Message, MessageType, wrap};
 
 /// Option 90 (RFC 3118).
@@ -123,7 +124,9 @@ impl Engine {
             .ok_or(NotForced::NoSubnet(address))?;
         let mac = mac_bytes(lease.chaddr);
         let message = self.forced_message(&state, address, &lease, now)?;
+        // Those on InfiniBand are reached by their address: no MAC is known of them.
         let port = state.interface(lease.link.ifindex);
+        let port = port.filter(|_| !is_pseudo(&mac));
         let server = state
             .server_on(id, port)
             .ok_or(NotForced::NoSubnet(address))?;
@@ -133,6 +136,7 @@ impl Engine {
             to_mac: mac,
             from_mac: port.map_or([0; 6], |port| port.mac),
             destination: address,
+            from_port: SERVER_PORT,
             port: CLIENT_PORT,
             flags: 0,
             ciaddr: address,

@@ -110,6 +110,7 @@ pub fn wrap(frame: &mut Vec<u8>, message: &[u8], source: Ipv4Addr, envelope: &En
     let header = Header {
         source: source.to_bits(),
         destination: envelope.destination.to_bits(),
+        source_port: envelope.from_port,
         port: envelope.port,
         bootp: message.len(),
         rest: Sum::default().slice(rest),

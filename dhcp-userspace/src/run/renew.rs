@@ -1,11 +1,11 @@
 //! Clients that are told to renew now (FORCERENEW).
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use dhcp_common::slot::Kind;
-use dhcp_common::wire::CLIENT_PORT;
+use dhcp_common::wire::{CLIENT_PORT, ETH_LEN};
 use ipnet::Ipv4Net;
 use socket2::{Domain, Protocol, Type};
 
@@ -13,6 +13,7 @@ use super::shared::Shared;
 use super::{leases, ticket};
 use crate::clock::Now;
 use crate::engine::{Event, EventKind, Forced, LeaseView};
+use crate::net::link::{Framing, LinkAddress};
 use crate::net::send;
 
 /// So many at once, and then a pause: their renewals all come to the daemon. 2000 in a second.
@@ -72,7 +73,7 @@ fn tell(shared: &Shared, view: &LeaseView) -> Result<String, String> {
 
 fn send(shared: &Shared, forced: Forced) -> io::Result<()> {
     let Some(ifindex) = forced.ifindex else {
-        return route(&forced);
+        return route(forced.address, &forced.frame);
     };
     let ports = shared.ports.lock().expect("no panics while held");
     let gone = || {
@@ -83,16 +84,23 @@ fn send(shared: &Shared, forced: Forced) -> io::Result<()> {
     };
     let socket = ports.socket(ifindex).ok_or_else(gone)?;
     drop(ports);
+    if socket.framing != Framing::Ethernet {
+        return route(forced.address, &forced.frame[ETH_LEN..]);
+    }
     let mut out = send::Batch::default();
-    out.push(socket, forced.frame);
+    out.push(send::Parcel {
+        socket,
+        frame: forced.frame,
+        to: LinkAddress::default(),
+    });
     ticket::flush(&shared.core, &mut out);
     Ok(())
 }
 
 /// Behind routers there is no MAC to send to: this host routes the packet.
-fn route(forced: &Forced) -> io::Result<()> {
+fn route(address: Ipv4Addr, packet: &[u8]) -> io::Result<()> {
     let raw = Protocol::from(libc::IPPROTO_RAW);
     let socket = socket2::Socket::new(Domain::IPV4, Type::RAW, Some(raw))?;
-    let to = SocketAddr::from((forced.address, CLIENT_PORT));
-    socket.send_to(&forced.frame, &to.into()).map(drop)
+    let to = SocketAddr::from((address, CLIENT_PORT));
+    socket.send_to(packet, &to.into()).map(drop)
 }
