@@ -219,6 +219,20 @@ fn dhclient_waits_until_it_has_asked_for_long_enough() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn an_address_that_a_stranger_uses_is_not_offered() -> Result<()> {
+    let site = Site::new(2, mode(), HOUR, "    conflict_check: true\n")?;
+    let taken = Ipv4Addr::new(10, 77, 1, 0);
+    site.lab.clients[1].ip(&format!("address add {taken}/16 dev {INTERFACE}"))?;
+    let given = site.client(Kind::Udhcpc, 0)?.wait_bound(PATIENCE)?;
+    ensure!(given != taken, "{taken} was given although it is in use");
+    let lease = books::wait_state(&site.daemon, &taken.to_string(), "declined")?;
+    ensure!(lease["mac"] == site.mac(0)?.as_str(), "{lease}");
+    let status = site.daemon.ctl(&["status"])?;
+    ensure!(status["replies"]["decline"] == 0, "the client found it: {status}");
+    Ok(())
+}
+
 /// What tshark makes of a frame; nothing in it may look wrong.
 fn judged(site: &Site, frame: &[u8]) -> Result<String> {
     let path = site.lab.directory("judged")?.join("frame.pcap");
