@@ -185,8 +185,15 @@ kernel renewals  4
 interface        eth0.100
 hostname         node17
 client id        -
+relay agent      -
 ";
         assert_eq!(lease(&bound(), NOW), want);
+        let infiniband = Lease {
+            mac: "0d:c1:75:b9:c0:f1".into(),
+            ..bound()
+        };
+        let text = lease(&infiniband, NOW);
+        assert!(text.contains("f1 (stands for the client id)\n"), "{text}");
     }
 
     #[test]
