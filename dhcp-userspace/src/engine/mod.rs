@@ -3,11 +3,14 @@
 //! Sans-IO: it knows no socket, clock, file or map. A slot's lock is what makes threads take
 //! turns: whoever changes a lease locks its slot ([`held`]), and where the change must be on
 //! disk first, the slot stays locked until [`Engine::complete`] or [`Engine::refuse`].
+mod alike;
+mod allot;
 mod api;
 mod clients;
 mod commit;
 mod context;
 mod discover;
+mod envelope;
 mod give_back;
 mod grant;
 mod held;
@@ -15,13 +18,18 @@ mod index;
 mod inform;
 mod nak;
 mod operate;
+mod places;
 mod pool;
 mod proxy;
+mod relay;
 mod reload;
 mod request;
 mod restore;
+mod select;
+mod standing;
 mod state;
 mod sweep;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -178,6 +186,7 @@ impl Engine {
 }
 
 fn answer(context: &Context<'_>, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
+    context.check_classes()?;
     if context.packet.destination_port == pxe::PORT {
         return context.boot_server(reply);
     }

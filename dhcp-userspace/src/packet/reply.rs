@@ -58,6 +58,8 @@ pub struct Answer<'a> {
 pub struct Envelope<'a> {
     /// The link header of the request; tags and type are the reply's too.
     pub l2: &'a [u8],
+    /// The server's address where option 54 is another's (RFC 5107).
+    pub source: Option<Ipv4Addr>,
     pub to_mac: Mac,
     pub from_mac: Mac,
     pub destination: Ipv4Addr,
@@ -228,6 +230,9 @@ fn put_configured(
         .map(|(code, _)| code);
     let wanted = asked.as_deref().unwrap_or_default().iter().copied();
     let mut sent = Codes::own(answer.hostname.is_some());
+    for (code, _) in answer.once {
+        sent.insert(*code);
+    }
     let mut left_out = 0;
     for code in wanted.chain(always) {
         let Some(value) = options.get(code) else {
@@ -295,7 +300,7 @@ fn finish(
     let mut head = Head::default();
     write_bootp_head(&mut head.0[BOOTP_AT..], request, answer, envelope);
     let header = Header {
-        source: answer.server.to_bits(),
+        source: envelope.source.unwrap_or(answer.server).to_bits(),
         destination: envelope.destination.to_bits(),
         port: envelope.port,
         bootp: frame.len() - start,
