@@ -5,12 +5,12 @@ use std::net::Ipv4Addr;
 
 use dhcp_common::wire::mac_bits;
 
+use super::Engine;
 use super::api::{Event, EventKind, Ignored, Incoming, Interface};
 use super::clients::ClientKey;
 use super::relay::Relay;
 use super::standing::{Said, Standing};
 use super::state::{State, SubnetId};
-use super::{Engine, Stop};
 use crate::clock::Now;
 use crate::config::model::{Mac, Subnet};
 use crate::packet::Request;
@@ -41,14 +41,14 @@ impl<'a> Context<'a> {
         now: Now,
         packet: &'a Incoming<'a>,
         request: &'a Request<'a>,
-    ) -> Result<Self, Stop> {
+    ) -> Result<Self, Ignored> {
         let interface = state
             .interface(packet.link.ifindex)
             .ok_or(Ignored::NoSubnet)?;
         let to = packet.destination;
         if !is_broadcast(interface, to) && !state.is_ours(to) {
             // On its way through this host to another server.
-            return Err(Ignored::OtherServer.into());
+            return Err(Ignored::OtherServer);
         }
         let relay = Relay::of(request);
         state.check_way(packet, request)?;

@@ -11,6 +11,7 @@ mod commit;
 mod context;
 mod discover;
 mod envelope;
+mod explain;
 mod give_back;
 mod grant;
 mod held;
@@ -40,6 +41,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use api::{
     Change, Commit, Event, EventKind, Ignored, Incoming, Interface, Later, Outcome, Probe,
 };
+pub use explain::Explanation;
 pub use operate::{Binding, Refused};
 pub use sweep::Swept;
 pub use view::{LeaseView, PoolView};
@@ -132,6 +134,7 @@ impl Engine {
         };
         let state = self.read();
         let outcome = Context::new(self, &state, now, packet, &request)
+            .map_err(Stop::from)
             .and_then(|context| answer(&context, reply));
         match outcome {
             Ok(outcome) => outcome,

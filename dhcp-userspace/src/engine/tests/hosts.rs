@@ -45,13 +45,6 @@ fn domain(name: &str) -> Level {
     }
 }
 
-fn reload(lab: &mut Lab, change: impl FnOnce(&mut Config)) {
-    let mut config = (*lab.engine.config()).clone();
-    config.fingerprint += 1;
-    change(&mut config);
-    lab.engine.reload(config.into(), lab.now).unwrap();
-}
-
 /// DISCOVER and REQUEST with these options; the address.
 fn bind_with(lab: &mut Lab, mac: Mac, options: &[(u8, &[u8])]) -> std::net::Ipv4Addr {
     let with = |message: Message| {
@@ -194,7 +187,7 @@ fn of_two_subnets_on_a_link_a_host_is_in_the_one_that_lists_it() {
 fn a_reserved_address_that_is_taken_is_not_taken_away() {
     let mut lab = Lab::small();
     let taken = lab.bind(B);
-    reload(&mut lab, |config| {
+    lab.reload(|config| {
         let by_id = Identifier::ClientId(bytes("\x00node"));
         let host = Reservation::new(by_id, Some(taken));
         config.subnets[0].hosts.insert(host);
@@ -275,9 +268,9 @@ fn hosts_that_are_known_otherwise_keep_their_memos_where_nothing_changed() {
     bind_with(&mut lab, A, &[(61, b"\x00node")]);
     lab.bind(B);
     let memos = |lab: &Lab| [A, B].map(|mac| lab.engine.lease_of(mac)[0].memo);
-    reload(&mut lab, |config| config.server.max_offers += 1);
+    lab.reload(|config| config.server.max_offers += 1);
     assert_eq!(memos(&lab), [true, true]);
-    reload(&mut lab, |config| {
+    lab.reload(|config| {
         let mut hosts = Hosts::default();
         for host in &config.subnets[0].hosts {
             hosts.insert(Reservation {
@@ -300,7 +293,7 @@ fn a_host_that_is_known_everywhere_from_now_on_has_its_memo_dropped() {
     lab.bind(A);
     lab.bind(B);
     let memos = |lab: &Lab| [A, B].map(|mac| lab.engine.lease_of(mac)[0].memo);
-    reload(&mut lab, |config| {
+    lab.reload(|config| {
         config
             .hosts
             .insert(Reservation::new(Identifier::Mac(A), None));

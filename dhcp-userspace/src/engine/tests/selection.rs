@@ -62,13 +62,6 @@ fn bind_behind(lab: &mut Lab, mac: [u8; 6], giaddr: &str) -> std::net::Ipv4Addr 
     ack.yiaddr()
 }
 
-fn reload(lab: &mut Lab, change: impl FnOnce(&mut Config)) {
-    let mut config = (*lab.engine.config()).clone();
-    config.fingerprint += 1;
-    change(&mut config);
-    lab.engine.reload(config.into(), lab.now).unwrap();
-}
-
 #[test]
 fn link_selection_counts_for_more_than_giaddr_which_hears_the_reply() {
     let mut lab = Lab::new(three());
@@ -159,7 +152,7 @@ fn a_shared_network_is_one_place() {
 fn a_reservation_elsewhere_in_the_shared_network_counts() {
     let mut lab = Lab::new(shared());
     assert_eq!(bind_behind(&mut lab, A, RELAY), ip("172.16.0.10"));
-    reload(&mut lab, |config| {
+    lab.reload(|config| {
         reserve(&mut config.subnets[2], A, "172.17.0.50", None);
     });
     let renewal = Message::renewing(A, ip("172.16.0.10"));
@@ -301,7 +294,7 @@ fn local_and_relayed_clients_are_served_apart() {
     let routed = Message::renewing(A, address);
     assert_eq!(lab.reply(&routed).kind(), 5, "behind a router");
     assert!(lab.engine.lease_of(A)[0].memo);
-    reload(&mut lab, |config| {
+    lab.reload(|config| {
         config.server.serve_local = true;
         config.server.serve_relayed = false;
     });
@@ -311,7 +304,7 @@ fn local_and_relayed_clients_are_served_apart() {
     assert_eq!(lab.ignored(&relayed), Ignored::RelayedOff);
     let here = lab.bind(B);
     lab.reply(&Message::renewing(B, here));
-    reload(&mut lab, |config| config.server.serve_local = false);
+    lab.reload(|config| config.server.serve_local = false);
     assert!(!lab.engine.lease_of(B)[0].memo);
     assert_eq!(lab.ignored(&Message::renewing(B, here)), Ignored::LocalOff);
 }
@@ -324,7 +317,7 @@ fn the_other_switch_keeps_the_memos() {
     lab.reply(&Message::renewing(B, there));
     let memos = |lab: &Lab| [A, B].map(|mac| lab.engine.lease_of(mac)[0].memo);
     assert_eq!(memos(&lab), [true, true]);
-    reload(&mut lab, |config| {
+    lab.reload(|config| {
         config.server.serve_relayed = false;
         config.server.offer_hold = Duration::from_secs(5);
     });
@@ -340,8 +333,8 @@ fn a_changed_shared_network_drops_its_memos_and_no_others() {
     lab.reply(&Message::renewing(A, address));
     lab.bind(B);
     let memos = |lab: &Lab| [A, B].map(|mac| lab.engine.lease_of(mac)[0].memo);
-    reload(&mut lab, |config| config.networks = vec!["room".into()]);
+    lab.reload(|config| config.networks = vec!["room".into()]);
     assert_eq!(memos(&lab), [true, true], "a name is nothing");
-    reload(&mut lab, |config| config.subnets[2].network = None);
+    lab.reload(|config| config.subnets[2].network = None);
     assert_eq!(memos(&lab), [false, true]);
 }
