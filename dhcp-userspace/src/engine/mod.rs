@@ -21,6 +21,7 @@ mod nak;
 mod operate;
 mod places;
 mod pool;
+mod ports;
 mod proxy;
 mod relay;
 mod reload;

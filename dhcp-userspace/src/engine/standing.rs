@@ -23,6 +23,8 @@ const REMOTE_ID: u8 = 2;
 pub(super) struct Standing<'a> {
     pub(super) host: Option<&'a Reservation>,
     pub(super) members: ClassSet,
+    /// It has come through all guards before, with what its relay said.
+    past_relay: bool,
     /// Why it is not served there.
     pub(super) refused: Option<Ignored>,
 }
@@ -30,8 +32,13 @@ pub(super) struct Standing<'a> {
 impl Standing<'_> {
     /// Whether a guard lets it pass; one without classes is none.
     pub(super) fn passes(&self, guard: &[ClassId]) -> bool {
-        guard.is_empty() || guard.iter().any(|class| self.members.contains(*class))
+        self.past_relay || is_open(guard, &self.members)
     }
+}
+
+/// Whether a guard has no classes, or the client one of them.
+fn is_open(guard: &[ClassId], members: &ClassSet) -> bool {
+    guard.is_empty() || guard.iter().any(|class| members.contains(*class))
 }
 
 /// What a message says that a host may be known by, its MAC apart.
@@ -75,10 +82,14 @@ impl<'a> Context<'a> {
         {
             return standing;
         }
-        let host = self.find_host(id);
+        let past_relay = self.is_past_relay(id);
+        let at_port = || self.host_at_port().filter(|_| past_relay);
+        let host = self.find_host(id).or_else(at_port);
         let members = self.state.members(self.request, host);
+        let refused = self.state.refusal(id, &members);
         let standing = Standing {
-            refused: self.state.refusal(id, &members),
+            refused: refused.filter(|why| !past_relay || *why != Ignored::WrongClass),
+            past_relay,
             host,
             members,
         };
@@ -90,6 +101,7 @@ impl<'a> Context<'a> {
     pub(super) fn host(&self, id: SubnetId) -> Option<&'a Reservation> {
         match self.standing.get() {
             Some((last, standing)) if last == id => standing.host,
+            _ if self.own == Some(id) => self.standing(id).host,
             _ => self.find_host(id),
         }
     }
@@ -194,8 +206,7 @@ impl State {
         if classes.any(|(id, class)| class.ignore && members.contains(id)) {
             return Some(Ignored::IgnoredClass);
         }
-        let guard = &self.subnet(id).classes;
-        let passes = guard.is_empty() || guard.iter().any(|class| members.contains(*class));
+        let passes = is_open(&self.subnet(id).classes, members);
         (!passes).then_some(Ignored::WrongClass)
     }
 

@@ -11,6 +11,7 @@ use ipnet::Ipv4Net;
 use super::api::Interface;
 use super::places::Places;
 use super::pool::Pools;
+use super::ports::Ports;
 use crate::config::Config;
 use crate::config::model::{Hosts, Mac, Pool, Reservation, Subnet};
 use crate::lease::table::{Full, Table};
@@ -26,6 +27,7 @@ pub(super) struct State {
     /// Subnets by network address; they do not overlap.
     by_network: Vec<SubnetId>,
     pub(super) places: Places,
+    pub(super) ports: Ports,
     /// Addresses that requests may name as their server.
     ours: HashSet<Ipv4Addr, RandomState>,
     /// The first address of each block of the table.
@@ -46,6 +48,7 @@ impl State {
             pools: pools_of(&config, table),
             by_network,
             places: Places::new(&config),
+            ports: Ports::new(&config),
             ours: HashSet::default(),
             bases: bases_of(table),
             interfaces: Vec::new(),
