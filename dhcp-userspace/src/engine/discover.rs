@@ -20,15 +20,18 @@ impl<'a> Context<'a> {
         if self.subnets().is_empty() {
             return Err(Ignored::NoSubnet.into());
         }
+        if let Some((id, held)) = self.settled()? {
+            return self.offer(id, held, reply);
+        }
         for id in self.subnets() {
             if let Some(held) = self.own_address(*id)? {
                 return self.offer(*id, held, reply);
             }
         }
         self.admit_offer()?;
-        for id in self.subnets() {
-            if let Some(held) = self.free_address(*id) {
-                return self.offer(*id, held, reply);
+        for id in self.homes_first() {
+            if let Some(held) = self.free_address(id) {
+                return self.offer(id, held, reply);
             }
         }
         Err(Ignored::NoAddress.into())
@@ -56,7 +59,7 @@ impl<'a> Context<'a> {
     }
 
     fn next_address(&self, id: SubnetId) -> Option<Held<'a>> {
-        let address = self.state.pools[id].claim_next()?;
+        let address = self.claim_free(id)?;
         match Held::lock(self.engine, self.state, address) {
             Ok(Some(mut held)) => {
                 // Taken although its bit was clear: the bit is right now.
@@ -75,8 +78,8 @@ impl<'a> Context<'a> {
         if !held.kind.is_taken() {
             self.admit_offer()?;
         }
-        let terms = self.terms(id)?;
         let address = held.address;
+        let terms = self.terms_at(id, address)?;
         self.compose(reply, MessageType::Offer, &terms, address);
         if held.kind != Kind::Bound {
             self.engine.clients.offer(self.key(id), address);

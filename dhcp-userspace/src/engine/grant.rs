@@ -11,9 +11,10 @@ use dhcp_common::wire::CLIENT_PORT;
 use super::Stop;
 use super::api::{Commit, EventKind, Outcome};
 use super::clients::Client;
-use super::context::{Context, Terms};
+use super::context::Context;
 use super::held::{Entry, Held};
 use super::state::SubnetId;
+use super::terms::Terms;
 use crate::journal::{Kind as RecordKind, Record};
 use crate::packet::{Composed, MessageType, Region};
 
@@ -34,8 +35,8 @@ impl<'a> Context<'a> {
         kind: EventKind,
         reply: &mut Vec<u8>,
     ) -> Result<Outcome, Stop> {
-        let terms = self.terms(id)?;
         let address = held.address;
+        let terms = self.terms_at(id, address)?;
         let composed = self.compose(reply, MessageType::Ack, &terms, address);
         let until = self.now.boot.saturating_add(nanos(terms.times.lease));
         let same = held.kind == Kind::Bound && held.lease.chaddr == self.chaddr;
@@ -142,6 +143,10 @@ impl<'a> Context<'a> {
         reply: &[u8],
     ) -> Option<Memo> {
         if self.reserved(id).is_some_and(|own| own != address) {
+            return None;
+        }
+        // The answer repeats option 118, and no template has it.
+        if self.request.subnet_selection.is_some() {
             return None;
         }
         if self.request.is_relayed() || self.packet.source_port != CLIENT_PORT {

@@ -3,11 +3,15 @@
 //! Sans-IO: it knows no socket, clock, file or map. A slot's lock is what makes threads take
 //! turns: whoever changes a lease locks its slot ([`held`]), and where the change must be on
 //! disk first, the slot stays locked until [`Engine::complete`] or [`Engine::refuse`].
+mod alike;
+mod allot;
 mod api;
 mod clients;
 mod commit;
 mod context;
 mod discover;
+mod envelope;
+mod explain;
 mod give_back;
 mod grant;
 mod held;
@@ -15,13 +19,19 @@ mod index;
 mod inform;
 mod nak;
 mod operate;
+mod places;
 mod pool;
+mod ports;
 mod proxy;
+mod relay;
 mod reload;
 mod request;
 mod restore;
+mod select;
+mod standing;
 mod state;
 mod sweep;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -32,6 +42,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use api::{
     Change, Commit, Event, EventKind, Ignored, Incoming, Interface, Later, Outcome, Probe,
 };
+pub use explain::Explanation;
 pub use operate::{Binding, Refused};
 pub use sweep::Swept;
 pub use view::{LeaseView, PoolView};
@@ -124,6 +135,7 @@ impl Engine {
         };
         let state = self.read();
         let outcome = Context::new(self, &state, now, packet, &request)
+            .map_err(Stop::from)
             .and_then(|context| answer(&context, reply));
         match outcome {
             Ok(outcome) => outcome,
@@ -178,6 +190,7 @@ impl Engine {
 }
 
 fn answer(context: &Context<'_>, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
+    context.check_classes()?;
     if context.packet.destination_port == pxe::PORT {
         return context.boot_server(reply);
     }

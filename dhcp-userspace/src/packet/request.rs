@@ -82,8 +82,10 @@ struct Found<'a> {
     message_type: Pieces<'a>,
     requested: Pieces<'a>,
     server_id: Pieces<'a>,
+    lease_time: Pieces<'a>,
     max_size: Pieces<'a>,
     overload: Pieces<'a>,
+    subnet_selection: Pieces<'a>,
     parameters: Pieces<'a>,
     client_id: Pieces<'a>,
     hostname: Pieces<'a>,
@@ -96,7 +98,9 @@ impl<'a> Found<'a> {
             option::MESSAGE_TYPE => &mut self.message_type,
             option::REQUESTED_ADDRESS => &mut self.requested,
             option::SERVER_ID => &mut self.server_id,
+            option::LEASE_TIME => &mut self.lease_time,
             option::MAX_SIZE => &mut self.max_size,
+            option::SUBNET_SELECTION => &mut self.subnet_selection,
             option::OVERLOAD => &mut self.overload,
             option::PARAMETER_LIST => &mut self.parameters,
             option::CLIENT_ID => &mut self.client_id,
@@ -131,8 +135,12 @@ pub struct Request<'a> {
     pub requested: Option<Ipv4Addr>,
     /// Option 54.
     pub server_id: Option<Ipv4Addr>,
+    /// Option 51: the lease that the client would like, in seconds.
+    pub lease_time: Option<u32>,
     /// Option 57.
     pub max_size: Option<u16>,
+    /// Option 118 (RFC 3011).
+    pub subnet_selection: Option<Ipv4Addr>,
     overload: u8,
     parameters: Pieces<'a>,
     client_id: Pieces<'a>,
@@ -165,6 +173,14 @@ impl<'a> Request<'a> {
             mac: mac_of(head)?,
             requested: found.requested.address()?,
             server_id: found.server_id.address()?,
+            // No more than a wish.
+            lease_time: found
+                .lease_time
+                .fixed()
+                .ok()
+                .flatten()
+                .map(u32::from_be_bytes),
+            subnet_selection: found.subnet_selection.address()?,
             // It says only how much the client can take.
             max_size: found
                 .max_size
