@@ -223,6 +223,7 @@ impl<'a> Context<'a> {
             over: Vec::new(),
             boot: Cow::Borrowed(&subnet.boot),
             hostname: host.and_then(|host| host.hostname.as_deref()),
+            once: Vec::new(),
         };
         levels.for_each(|level| terms.add(level));
         Ok(terms)
@@ -287,7 +288,7 @@ impl<'a> Context<'a> {
             destination,
             from_port: self.packet.destination_port,
             port,
-            flags: request.flags,
+            flags: request.reply_flags(),
             ciaddr,
             yiaddr,
             mtu: self.interface.mtu,
@@ -297,7 +298,7 @@ impl<'a> Context<'a> {
     /// As [`Self::to_client`], to all hosts, by way of the relay if there is one.
     pub(super) fn to_all(&self) -> Envelope<'a> {
         let relayed = self.request.is_relayed();
-        let flags = self.request.flags | if relayed { FLAG_BROADCAST } else { 0 };
+        let flags = self.request.reply_flags() | if relayed { FLAG_BROADCAST } else { 0 };
         let unknown = Ipv4Addr::UNSPECIFIED;
         let mut envelope = self.to_client(unknown, unknown);
         envelope.flags = flags;
@@ -306,6 +307,11 @@ impl<'a> Context<'a> {
             envelope.destination = Ipv4Addr::BROADCAST;
         }
         envelope
+    }
+
+    /// As [`Self::to_client`], for a reply that gives an address.
+    pub(super) fn to_yiaddr(&self, yiaddr: Ipv4Addr) -> Envelope<'a> {
+        self.to_client(self.request.ciaddr, yiaddr)
     }
 
     /// As [`Self::to_client`], to an address the client has, but not in the reply's head.
@@ -342,6 +348,8 @@ pub(super) struct Terms<'a> {
     over: Vec<&'a Overrides>,
     pub(super) boot: Cow<'a, Boot>,
     hostname: Option<&'a str>,
+    /// Options of this reply alone.
+    pub(super) once: Vec<(u8, Vec<u8>)>,
 }
 
 impl<'a> Terms<'a> {
@@ -367,7 +375,7 @@ impl<'a> Terms<'a> {
                 base: self.options,
                 over: &self.over,
             },
-            once: &[],
+            once: &self.once,
             hostname: self.hostname,
             message: None,
         }
