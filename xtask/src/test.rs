@@ -163,6 +163,7 @@ fn prepare() -> Result<(), String> {
         packages::CLIENTS,
         packages::RELAY,
         packages::PEERS,
+        packages::TRANSACTIONS,
     ];
     packages::ensure(&needs).map_err(|why| format!("{why:#}"))
 }

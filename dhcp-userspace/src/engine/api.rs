@@ -133,6 +133,10 @@ pub enum EventKind {
     /// An address to be offered was found in use, and is in quarantine.
     Conflict,
     Expire,
+    /// A lease query answered.
+    LeaseQuery,
+    /// DHCPFORCERENEW sent.
+    ForceRenew,
 }
 
 macro_rules! ignored {
@@ -193,6 +197,14 @@ ignored! {
     DiskFull = "disk-full",
     /// A RELEASE or DECLINE that names no lease of the sender.
     NotHolder = "not-holder",
+    /// Has not asked for long enough: its secs field is below what the subnet wants.
+    TooEarly = "too-early",
+    /// A client that has declined several addresses already: it finds fault with all of them.
+    TooManyDeclines = "too-many-declines",
+    /// Another client, by its identifier, than the one that is known by the same pseudo-MAC.
+    IdentityTaken = "identity-taken",
+    /// A lease query of somebody who may not ask, or without an address to answer to.
+    QueryDenied = "query-denied",
     /// No firmware that boots from the network, where another server gives the addresses.
     NotNetboot = "not-netboot",
 }

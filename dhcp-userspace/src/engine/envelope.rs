@@ -72,7 +72,7 @@ impl<'a> Context<'a> {
             destination,
             from_port: self.packet.destination_port,
             port,
-            flags: request.flags,
+            flags: request.reply_flags(),
             ciaddr,
             yiaddr,
             mtu: self.interface.mtu,
@@ -82,7 +82,7 @@ impl<'a> Context<'a> {
     /// As [`Self::to_client`], to all hosts, by way of the relay if there is one.
     pub(super) fn to_all(&self) -> Envelope<'a> {
         let relayed = self.request.is_relayed();
-        let flags = self.request.flags | if relayed { FLAG_BROADCAST } else { 0 };
+        let flags = self.request.reply_flags() | if relayed { FLAG_BROADCAST } else { 0 };
         let unknown = Ipv4Addr::UNSPECIFIED;
         let mut envelope = self.to_client(unknown, unknown);
         envelope.flags = flags;
@@ -91,6 +91,11 @@ impl<'a> Context<'a> {
             envelope.destination = Ipv4Addr::BROADCAST;
         }
         envelope
+    }
+
+    /// As [`Self::to_client`], for a reply that gives an address.
+    pub(super) fn to_yiaddr(&self, yiaddr: Ipv4Addr) -> Envelope<'a> {
+        self.to_client(self.request.ciaddr, yiaddr)
     }
 
     /// As [`Self::to_client`], to an address the client has, but not in the reply's head.

@@ -85,7 +85,8 @@ impl Engine {
         }
     }
 
-    fn drop_memo(&self, index: u32, now: Now) {
+    /// The engine answers the next renewal itself.
+    pub(super) fn drop_memo(&self, index: u32, now: Now) {
         let slot = self.table.slot(index);
         if !slot.try_lock() {
             self.tainted.add(index);

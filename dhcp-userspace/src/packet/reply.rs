@@ -14,8 +14,7 @@ use dhcp_common::head::{HEAD_IP, Head, Header, write_ip_udp};
 use dhcp_common::slot::Splice;
 use dhcp_common::template::{FIXED, Facts, MAX_BODY, MAX_TAIL};
 use dhcp_common::wire::{
-    BOOTP_HEAD, BOOTREPLY, ETH_LEN, HTYPE_ETHERNET, IP_LEN, MAGIC_COOKIE, Sum, TAG_LEN, UDP_LEN,
-    bootp, option,
+    BOOTP_HEAD, BOOTREPLY, ETH_LEN, IP_LEN, MAGIC_COOKIE, Sum, TAG_LEN, UDP_LEN, bootp, option,
 };
 
 use super::layers::Layers;
@@ -332,7 +331,7 @@ fn write_bootp_head(
 ) {
     let siaddr = answer.boot.next_server.unwrap_or(Ipv4Addr::UNSPECIFIED);
     let fields: [(usize, &[u8]); 8] = [
-        (bootp::OP, &[BOOTREPLY, HTYPE_ETHERNET, 6]),
+        (bootp::OP, &[BOOTREPLY, request.htype, request.hlen]),
         (bootp::XID, &request.xid.to_be_bytes()),
         (bootp::FLAGS, &envelope.flags.to_be_bytes()),
         (bootp::CIADDR, &envelope.ciaddr.octets()),

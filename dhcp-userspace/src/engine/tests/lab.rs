@@ -121,6 +121,8 @@ pub(super) struct Message {
     pub(super) giaddr: Ipv4Addr,
     pub(super) options: Vec<(u8, Vec<u8>)>,
     pub(super) padding: usize,
+    /// What is to be otherwise than the rest says.
+    pub(super) edit: fn(&mut Vec<u8>),
 }
 
 impl Message {
@@ -142,6 +144,7 @@ impl Message {
             giaddr: ANYONE,
             options: vec![(53, vec![kind])],
             padding: 0,
+            edit: |_| {},
         }
     }
 
@@ -219,6 +222,7 @@ impl Message {
         }
         bytes.push(255);
         bytes.resize(bytes.len() + self.padding, 0);
+        (self.edit)(&mut bytes);
         bytes
     }
 
@@ -276,6 +280,11 @@ impl Reply {
             event,
             frame,
         }
+    }
+
+    /// A message behind room for IP and UDP headers.
+    pub(super) fn of_message(frame: Vec<u8>) -> Self {
+        Self::new(frame, 0, EventKind::LeaseQuery)
     }
 
     pub(super) fn message(&self) -> &[u8] {
