@@ -168,10 +168,18 @@ fn leasequery(config: &Config) -> Facts {
 }
 
 fn networks(old: &Config, new: &Config, lines: &mut Lines) {
-    for name in old.networks.iter().filter(|name| !new.networks.contains(name)) {
+    for name in old
+        .networks
+        .iter()
+        .filter(|name| !new.networks.contains(name))
+    {
         lines.push(&format!("network {name} removed"));
     }
-    for name in new.networks.iter().filter(|name| !old.networks.contains(name)) {
+    for name in new
+        .networks
+        .iter()
+        .filter(|name| !old.networks.contains(name))
+    {
         lines.push(&format!("network {name} added"));
     }
 }
@@ -245,7 +253,10 @@ fn policy(policy: &Policy) -> Facts {
     };
     let check = |check: ConflictCheck| {
         let reservations = check.reservations;
-        format!("{{wait: {}, reservations: {reservations}}}", show(check.wait))
+        format!(
+            "{{wait: {}, reservations: {reservations}}}",
+            show(check.wait)
+        )
     };
     let check = policy.conflict_check.map_or("off".to_owned(), check);
     vec![

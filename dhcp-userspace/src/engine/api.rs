@@ -171,6 +171,16 @@ ignored! {
     WrongHardware = "wrong-hardware",
     /// No subnet for the link or relay it came from.
     NoSubnet = "no-subnet",
+    /// A relay that may not: its giaddr or where it sends from is not among those allowed.
+    RelayNotAllowed = "relay-not-allowed",
+    /// From one of our links, where no clients are served.
+    LocalOff = "local-off",
+    /// By way of a relay or router, behind which no clients are served.
+    RelayedOff = "relayed-off",
+    /// Of a class that is not answered.
+    IgnoredClass = "ignored-class",
+    /// Of none of the classes that the subnet is for.
+    WrongClass = "wrong-class",
     /// Addressed to another server (option 54).
     OtherServer = "other-server",
     /// No address to give: pools exhausted and no reservation.

@@ -7,10 +7,11 @@ use dhcp_common::wire::{bootp, option};
 
 use super::Stop;
 use super::api::{Commit, EventKind, Ignored, Outcome};
-use super::context::{Context, Terms};
+use super::context::Context;
 use super::grant::nanos;
 use super::held::{Entry, Held};
 use super::state::SubnetId;
+use super::terms::Terms;
 use crate::config::model::Bootp;
 use crate::journal::Kind as RecordKind;
 use crate::packet::{Message, wrap};

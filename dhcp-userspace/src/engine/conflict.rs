@@ -8,11 +8,12 @@ use dhcp_common::wire::mac_bytes;
 use super::Engine;
 use super::api::{Commit, Event, EventKind, Probe};
 use super::clients::Client;
-use super::context::{Context, Terms};
+use super::context::Context;
 use super::give_back::quarantine;
 use super::grant::nanos;
 use super::held::Held;
 use super::state::SubnetId;
+use super::terms::Terms;
 use crate::clock::Now;
 use crate::journal::Kind as RecordKind;
 

@@ -22,19 +22,22 @@ impl<'a> Context<'a> {
         if self.subnets().is_empty() {
             return Err(Ignored::NoSubnet.into());
         }
-        let is_due = |id: &&SubnetId| self.request.secs >= self.subnet(**id).policy.min_secs;
-        if !self.subnets().iter().any(|id| is_due(&id)) {
+        let is_due = |id: SubnetId| self.request.secs >= self.subnet(id).policy.min_secs;
+        if !self.subnets().iter().any(|id| is_due(*id)) {
             return Err(Ignored::TooEarly.into());
         }
-        for id in self.subnets().iter().filter(is_due) {
+        if let Some((id, held)) = self.settled()? {
+            return self.offer(id, held, reply);
+        }
+        for id in self.subnets().iter().filter(|id| is_due(**id)) {
             if let Some(held) = self.own_address(*id)? {
                 return self.offer(*id, held, reply);
             }
         }
         self.admit_offer()?;
-        for id in self.subnets().iter().filter(is_due) {
-            if let Some(held) = self.free_address(*id) {
-                return self.offer(*id, held, reply);
+        for id in self.homes_first().filter(|id| is_due(*id)) {
+            if let Some(held) = self.free_address(id) {
+                return self.offer(id, held, reply);
             }
         }
         Err(Ignored::NoAddress.into())
@@ -62,7 +65,7 @@ impl<'a> Context<'a> {
     }
 
     fn next_address(&self, id: SubnetId) -> Option<Held<'a>> {
-        let address = self.state.pools[id].claim_next()?;
+        let address = self.claim_free(id)?;
         match Held::lock(self.engine, self.state, address) {
             Ok(Some(mut held)) => {
                 // Taken although its bit was clear: the bit is right now.
@@ -81,8 +84,8 @@ impl<'a> Context<'a> {
         if !held.kind.is_taken() {
             self.admit_offer()?;
         }
-        let mut terms = self.terms(id)?;
         let address = held.address;
+        let mut terms = self.terms_at(id, address)?;
         let probe = self.probe(id, &held, &terms);
         if probe.is_none() && self.may_commit(id, &held) {
             return self.commit_at_once(id, held, reply);

@@ -133,6 +133,7 @@ impl Engine {
         let l2 = port.map_or_else(Vec::new, |_| link_header(lease.link));
         let envelope = Envelope {
             l2: &l2,
+            source: None,
             to_mac: mac,
             from_mac: port.map_or([0; 6], |port| port.mac),
             destination: address,

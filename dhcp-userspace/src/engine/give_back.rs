@@ -56,7 +56,7 @@ impl<'a> Context<'a> {
     /// The slot of an address that this client has.
     fn holding(&self, address: Ipv4Addr) -> Result<Held<'a>, Stop> {
         let server = self.request.server_id;
-        if server.is_some_and(|server| !self.state.is_ours(server)) {
+        if server.is_some_and(|server| !self.is_for_us(server)) {
             return Err(Ignored::OtherServer.into());
         }
         let held = Held::lock(self.engine, self.state, address)?;

@@ -12,9 +12,10 @@ use dhcp_common::wire::CLIENT_PORT;
 use super::Stop;
 use super::api::{Commit, EventKind, Outcome};
 use super::clients::Client;
-use super::context::{Context, Terms};
+use super::context::Context;
 use super::held::{Entry, Held};
 use super::state::SubnetId;
+use super::terms::Terms;
 use crate::journal::Kind as RecordKind;
 use crate::packet::{Composed, MessageType, Region};
 
@@ -49,9 +50,9 @@ impl<'a> Context<'a> {
         once: Vec<(u8, Vec<u8>)>,
         reply: &mut Vec<u8>,
     ) -> Result<Outcome, Stop> {
-        let mut terms = self.terms(id)?;
-        terms.once = once;
         let address = held.address;
+        let mut terms = self.terms_at(id, address)?;
+        terms.once.extend(once);
         let composed = self.compose(reply, MessageType::Ack, &terms, address);
         let until = self.now.boot.saturating_add(nanos(terms.times.lease));
         let same = held.kind == Kind::Bound && held.lease.chaddr == self.chaddr;
@@ -154,6 +155,10 @@ impl<'a> Context<'a> {
         reply: &[u8],
     ) -> Option<Memo> {
         if self.reserved(id).is_some_and(|own| own != address) {
+            return None;
+        }
+        // The answer repeats option 118, and no template has it.
+        if self.request.subnet_selection.is_some() {
             return None;
         }
         if self.request.is_relayed() || self.packet.source_port != CLIENT_PORT {

@@ -3,6 +3,8 @@
 //! Sans-IO: it knows no socket, clock, file or map. A slot's lock is what makes threads take
 //! turns: whoever changes a lease locks its slot ([`held`]), and where the change must be on
 //! disk first, the slot stays locked until [`Engine::complete`] or [`Engine::refuse`].
+mod alike;
+mod allot;
 mod api;
 mod bootp;
 mod clients;
@@ -11,6 +13,8 @@ mod conflict;
 mod context;
 mod declines;
 mod discover;
+mod envelope;
+mod explain;
 mod forcerenew;
 mod give_back;
 mod grant;
@@ -21,14 +25,20 @@ mod inform;
 mod leasequery;
 mod nak;
 mod operate;
+mod places;
 mod pool;
+mod ports;
 mod proxy;
 mod rapid;
+mod relay;
 mod reload;
 mod request;
 mod restore;
+mod select;
+mod standing;
 mod state;
 mod sweep;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -39,6 +49,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use api::{
     Change, Commit, Event, EventKind, Ignored, Incoming, Interface, Later, Outcome, Probe,
 };
+pub use explain::Explanation;
 pub use forcerenew::{Forced, NotForced};
 pub use leasequery::bulk;
 pub use operate::{Binding, Refused};
@@ -139,6 +150,7 @@ impl Engine {
         };
         let state = self.read();
         let outcome = Context::new(self, &state, now, packet, &request)
+            .map_err(Stop::from)
             .and_then(|context| answer(&context, reply));
         match outcome {
             Ok(outcome) => outcome,
@@ -193,6 +205,7 @@ impl Engine {
 }
 
 fn answer(context: &Context<'_>, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
+    context.check_classes()?;
     context.check_identity()?;
     if context.packet.destination_port == pxe::PORT {
         return context.boot_server(reply);

@@ -13,7 +13,9 @@ use crate::config::model::{
     Config, FastPath, FastPathMode, Identifier, Mac, OptionValue, Options, Pool, Reservation,
     Server, Subnet,
 };
-use crate::engine::{Commit, Engine, Event, EventKind, Ignored, Incoming, Interface, Outcome};
+use crate::engine::{
+    Commit, Engine, Event, EventKind, Explanation, Ignored, Incoming, Interface, Outcome,
+};
 use crate::journal::Record;
 use crate::lease::table::{Size, Table};
 use crate::packet::{Options as Walk, put};
@@ -224,6 +226,18 @@ impl Message {
         bytes
     }
 
+    pub(super) fn incoming<'a>(&'a self, payload: &'a [u8]) -> Incoming<'a> {
+        Incoming {
+            link: self.link,
+            l2: &self.l2,
+            source: self.source,
+            source_port: self.source_port,
+            destination: self.destination,
+            destination_port: self.destination_port,
+            payload,
+        }
+    }
+
     /// The whole frame, for the fast path.
     pub(super) fn frame(&self) -> Vec<u8> {
         let payload = self.payload();
@@ -365,16 +379,21 @@ impl Lab {
 
     pub(super) fn handle(&self, message: &Message, reply: &mut Vec<u8>) -> Outcome {
         let payload = message.payload();
-        let packet = Incoming {
-            link: message.link,
-            l2: &message.l2,
-            source: message.source,
-            source_port: message.source_port,
-            destination: message.destination,
-            destination_port: message.destination_port,
-            payload: &payload,
-        };
-        self.engine.handle(self.now, &packet, reply)
+        self.engine
+            .handle(self.now, &message.incoming(&payload), reply)
+    }
+
+    pub(super) fn explain(&self, message: &Message) -> Result<Vec<Explanation>, Ignored> {
+        let payload = message.payload();
+        self.engine.explain(self.now, &message.incoming(&payload))
+    }
+
+    /// Another configuration, which is this one changed.
+    pub(super) fn reload(&mut self, change: impl FnOnce(&mut Config)) {
+        let mut config = (*self.engine.config()).clone();
+        config.fingerprint += 1;
+        change(&mut config);
+        self.engine.reload(config.into(), self.now).unwrap();
     }
 
     /// Hands a message in and does what the outcome says.
