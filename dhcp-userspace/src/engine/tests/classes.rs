@@ -356,6 +356,15 @@ fn a_class_that_changes_drops_all_memos() {
 }
 
 #[test]
+fn a_guard_that_changes_drops_the_memos_of_its_subnet() {
+    let mut lab = Lab::new(with_classes(config(vec![net()]), &[("a", "known")]));
+    lab.bind(A);
+    lab.reload(|config| config.subnets[0].classes = vec![ClassId(0)]);
+    assert!(!lab.engine.lease_of(A)[0].memo);
+    assert_eq!(lab.reply(&Message::renewing(A, ip("10.0.1.10"))).kind(), 6);
+}
+
+#[test]
 fn a_packet_is_explained() {
     let mut config = with_classes(
         config(vec![net()]),
