@@ -52,7 +52,7 @@ impl<'a> Context<'a> {
         let members = self.state.classes();
         let classes = members.filter(|(id, _)| standing.members.contains(*id));
         let pool = pool.map(|pool| &pool.level);
-        let host = standing.host.map(|host| &host.level);
+        let host = standing.host.map(|host| &*host.level);
         let levels = pool
             .into_iter()
             .chain(classes.map(|(_, class)| &class.level));

@@ -97,7 +97,7 @@ fn classes_are_tested_in_their_order_and_know_those_before() {
 fn a_host_may_be_known_by_a_test() {
     let mut config = with_classes(config(vec![net()]), &[("known", "known")]);
     let test = Test::parse("option[77].hex == 'lab'", &|_| None, &|_| None).unwrap();
-    let host = Reservation::new(Identifier::Test(test), Some(ip("10.0.5.5")));
+    let host = Reservation::new(Identifier::Test(test.into()), Some(ip("10.0.5.5")));
     config.subnets[0].hosts.insert(host);
     let mut lab = Lab::new(config);
     let discover = Message::discover(A).with(77, b"lab");
@@ -327,7 +327,7 @@ fn the_holder_of_a_port_s_address_is_the_host_at_the_port() {
     let mut config = config(vec![net(), behind()]);
     config.subnets[1].hosts.insert(Reservation {
         hostname: Some("rack7".into()),
-        level: says(15, "racks.example"),
+        level: says(15, "racks.example").into(),
         ..Reservation::new(
             Identifier::CircuitId(b"ge-0/7"[..].into()),
             Some(ip("172.16.0.77")),
@@ -341,10 +341,11 @@ fn the_holder_of_a_port_s_address_is_the_host_at_the_port() {
         assert_eq!(ack.option(15), Some(&b"racks.example"[..]));
     }
     assert!(lab.engine.lease_of(A)[0].memo);
-    assert_eq!(
-        lab.ignored(&Message::renewing(B, address)),
-        Ignored::Unknown
-    );
+    lab.send(&Message::release(A, address)).unwrap();
+    for mac in [A, B] {
+        let renewal = Message::renewing(mac, address);
+        assert_eq!(lab.ignored(&renewal), Ignored::Unknown, "no holder");
+    }
 }
 
 #[test]

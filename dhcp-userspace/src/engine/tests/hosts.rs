@@ -136,7 +136,8 @@ fn everywhere() -> Config {
         level: Level {
             times: Some(Times::of(Duration::from_secs(600))),
             ..domain("nodes.example")
-        },
+        }
+        .into(),
         ..Reservation::new(Identifier::Mac(A), None)
     };
     config.hosts.insert(host);

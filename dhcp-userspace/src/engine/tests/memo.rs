@@ -70,7 +70,7 @@ fn build(plan: &Plan) -> Config {
         let prefix = if elsewhere { [10, 5, 0] } else { [10, 0, 1] };
         let address = address.map(|last| [prefix[0], prefix[1], prefix[2], last].into());
         to.hosts.insert(Reservation {
-            level: level.clone(),
+            level: level.clone().into(),
             classes: class(Some(0), plan),
             ..Reservation::new(identifier(*which), address)
         });
@@ -84,7 +84,7 @@ fn build(plan: &Plan) -> Config {
     }
     if let Some(level) = &plan.everywhere {
         config.hosts.insert(Reservation {
-            level: level.clone(),
+            level: level.clone().into(),
             ..Reservation::new(identifier(0), None)
         });
     }

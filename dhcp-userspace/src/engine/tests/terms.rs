@@ -47,7 +47,7 @@ fn levels() -> Config {
     net.pools[0].level = level("pool", 101, 10);
     net.pools.push(Pool::open((ip("10.0.2.0"), ip("10.0.2.9"))));
     net.hosts.insert(Reservation {
-        level: level("host", 104, 40),
+        level: level("host", 104, 40).into(),
         classes: vec![ClassId(1), ClassId(0)],
         ..Reservation::new(Identifier::Mac(A), None)
     });
