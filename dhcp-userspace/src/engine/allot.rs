@@ -81,19 +81,17 @@ impl<'a> Context<'a> {
         Ok(Some(held))
     }
 
-    /// Of several subnets, the one where an address is reserved for the client, or else the one
-    /// where it has one: neither is given up for the order in which they stand.
+    /// The address that the client has in one of several subnets: it is not given up for one that
+    /// it had before in a subnet that stands first.
     pub(super) fn settled(&self) -> Result<Option<(SubnetId, Held<'a>)>, Stop> {
         if self.subnets().len() < 2 {
             return Ok(None);
         }
-        for address in [Self::reserved, Self::leased] {
-            for id in self.subnets() {
-                if let Some(address) = address(self, *id)
-                    && let Some(held) = self.seize(*id, address, true)?
-                {
-                    return Ok(Some((*id, held)));
-                }
+        for id in self.subnets() {
+            if let Some(address) = self.leased(*id)
+                && let Some(held) = self.seize(*id, address, true)?
+            {
+                return Ok(Some((*id, held)));
             }
         }
         Ok(None)

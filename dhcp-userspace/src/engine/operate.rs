@@ -12,7 +12,7 @@ use super::clients::Client;
 use super::held::{Entry, Held};
 use super::state::{State, SubnetId};
 use crate::clock::Now;
-use crate::config::model::{Identifier, Mac};
+use crate::config::model::{Identifier, Keys, Mac};
 use crate::journal::{Kind as RecordKind, Record};
 
 /// A lease to be made by hand.
@@ -123,7 +123,7 @@ impl Engine {
     /// # Errors
     /// Why not.
     pub fn may_bind(&self, binding: &Binding, now: Now) -> Result<(), Refused> {
-        leasable(&self.read(), binding.address, binding.mac)?;
+        leasable(&self.read(), binding)?;
         if binding.expires <= now.boot {
             return Err(Refused::Past(binding.address));
         }
@@ -137,7 +137,7 @@ impl Engine {
     pub fn force_bind(&self, binding: Binding, now: Now) -> Result<Commit, Refused> {
         let state = self.read();
         let address = binding.address;
-        let id = leasable(&state, address, binding.mac)?;
+        let id = leasable(&state, &binding)?;
         if binding.expires <= now.boot {
             return Err(Refused::Past(address));
         }
@@ -187,12 +187,18 @@ impl Engine {
 }
 
 /// The subnet in which this client may be given this address.
-fn leasable(state: &State, address: Ipv4Addr, mac: Mac) -> Result<SubnetId, Refused> {
+fn leasable(state: &State, binding: &Binding) -> Result<SubnetId, Refused> {
+    let address = binding.address;
     let id = state.subnet_of(address).ok_or(Refused::Unknown(address))?;
     if state.is_ours(address) {
         return Err(Refused::Ours(address));
     }
-    let own = state.reservation(id, mac);
+    let keys = Keys {
+        mac: binding.mac,
+        client_id: Some(binding.client_id.as_slice()),
+        ..Keys::default()
+    };
+    let own = state.host_of(id, |hosts| hosts.find(&keys, |_| false));
     if state.pools[id].contains(address) || own.is_some_and(|own| own.address == Some(address)) {
         return Ok(id);
     }
@@ -204,6 +210,15 @@ fn leasable(state: &State, address: Ipv4Addr, mac: Mac) -> Result<SubnetId, Refu
         .find(|other| other.address == Some(address));
     let is_edge = address == prefix.network() || address == prefix.broadcast();
     Err(match holder {
+        // By what it is known a lease does not tell.
+        Some(host)
+            if !matches!(
+                host.identifier,
+                Identifier::Mac(_) | Identifier::ClientId(_)
+            ) =>
+        {
+            return Ok(id);
+        }
         Some(host) => Refused::Reserved(address, host.identifier.clone()),
         // A /31 or /32 has neither (RFC 3021).
         None if is_edge && prefix.prefix_len() < 31 => Refused::Edge(address, prefix),

@@ -131,20 +131,26 @@ impl<'a> Context<'a> {
 
     /// Whether this client has a lease or a reservation here.
     pub(super) fn is_known_in(&self, id: SubnetId) -> bool {
-        let leased = || {
-            let address = self.engine.clients.address(&self.key(id))?;
-            let index = self.engine.table.index(address)?;
-            let slot = self.engine.table.slot(index);
-            let kind = slot.kind();
-            let his = slot.lease().chaddr == self.chaddr;
-            Some(his && matches!(kind, Kind::Bound | Kind::Released | Kind::Expired))
-        };
-        self.host(id).is_some() || leased() == Some(true)
+        self.host(id).is_some() || self.has_been_in(id)
     }
 
     /// Whether this client has a lease or a reservation anywhere.
     pub(super) fn is_known(&self) -> bool {
-        (0..self.state.config.subnets.len()).any(|id| self.is_known_in(id))
+        let config = &self.state.config;
+        let is_in = |id| self.is_home(id) || self.has_been_in(id);
+        self.find_in(&config.hosts).is_some() || (0..config.subnets.len()).any(is_in)
+    }
+
+    /// Whether this client has or had a lease here.
+    fn has_been_in(&self, id: SubnetId) -> bool {
+        let Some(address) = self.engine.clients.address(&self.key(id)) else {
+            return false;
+        };
+        self.engine.table.index(address).is_some_and(|index| {
+            let slot = self.engine.table.slot(index);
+            let leased = matches!(slot.kind(), Kind::Bound | Kind::Released | Kind::Expired);
+            leased && slot.lease().chaddr == self.chaddr
+        })
     }
 
     /// Whether the client's classes let it be answered at all. One that has a lease where it may

@@ -341,10 +341,11 @@ fn the_holder_of_a_port_s_address_is_the_host_at_the_port() {
         assert_eq!(ack.option(15), Some(&b"racks.example"[..]));
     }
     assert!(lab.engine.lease_of(A)[0].memo);
-    assert_eq!(
-        lab.ignored(&Message::renewing(B, address)),
-        Ignored::Unknown
-    );
+    lab.send(&Message::release(A, address)).unwrap();
+    for mac in [A, B] {
+        let renewal = Message::renewing(mac, address);
+        assert_eq!(lab.ignored(&renewal), Ignored::Unknown, "no holder");
+    }
 }
 
 #[test]
@@ -353,6 +354,15 @@ fn a_class_that_changes_drops_all_memos() {
     lab.bind(A);
     lab.reload(|config| config.classes[0].test = None);
     assert!(!lab.engine.lease_of(A)[0].memo);
+}
+
+#[test]
+fn a_guard_that_changes_drops_the_memos_of_its_subnet() {
+    let mut lab = Lab::new(with_classes(config(vec![net()]), &[("a", "known")]));
+    lab.bind(A);
+    lab.reload(|config| config.subnets[0].classes = vec![ClassId(0)]);
+    assert!(!lab.engine.lease_of(A)[0].memo);
+    assert_eq!(lab.reply(&Message::renewing(A, ip("10.0.1.10"))).kind(), 6);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::clock::SECOND;
 use crate::config::model::{
     Config, Hosts, Identifier, Level, Mac, OptionValue, Reservation, Subnet, Times,
 };
-use crate::engine::Ignored;
+use crate::engine::{Binding, Ignored};
 
 const A: Mac = [0x52, 0x54, 0, 0, 0, 0xa];
 const B: Mac = [0x52, 0x54, 0, 0, 0, 0xb];
@@ -286,6 +286,33 @@ fn hosts_that_are_known_otherwise_keep_their_memos_where_nothing_changed() {
         [false, false],
         "whose it is only its bytes tell"
     );
+}
+
+#[test]
+fn an_operator_binds_the_address_of_a_host_that_is_not_known_by_its_mac() {
+    let mut lab = known_by(Identifier::ClientId(bytes("\x00node")));
+    let mut binding = Binding {
+        address: ip(OWN),
+        mac: A,
+        expires: lab.now.boot + LEASE,
+        since: 1,
+        client_id: b"\x00other".to_vec(),
+        hostname: Vec::new(),
+    };
+    let refused = lab.engine.may_bind(&binding, lab.now).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "10.0.5.5 is reserved for client-id 00:6e:6f:64:65"
+    );
+    binding.client_id = b"\x00node".to_vec();
+    lab.engine.may_bind(&binding, lab.now).unwrap();
+    lab.reload(|config| {
+        config.subnets[0].hosts = Hosts::default();
+        let by_port = Identifier::CircuitId(bytes("ge-0/7"));
+        let host = Reservation::new(by_port, Some(ip(OWN)));
+        config.subnets[0].hosts.insert(host);
+    });
+    lab.engine.may_bind(&binding, lab.now).unwrap();
 }
 
 #[test]

@@ -206,3 +206,12 @@ fn a_level_of_a_pool_that_changes_drops_the_memos_of_that_pool() {
     lab.engine.reload(config.into(), lab.now).unwrap();
     assert_eq!(memos(&lab), [false, false]);
 }
+
+#[test]
+fn bounds_that_change_drop_the_memos() {
+    let mut lab = bounded(600, 7200);
+    lab.bind(A);
+    assert!(lab.engine.lease_of(A)[0].memo);
+    lab.reload(|config| config.subnets[0].lease_bounds.1 = Duration::from_secs(1000));
+    assert!(!lab.engine.lease_of(A)[0].memo);
+}
