@@ -103,7 +103,10 @@ fn server(server: &Server) -> Facts {
 fn who(networks: &[Ipv4Net], nobody: &str) -> String {
     match networks {
         [] => nobody.to_owned(),
-        networks => list(networks),
+        networks => list(networks.iter().map(|net| match net.prefix_len() {
+            32 => net.addr().to_string(),
+            _ => net.to_string(),
+        })),
     }
 }
 
@@ -168,10 +171,18 @@ fn leasequery(config: &Config) -> Facts {
 }
 
 fn networks(old: &Config, new: &Config, lines: &mut Lines) {
-    for name in old.networks.iter().filter(|name| !new.networks.contains(name)) {
+    for name in old
+        .networks
+        .iter()
+        .filter(|name| !new.networks.contains(name))
+    {
         lines.push(&format!("network {name} removed"));
     }
-    for name in new.networks.iter().filter(|name| !old.networks.contains(name)) {
+    for name in new
+        .networks
+        .iter()
+        .filter(|name| !old.networks.contains(name))
+    {
         lines.push(&format!("network {name} added"));
     }
 }
@@ -245,7 +256,10 @@ fn policy(policy: &Policy) -> Facts {
     };
     let check = |check: ConflictCheck| {
         let reservations = check.reservations;
-        format!("{{wait: {}, reservations: {reservations}}}", show(check.wait))
+        format!(
+            "{{wait: {}, reservations: {reservations}}}",
+            show(check.wait)
+        )
     };
     let check = policy.conflict_check.map_or("off".to_owned(), check);
     vec![

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
@@ -41,7 +42,8 @@ pub struct Config {
     pub files: Vec<PathBuf>,
     /// Where included files are, or may appear.
     pub include_directories: Vec<PathBuf>,
-    /// The same for two configurations that answer every client alike.
+    /// The same for two configurations that answer every client alike, in every process of one
+    /// build.
     pub fingerprint: u64,
 }
 
@@ -125,7 +127,7 @@ pub enum Rate {
 }
 
 /// TFTP and HTTP from one directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FileService {
     pub root: PathBuf,
     pub tftp: Option<SocketAddrV4>,
@@ -144,7 +146,7 @@ pub struct Leasequery {
 }
 
 /// Clients that have something in common.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub struct Class {
     pub name: String,
     /// `None`: only hosts that name the class are members.
@@ -156,7 +158,7 @@ pub struct Class {
 
 /// What a pool, class or host says beside what its subnet says. From the least specific:
 /// defaults, shared network, subnet, pool, classes in their order, host.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Hash)]
 pub struct Level {
     pub times: Option<Times>,
     pub options: Overrides,
@@ -209,6 +211,12 @@ impl DerefMut for SharedLevel {
 impl PartialEq for SharedLevel {
     fn eq(&self, other: &Self) -> bool {
         **self == **other
+    }
+}
+
+impl Hash for SharedLevel {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
     }
 }
 
@@ -334,7 +342,7 @@ pub struct ConflictCheck {
 }
 
 /// An inclusive range.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub struct Pool {
     pub first: Ipv4Addr,
     pub last: Ipv4Addr,
@@ -356,7 +364,7 @@ impl Pool {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Times {
     /// Option 51, whole seconds.
     pub lease: Duration,
@@ -380,7 +388,7 @@ impl Times {
 }
 
 /// A host that is known by something that it says.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub struct Reservation {
     pub identifier: Identifier,
     /// `None`: from one of the pools.

@@ -12,7 +12,12 @@ use crate::class::ClassId;
 pub(super) const INHERITED: &str = "inherited";
 
 pub(super) fn names(config: &Config, ids: &[ClassId]) -> String {
-    let name = |id: &ClassId| config.classes.get(usize::from(id.0)).map(|class| &class.name);
+    let name = |id: &ClassId| {
+        config
+            .classes
+            .get(usize::from(id.0))
+            .map(|class| &class.name)
+    };
     list(ids.iter().filter_map(name))
 }
 
@@ -48,7 +53,12 @@ fn class(old: &Class, new: &Class, lines: &mut Lines) {
         _ => lines.push("test changed"),
     }
     lines.change("ignore", &old.ignore.to_string(), &new.ignore.to_string());
-    told(&of_level(&old.level), &of_level(&new.level), INHERITED, lines);
+    told(
+        &of_level(&old.level),
+        &of_level(&new.level),
+        INHERITED,
+        lines,
+    );
     lines.scope = String::new();
 }
 
@@ -82,7 +92,12 @@ pub(super) fn pools(
                     names(new_config, &after.classes),
                 );
                 lines.change("classes", &was, &is);
-                told(&of_level(&before.level), &of_level(&after.level), INHERITED, lines);
+                told(
+                    &of_level(&before.level),
+                    &of_level(&after.level),
+                    INHERITED,
+                    lines,
+                );
                 lines.scope.clone_from(&scope);
             }
             (Some(_), None) => lines.push(&format!("pool {range} removed")),

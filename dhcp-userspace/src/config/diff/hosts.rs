@@ -80,7 +80,10 @@ fn counted(mut hosts: Vec<String>, what: &str) -> (String, String) {
     hosts.sort();
     let examples = hosts[..EXAMPLES].join(", ");
     let space = if what.is_empty() { "" } else { " " };
-    let line = format!("{} reservations{space}{what} ({examples}, ...)", hosts.len());
+    let line = format!(
+        "{} reservations{space}{what} ({examples}, ...)",
+        hosts.len()
+    );
     (hosts.swap_remove(0), line)
 }
 
@@ -94,7 +97,10 @@ fn of_host(
         true => String::new(),
         false => serde_json::to_string(&host.metadata).unwrap_or_default(),
     };
-    let (was, is) = (names(old_config, &old.classes), names(new_config, &new.classes));
+    let (was, is) = (
+        names(old_config, &old.classes),
+        names(new_config, &new.classes),
+    );
     let mut all: Vec<String> = [
         changed("address", &address(old), &address(new)),
         changed("hostname", &name(old), &name(new)),
@@ -104,6 +110,10 @@ fn of_host(
     .into_iter()
     .flatten()
     .collect();
-    all.extend(changes(&of_level(&old.level), &of_level(&new.level), INHERITED));
+    all.extend(changes(
+        &of_level(&old.level),
+        &of_level(&new.level),
+        INHERITED,
+    ));
     all
 }

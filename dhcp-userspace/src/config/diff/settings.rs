@@ -32,7 +32,11 @@ pub(super) fn of_subnet(subnet: &Subnet) -> Settings {
     all.set(300, "boot.next-server", or(next_server.as_ref(), ""));
     all.set(301, "boot.server-name", server_name.clone());
     all.set(302, "boot.file", file.clone());
-    all.set(303, "boot.menu", menu.as_deref().map_or_else(String::new, shown));
+    all.set(
+        303,
+        "boot.menu",
+        menu.as_deref().map_or_else(String::new, shown),
+    );
     all.0
 }
 
