@@ -18,6 +18,7 @@ mod range;
 mod resolve;
 mod scalar;
 mod schema;
+mod shared;
 mod written;
 mod yaml;
 

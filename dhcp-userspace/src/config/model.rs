@@ -3,10 +3,7 @@
 //! Made from the YAML by [`super::load`]; the engine reads nothing else.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +12,7 @@ use dhcp_common::memo;
 use ipnet::Ipv4Net;
 
 pub use super::hosts::{Hosts, Identifier, Keys};
+pub use super::shared::SharedLevel;
 use crate::class::{ClassId, Test};
 
 /// A hardware address of an Ethernet client.
@@ -169,60 +167,6 @@ impl Level {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.times.is_none() && self.options.is_empty() && self.boot == BootOverrides::default()
-    }
-}
-
-/// A level of which a million hosts may have the same: it is kept once, and copied by the first
-/// change.
-#[derive(Clone, Default)]
-pub struct SharedLevel(Option<Arc<Level>>);
-
-static EMPTY: Level = Level {
-    times: None,
-    options: Overrides::new(),
-    boot: BootOverrides {
-        next_server: None,
-        server_name: None,
-        file: None,
-        menu: None,
-    },
-};
-
-impl From<Level> for SharedLevel {
-    fn from(level: Level) -> Self {
-        Self((!level.is_empty()).then(|| Arc::new(level)))
-    }
-}
-
-impl Deref for SharedLevel {
-    type Target = Level;
-
-    fn deref(&self) -> &Level {
-        self.0.as_deref().unwrap_or(&EMPTY)
-    }
-}
-
-impl DerefMut for SharedLevel {
-    fn deref_mut(&mut self) -> &mut Level {
-        Arc::make_mut(self.0.get_or_insert_default())
-    }
-}
-
-impl PartialEq for SharedLevel {
-    fn eq(&self, other: &Self) -> bool {
-        **self == **other
-    }
-}
-
-impl Hash for SharedLevel {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (**self).hash(state);
-    }
-}
-
-impl fmt::Debug for SharedLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
     }
 }
 

@@ -97,7 +97,8 @@ fn walk(
     }
     for alternative in schema["anyOf"].as_array().into_iter().flatten() {
         // A single value or list is none of the keys of a mapping.
-        if alternative.get("$ref").is_some() == value.is_object() {
+        let is_meant = alternative.get("$ref").is_some() == value.is_object();
+        if is_meant || alternative.get("anyOf").is_some() {
             walk(root, alternative, value, seen);
         }
     }

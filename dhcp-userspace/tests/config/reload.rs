@@ -205,60 +205,63 @@ fn the_fingerprint_is_the_same_in_every_process() {
     assert_eq!(config(BEFORE).fingerprint, FINGERPRINT);
 }
 
+/// Changes after which some client is answered otherwise.
+const ANSWERS: &[(&str, &str)] = &[
+    ("a.example", "b.example"),
+    ("10.0.0.199", "10.0.0.198"),
+    ("hostname: one", "hostname: two"),
+    ("hostname: one", "lease_time: 2h"),
+    ("00:02", "00:03"),
+    ("    pools: [10.0.1.7]", "    authoritative: true"),
+    ("    pools: [10.0.1.7]", "    server_address: 10.0.1.1"),
+    ("    pools: [10.0.1.7]", "    interface: eth0"),
+    ("    pools: [10.0.1.7]", "    boot: {file: a}"),
+    ("    pools: [10.0.1.7]", "    lease_time: 2h"),
+    ("    pools: [10.0.1.7]", "    max_lease_time: 2h"),
+    ("    pools: [10.0.1.7]", "    proxy: true"),
+    ("    pools: [10.0.1.7]", "    offer_delay: 50ms"),
+    ("    pools: [10.0.1.7]", "    conflict_check: on"),
+    ("    pools: [10.0.1.7]", "    relays: [10.0.1.1]"),
+    ("    pools: [10.0.1.7]", "    classes: [known]"),
+    (
+        "    pools: [10.0.1.7]",
+        "    pools: [{range: 10.0.1.7, lease_time: 1m}]",
+    ),
+    (
+        "    pools: [10.0.1.7]",
+        "    boot: {menu: {items: [{text: a}]}}",
+    ),
+    (
+        "\nsubnets:",
+        "\nnetworks: [{name: a, subnets: [{subnet: 10.0.9.0/24}]}]\nsubnets:",
+    ),
+    (
+        "\nsubnets:",
+        "\nclasses: [{name: a, ignore: true}]\nsubnets:",
+    ),
+    (
+        "\nsubnets:",
+        "\nreservations: [{mac: 52:54:00:00:00:09}]\nsubnets:",
+    ),
+    (
+        "\nsubnets:",
+        "\nreservations: [{mac: 52:54:00:00:00:09, metadata: {a: 1}}]\nsubnets:",
+    ),
+    ("\nsubnets:", "\nserver: {serve_local: false}\nsubnets:"),
+    (
+        "\nsubnets:",
+        "\nserver: {allowed_relays: [10.0.0.1]}\nsubnets:",
+    ),
+    (
+        "routers: 10.0.0.1",
+        "routers: {value: 10.0.0.1, always-send: true}",
+    ),
+];
+
 #[test]
 fn the_fingerprint_is_about_answers_only() {
     let mut seen = vec![config(BEFORE).fingerprint];
-    for (from, to) in [
-        ("a.example", "b.example"),
-        ("10.0.0.199", "10.0.0.198"),
-        ("hostname: one", "hostname: two"),
-        ("hostname: one", "lease_time: 2h"),
-        ("00:02", "00:03"),
-        ("    pools: [10.0.1.7]", "    authoritative: true"),
-        ("    pools: [10.0.1.7]", "    server_address: 10.0.1.1"),
-        ("    pools: [10.0.1.7]", "    interface: eth0"),
-        ("    pools: [10.0.1.7]", "    boot: {file: a}"),
-        ("    pools: [10.0.1.7]", "    lease_time: 2h"),
-        ("    pools: [10.0.1.7]", "    max_lease_time: 2h"),
-        ("    pools: [10.0.1.7]", "    proxy: true"),
-        ("    pools: [10.0.1.7]", "    offer_delay: 50ms"),
-        ("    pools: [10.0.1.7]", "    conflict_check: on"),
-        ("    pools: [10.0.1.7]", "    relays: [10.0.1.1]"),
-        ("    pools: [10.0.1.7]", "    classes: [known]"),
-        (
-            "    pools: [10.0.1.7]",
-            "    pools: [{range: 10.0.1.7, lease_time: 1m}]",
-        ),
-        (
-            "    pools: [10.0.1.7]",
-            "    boot: {menu: {items: [{text: a}]}}",
-        ),
-        (
-            "\nsubnets:",
-            "\nnetworks: [{name: a, subnets: [{subnet: 10.0.9.0/24}]}]\nsubnets:",
-        ),
-        (
-            "\nsubnets:",
-            "\nclasses: [{name: a, ignore: true}]\nsubnets:",
-        ),
-        (
-            "\nsubnets:",
-            "\nreservations: [{mac: 52:54:00:00:00:09}]\nsubnets:",
-        ),
-        (
-            "\nsubnets:",
-            "\nreservations: [{mac: 52:54:00:00:00:09, metadata: {a: 1}}]\nsubnets:",
-        ),
-        ("\nsubnets:", "\nserver: {serve_local: false}\nsubnets:"),
-        (
-            "\nsubnets:",
-            "\nserver: {allowed_relays: [10.0.0.1]}\nsubnets:",
-        ),
-        (
-            "routers: 10.0.0.1",
-            "routers: {value: 10.0.0.1, always-send: true}",
-        ),
-    ] {
+    for (from, to) in ANSWERS {
         let changed = BEFORE.replace(from, to);
         assert_ne!(changed, BEFORE, "{from}");
         let fingerprint = config(&changed).fingerprint;
