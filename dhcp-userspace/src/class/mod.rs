@@ -6,6 +6,8 @@
 //! that the kernel answers. What else Kea can test is refused with its reason.
 
 mod bytes;
+mod compare;
+mod depends;
 mod error;
 mod fields;
 mod functions;

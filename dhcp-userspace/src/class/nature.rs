@@ -1,12 +1,11 @@
 //! What is known of a value before any request comes: its kind and how long it can be. So a
 //! comparison that can never hold is found at load.
 
-use std::net::Ipv4Addr;
 use std::ops::Range;
 
 use super::bytes;
 use super::error::SyntaxError;
-use super::tree::{Cut, Node, Shown, Value};
+use super::tree::{Cut, Shown, Value};
 use crate::packet::registry;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +65,7 @@ impl Lengths {
         }
     }
 
-    const fn exact(self) -> Option<usize> {
+    pub const fn exact(self) -> Option<usize> {
         if self.min == self.max {
             Some(self.min)
         } else {
@@ -79,7 +78,7 @@ impl Lengths {
     }
 
     /// Whether two values can be equally long.
-    fn meets(self, other: Self) -> bool {
+    pub fn meets(self, other: Self) -> bool {
         match (self.exact(), other.exact()) {
             (Some(len), _) => other.has(len),
             (_, Some(len)) => self.has(len),
@@ -221,126 +220,4 @@ pub fn of_option(code: u8) -> (Kind, Lengths) {
 pub fn is_text(code: u8) -> bool {
     use registry::Kind::{Binary, Text};
     registry::by_code(code).is_none_or(|option| matches!(option.kind, Text | Binary))
-}
-
-/// # Errors
-/// Where the two can never be equal.
-pub fn equal(left: Typed, right: Typed) -> Result<Node, SyntaxError> {
-    if !(left.is_written && right.is_written) {
-        check(&left, &right)?;
-        check(&right, &left)?;
-    }
-    Ok(Node::Equal(left.value, right.value))
-}
-
-/// What is wrong with `this` beside `other`.
-fn check(this: &Typed, other: &Typed) -> Result<(), SyntaxError> {
-    let at = || {
-        if other.is_written {
-            other.at.clone()
-        } else {
-            this.at.clone()
-        }
-    };
-    if this.kind == Kind::Text && matches!(other.kind, Kind::Number | Kind::Address) {
-        return Err(SyntaxError::new(
-            at(),
-            mismatch(other.kind),
-            unquoted(this, other),
-        ));
-    }
-    // An integer is four bytes, and so are two numbers of two bytes: not what is meant.
-    let is_narrow =
-        this.is_written && this.kind == Kind::Number && !matches!(other.lengths.step, 1 | 4);
-    if is_narrow || !this.lengths.meets(other.lengths) {
-        let (written, beside) = if other.is_written {
-            (other, this)
-        } else {
-            (this, other)
-        };
-        let problem = format!("{} can never equal {}", size(written), size(beside));
-        return Err(SyntaxError::new(at(), problem, longer(written, beside)));
-    }
-    let lower = other.case == Case::Lower && has(this, u8::is_ascii_uppercase);
-    let upper = other.case == Case::Upper && has(this, u8::is_ascii_lowercase);
-    if lower || upper {
-        let case = if lower { "lower" } else { "upper" };
-        let problem = format!("the other side is in {case} case and can never equal this");
-        let hint = format!("write this in {case} case");
-        return Err(SyntaxError::new(this.at.clone(), problem, hint));
-    }
-    Ok(())
-}
-
-fn has(this: &Typed, is_letter: impl Fn(&u8) -> bool) -> bool {
-    this.bytes()
-        .is_some_and(|bytes| bytes.iter().any(is_letter))
-}
-
-fn mismatch(other: Kind) -> &'static str {
-    match other {
-        Kind::Address => "a text can never equal an address",
-        _ => "a text can never equal a number",
-    }
-}
-
-fn unquoted(text: &Typed, other: &Typed) -> String {
-    let literal = text
-        .bytes()
-        .and_then(|bytes| std::str::from_utf8(bytes).ok());
-    match literal {
-        Some(text) if text.parse::<Ipv4Addr>().is_ok() || text.parse::<u32>().is_ok() => {
-            format!("write it without quotes: {text}")
-        }
-        _ if other.is_written => "put it in single quotes to compare it as text".to_owned(),
-        _ => "make it text with addrtotext(value) or uint32totext(value)".to_owned(),
-    }
-}
-
-fn size(this: &Typed) -> String {
-    let Lengths { min, max, step } = this.lengths;
-    match (this.lengths.exact(), this.kind) {
-        (Some(_), Kind::Number) => "a number (4 bytes)".to_owned(),
-        (Some(len), _) => bytes_in_words(len),
-        _ if step > 1 && max == step => format!("an option of {step} bytes"),
-        _ if step > 1 => format!("a list of items of {step} bytes"),
-        _ if min == 0 => format!("at most {}", bytes_in_words(max)),
-        _ => format!("{min} to {max} bytes"),
-    }
-}
-
-fn bytes_in_words(len: usize) -> String {
-    let plural = if len == 1 { "" } else { "s" };
-    format!("{len} byte{plural}")
-}
-
-/// A number in decimal, or in too few bytes.
-fn number(literal: &Typed) -> Option<u64> {
-    let is_number = literal.kind == Kind::Number || literal.lengths.max == 1;
-    let bytes = literal.bytes().filter(|_| is_number)?;
-    Some(
-        bytes
-            .iter()
-            .fold(0, |number, byte| number << 8 | u64::from(*byte)),
-    )
-}
-
-/// What to write in place of a literal that is too long or too short.
-fn longer(literal: &Typed, beside: &Typed) -> String {
-    let width = beside.lengths.step;
-    let is_narrow = beside.lengths.max < 4 || matches!(width, 2 | 3);
-    if let (true, Some(number)) = (is_narrow, number(literal)) {
-        return format!(
-            "write all its bytes, as in 0x{number:0digits$x}",
-            digits = width * 2
-        );
-    }
-    if beside.kind == Kind::Number {
-        return "write a decimal number, or all four bytes, as in 0x00000001".to_owned();
-    }
-    if beside.lengths == Lengths::exactly(6) && literal.kind == Kind::Text {
-        return "write the address as 0x525400123456, or compare hexstring(pkt4.mac, ':')"
-            .to_owned();
-    }
-    "compare as many bytes, for example with substring(value, start, length)".to_owned()
 }

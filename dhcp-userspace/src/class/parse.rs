@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::ClassId;
+use super::compare::equal;
 use super::error::SyntaxError;
-use super::nature::{Kind, Lengths, Typed, equal};
+use super::nature::{Kind, Lengths, Typed};
 use super::token::{Token, tokens};
 use super::tree::{Node, Value};
 

@@ -227,6 +227,7 @@ mod tests {
     fn items_of_a_user_class() {
         let ipxe = Pattern::text("iPXE");
         assert!(any_item(b"\x04gPXE\x04iPXE", &ipxe));
+        assert!(any_item(b"\x04iPXE\x04gPXE", &ipxe));
         assert!(!any_item(b"\x04iPXE\x09cut", &ipxe), "not a list");
         assert!(!any_item(b"iPXE", &ipxe));
         assert!(!any_item(b"", &Pattern::text("*")));

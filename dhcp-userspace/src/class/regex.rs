@@ -2,6 +2,7 @@
 //! one step for each byte, whatever the expression.
 
 use std::error::Error;
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use regex_automata::{Anchored, Input, MatchKind};
 const MAX_SIZE: usize = 1 << 20;
 
 /// Matches a whole value, as Kea's does.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Regex {
     text: Box<str>,
     automaton: Arc<dense::DFA<Vec<u32>>>,
@@ -61,6 +62,12 @@ fn reason(error: &dyn Error) -> String {
     let text = error.to_string();
     let last = text.lines().last().unwrap_or_default();
     last.trim_start_matches("error: ").to_owned()
+}
+
+impl fmt::Debug for Regex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Regex({:?})", self.text)
+    }
 }
 
 impl PartialEq for Regex {

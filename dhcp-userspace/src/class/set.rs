@@ -93,10 +93,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_set(ours in prop::collection::btree_set(0u16..512, 0..40), theirs in prop::collection::btree_set(0u16..512, 0..4)) {
+        fn it_is_a_set(
+            ours in prop::collection::btree_set(0u16..512, 0..40),
+            theirs in prop::collection::btree_set(0u16..512, 0..4),
+        ) {
             let set = |ids: &BTreeSet<u16>| ids.iter().copied().map(ClassId).collect::<ClassSet>();
             let (a, b) = (set(&ours), set(&theirs));
-            prop_assert_eq!(a.iter().map(|id| id.0).collect::<Vec<_>>(), ours.iter().copied().collect::<Vec<_>>());
+            prop_assert!(a.iter().map(|id| id.0).eq(ours.iter().copied()), "in order");
             prop_assert_eq!(a.is_empty(), ours.is_empty());
             prop_assert_eq!(a.intersects(&b), !ours.is_disjoint(&theirs));
             for id in 0..512 {

@@ -79,7 +79,7 @@ pub fn captured(client: &str) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-fn bytes_of(hex: &str) -> Vec<u8> {
+pub fn bytes_of(hex: &str) -> Vec<u8> {
     let pairs = hex.trim().as_bytes().chunks(2);
     pairs
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())

@@ -132,6 +132,16 @@ fn what_can_never_be_equal() {
 #[test]
 fn lengths_and_letters_of_what_is_made() {
     check(
+        "substring(pkt4.mac, 0, 3) == 5",
+        "5",
+        &["can never equal 3 bytes", "0x000005"],
+    );
+    check(
+        "option[46].hex == 300",
+        "300",
+        &["at most 1 byte", "compare as many bytes"],
+    );
+    check(
         "pkt4.mac == pkt4.giaddr",
         "pkt4.mac",
         &["6 bytes can never equal 4 bytes"],
