@@ -258,6 +258,6 @@ mod tests {
             let uses = vec![format!("*a{}", level - 1); 10].join(", ");
             text += &format!("a{level}: &a{level} [{uses}]\n");
         }
-        assert!(refused(&text).contains("aliases copy more than 1000000 values"));
+        assert!(refused(&text).contains("aliases repeat more than 16000000 values"));
     }
 }

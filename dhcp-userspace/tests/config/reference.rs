@@ -215,13 +215,3 @@ fn the_configurations_in_the_documentation_are_right() {
     }
     assert_eq!(count, 10);
 }
-
-#[test]
-fn the_documentation_lists_the_ready_made_classes() {
-    let text = read("docs/configuration.md");
-    for class in dhcp_userspace::class::ready::all() {
-        let about = class.about.trim_end_matches('.');
-        let row = format!("| `{}` | {about} |\n", class.name);
-        assert!(text.contains(&row), "{row}");
-    }
-}

@@ -9,8 +9,9 @@ use serde_yaml::granit_parser::{
 use super::super::error::{Place, Problem};
 use super::{Content, Node, Part, Style, Tree};
 
-/// Values that aliases may repeat in one file. The other values are bounded by its size.
-const MAX_COPIES: usize = 1_000_000;
+/// Values that aliases may repeat in one file: sixteen for each of a million hosts. The other
+/// values are bounded by its size.
+const MAX_COPIES: usize = 16_000_000;
 /// The deepest place in the reference stands at 9.
 const MAX_DEPTH: usize = 32;
 /// Keys in one mapping; each is compared with those before.
@@ -150,7 +151,7 @@ impl<'a> Reader<'a> {
         };
         self.copies += size;
         if self.copies > MAX_COPIES {
-            let what = format!("aliases copy more than {MAX_COPIES} values");
+            let what = format!("aliases repeat more than {MAX_COPIES} values");
             return Err((place, Problem::new(what, "write the values out")));
         }
         Ok(node)
