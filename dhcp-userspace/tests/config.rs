@@ -1,5 +1,9 @@
 //! The configuration as its users meet it: what it means, the reference, the examples, mistakes.
 
+#[path = "config/clients.rs"]
+mod clients;
+#[path = "config/levels.rs"]
+mod levels;
 #[path = "config/meaning.rs"]
 mod meaning;
 #[path = "config/reference.rs"]
@@ -30,20 +34,25 @@ fn errors(text: &str) -> String {
 }
 
 /// `wrong.txt` holds cases: a line `# title`, a configuration, and its errors after `=> `.
+/// `UPDATE=1 cargo test -p dhcp-userspace --test config` writes them anew.
 #[test]
 fn every_mistake_is_told_in_exactly_these_words() {
-    let cases = read("dhcp-userspace/tests/config/wrong.txt");
+    let path = "dhcp-userspace/tests/config/wrong.txt";
+    let cases = read(path);
     let mut actual = String::new();
     let mut count = 0;
     for case in cases.split("\n# ").filter(|case| !case.is_empty()) {
         let (title, rest) = case.split_once('\n').unwrap();
-        let lines = rest.lines().take_while(|line| !line.starts_with("=> "));
+        let lines = rest.lines().take_while(|line| !line.starts_with("=>"));
         let text: String = lines.map(|line| format!("{line}\n")).collect();
         let told = errors(&text).replace('\n', "\n=> ");
         actual += &format!("\n# {title}\n{text}=> {told}\n");
         count += 1;
     }
     assert!(count >= 50, "only {count} cases");
+    if std::env::var_os("UPDATE").is_some() {
+        return fs::write(repository().join(path), actual).unwrap();
+    }
     let same = actual
         .lines()
         .zip(cases.lines())
@@ -145,7 +154,8 @@ fn mistakes_in_included_files_are_told_with_theirs() {
          name every file once\n\
          a.yaml:2:11: reservations[0].mac: \"1\" is not a hardware address; write six bytes in \
          hexadecimal, like 52:54:00:12:34:56\n\
-         a.yaml:3:1: unknown key server; known here: subnets, reservations, include\n\
+         a.yaml:3:1: unknown key server; known here: networks, subnets, host_groups, \
+         reservations, include\n\
          b.yaml:1:11: include[0]: a.yaml is included a second time, or includes itself; \
          name every file once\n\
          c.yaml:1:15: not valid YAML: unclosed bracket '['; look at the indentation and at \

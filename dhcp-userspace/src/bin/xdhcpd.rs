@@ -71,6 +71,7 @@ fn summary(config: &Config) -> String {
         .map(addresses)
         .sum();
     let hosts: usize = subnets.iter().map(|subnet| subnet.hosts.len()).sum();
+    let hosts = hosts + config.hosts.len();
     let addresses = if pools == 1 { "address" } else { "addresses" };
     format!(
         "{}, {}, {pools} {addresses} in pools, {}",

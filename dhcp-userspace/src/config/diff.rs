@@ -103,7 +103,10 @@ fn server(server: &Server) -> Facts {
 fn who(networks: &[Ipv4Net], nobody: &str) -> String {
     match networks {
         [] => nobody.to_owned(),
-        networks => list(networks),
+        networks => list(networks.iter().map(|net| match net.prefix_len() {
+            32 => net.addr().to_string(),
+            _ => net.to_string(),
+        })),
     }
 }
 

@@ -1,41 +1,34 @@
 //! A number that tells whether two configurations answer every client alike.
 //!
-//! FNV-1a, because it must be the same in every process and every version.
+//! FNV-1a, because it must be the same in every process.
 
-use std::fmt::{self, Write};
+use std::hash::{Hash, Hasher};
 
 use super::model::{Config, Hosts, Subnet};
 
 pub(super) fn of(config: &Config) -> u64 {
     let mut fnv = Fnv::new();
-    let mut subnets: Vec<&Subnet> = config.subnets.iter().collect();
-    subnets.sort_by_key(|subnet| subnet.prefix);
-    let hosts = of_hosts(&config.hosts);
     let Config {
         interfaces,
         server,
+        boot,
         classes,
         networks,
         ..
     } = config;
-    let relays = (
-        server.serve_local,
-        server.serve_relayed,
-        &server.allowed_relays,
-    );
-    // What is shown of a value tells it whole: the types of the model have no other content.
-    let _ = write!(
-        fnv,
-        "{interfaces:?}{relays:?}{classes:?}{networks:?}{hosts}"
-    );
+    (interfaces, boot, classes, networks).hash(&mut fnv);
+    (server.serve_local, server.serve_relayed).hash(&mut fnv);
+    (&server.allowed_relays, server.forcerenew).hash(&mut fnv);
+    of_hosts(&config.hosts).hash(&mut fnv);
+    let mut subnets: Vec<&Subnet> = config.subnets.iter().collect();
+    subnets.sort_by_key(|subnet| subnet.prefix);
     for subnet in subnets {
         hash_subnet(subnet, &mut fnv);
     }
-    fnv.0
+    fnv.finish()
 }
 
 fn hash_subnet(subnet: &Subnet, fnv: &mut Fnv) {
-    let known = of_hosts(&subnet.hosts);
     let Subnet {
         prefix,
         interface,
@@ -50,19 +43,19 @@ fn hash_subnet(subnet: &Subnet, fnv: &mut Fnv) {
         lease_bounds,
         options,
         boot,
-        hosts: _,
+        hosts,
     } = subnet;
-    let place = (prefix, interface, vlan, server_address, network, relays);
-    let terms = (policy, times, lease_bounds, options, boot);
-    let _ = write!(fnv, "{place:?}{classes:?}{pools:?}{terms:?}{known}");
+    (prefix, interface, vlan, server_address, network, relays).hash(fnv);
+    (classes, pools, policy, times, lease_bounds, options, boot).hash(fnv);
+    of_hosts(hosts).hash(fnv);
 }
 
 /// In whatever order they are written.
 fn of_hosts(hosts: &Hosts) -> u64 {
     hosts.iter().fold(hosts.len() as u64, |sum, host| {
         let mut fnv = Fnv::new();
-        let _ = write!(fnv, "{host:?}");
-        sum.wrapping_add(fnv.0)
+        host.hash(&mut fnv);
+        sum.wrapping_add(fnv.finish())
     })
 }
 
@@ -74,11 +67,14 @@ impl Fnv {
     }
 }
 
-impl Write for Fnv {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
-        Ok(())
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }

@@ -1,9 +1,10 @@
 //! The configuration: YAML files in, a validated [`Config`] out.
 //!
 //! The way of a file: `yaml` makes a tree that knows where everything stood; `decode` fills
-//! the structs of `written` from it; `resolve` reads the single values, fills in defaults and
-//! finds contradictions. None of them stops at a mistake (only text that is no YAML at all ends
-//! the file), so [`ConfigErrors`] has all of them, each with its place.
+//! the structs of `written` from it, hosts one by one and not before their turn comes; `resolve`
+//! reads the single values, fills in defaults and finds contradictions. None of them stops at a
+//! mistake (only text that is no YAML at all ends the file), so [`ConfigErrors`] has all of them,
+//! each with its place.
 
 mod decode;
 mod diff;
@@ -18,6 +19,7 @@ mod range;
 mod resolve;
 mod scalar;
 mod schema;
+mod shared;
 mod written;
 mod yaml;
 

@@ -3,9 +3,7 @@
 //! Made from the YAML by [`super::load`]; the engine reads nothing else.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +12,7 @@ use dhcp_common::memo;
 use ipnet::Ipv4Net;
 
 pub use super::hosts::{Hosts, Identifier, Keys};
+pub use super::shared::SharedLevel;
 use crate::class::{ClassId, Test};
 
 /// A hardware address of an Ethernet client.
@@ -41,7 +40,8 @@ pub struct Config {
     pub files: Vec<PathBuf>,
     /// Where included files are, or may appear.
     pub include_directories: Vec<PathBuf>,
-    /// The same for two configurations that answer every client alike.
+    /// The same for two configurations that answer every client alike, in every process of one
+    /// build.
     pub fingerprint: u64,
 }
 
@@ -125,7 +125,7 @@ pub enum Rate {
 }
 
 /// TFTP and HTTP from one directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FileService {
     pub root: PathBuf,
     pub tftp: Option<SocketAddrV4>,
@@ -144,7 +144,7 @@ pub struct Leasequery {
 }
 
 /// Clients that have something in common.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub struct Class {
     pub name: String,
     /// `None`: only hosts that name the class are members.
@@ -156,7 +156,7 @@ pub struct Class {
 
 /// What a pool, class or host says beside what its subnet says. From the least specific:
 /// defaults, shared network, subnet, pool, classes in their order, host.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Hash)]
 pub struct Level {
     pub times: Option<Times>,
     pub options: Overrides,
@@ -167,54 +167,6 @@ impl Level {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.times.is_none() && self.options.is_empty() && self.boot == BootOverrides::default()
-    }
-}
-
-/// A level of which a million hosts may have the same: it is kept once, and copied by the first
-/// change.
-#[derive(Clone, Default)]
-pub struct SharedLevel(Option<Arc<Level>>);
-
-static EMPTY: Level = Level {
-    times: None,
-    options: Overrides::new(),
-    boot: BootOverrides {
-        next_server: None,
-        server_name: None,
-        file: None,
-        menu: None,
-    },
-};
-
-impl From<Level> for SharedLevel {
-    fn from(level: Level) -> Self {
-        Self((!level.is_empty()).then(|| Arc::new(level)))
-    }
-}
-
-impl Deref for SharedLevel {
-    type Target = Level;
-
-    fn deref(&self) -> &Level {
-        self.0.as_deref().unwrap_or(&EMPTY)
-    }
-}
-
-impl DerefMut for SharedLevel {
-    fn deref_mut(&mut self) -> &mut Level {
-        Arc::make_mut(self.0.get_or_insert_default())
-    }
-}
-
-impl PartialEq for SharedLevel {
-    fn eq(&self, other: &Self) -> bool {
-        **self == **other
-    }
-}
-
-impl fmt::Debug for SharedLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
     }
 }
 
@@ -334,7 +286,7 @@ pub struct ConflictCheck {
 }
 
 /// An inclusive range.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub struct Pool {
     pub first: Ipv4Addr,
     pub last: Ipv4Addr,
@@ -356,7 +308,7 @@ impl Pool {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Times {
     /// Option 51, whole seconds.
     pub lease: Duration,
@@ -380,7 +332,7 @@ impl Times {
 }
 
 /// A host that is known by something that it says.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub struct Reservation {
     pub identifier: Identifier,
     /// `None`: from one of the pools.

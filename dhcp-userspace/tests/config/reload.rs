@@ -16,7 +16,7 @@ subnets:
     pools: [10.0.1.7]
 ";
 
-const FINGERPRINT: u64 = 6_666_812_972_097_258_891;
+const FINGERPRINT: u64 = 6_857_987_116_107_453_213;
 
 const AFTER: &str = "
 interfaces: [eth0]
@@ -47,11 +47,13 @@ fn a_difference_is_told_in_the_words_of_the_configuration() {
             "fast_path.mode: auto -> off",
             "subnet 10.0.0.0/24: interface: none -> eth0",
             "subnet 10.0.0.0/24: vlan: none -> [1, 2]",
-            "subnet 10.0.0.0/24: pool 10.0.0.100-10.0.0.199 removed",
             "subnet 10.0.0.0/24: pool 10.0.0.100-10.0.0.150 added",
+            "subnet 10.0.0.0/24: pool 10.0.0.100-10.0.0.199 removed",
             "subnet 10.0.0.0/24: lease_time: 1h -> 2h",
             "subnet 10.0.0.0/24: renew_time: 30m -> 1h",
             "subnet 10.0.0.0/24: rebind_time: 52m30s -> 1h45m",
+            "subnet 10.0.0.0/24: min_lease_time: 1h -> 2h",
+            "subnet 10.0.0.0/24: max_lease_time: 1h -> 2h",
             "subnet 10.0.0.0/24: option routers: 10.0.0.1 -> 10.0.0.3",
             "subnet 10.0.0.0/24: option domain-name: a.example -> none",
             "subnet 10.0.0.0/24: option ntp-servers: none -> 10.0.0.3 (always sent)",
@@ -59,13 +61,121 @@ fn a_difference_is_told_in_the_words_of_the_configuration() {
             "subnet 10.0.0.0/24: reservation 52:54:00:00:00:01: address: 10.0.0.1 -> 10.0.0.4",
             "subnet 10.0.0.0/24: reservation 52:54:00:00:00:01: hostname: one -> none",
             "subnet 10.0.0.0/24: reservation 52:54:00:00:00:01: option domain-name: \
-             the subnet's -> b.example",
+             inherited -> b.example",
             "subnet 10.0.0.0/24: reservation 52:54:00:00:00:02: removed (10.0.0.2)",
             "subnet 10.0.0.0/24: reservation 52:54:00:00:00:03: added (10.0.0.2)",
             "subnet 10.0.1.0/24: removed (pools: 10.0.1.7; reservations: 0)",
             "subnet 10.0.2.0/24: added (pools: none; reservations: 0)",
         ]
     );
+}
+
+const WITH_CLASSES: &str = "
+server: {allowed_relays: [10.0.0.0/8]}
+guard: {unknown_rate: 5000}
+boot: {root: /srv/boot}
+classes:
+  - {name: gpu, match: {arch: 7}, lease_time: 5m}
+  - {name: odd, test: \"option[60].exists\"}
+  - {name: old, ignore: true}
+networks:
+  - {name: rack1, subnets: [{subnet: 10.0.0.0/24, pools: [{range: 10.0.0.10, classes: [gpu]}]}]}
+subnets:
+  - {subnet: 10.0.1.0/24, conflict_check: on, relays: [10.0.9.1]}
+  - {subnet: 10.0.2.0/24, network: rack1}
+host_groups:
+  - name: compute
+    boot: {file: a.efi}
+    reservations: &hosts [{client-id: text:one}, {mac: 52:54:00:00:00:01, metadata: {rack: 7}}]
+reservations: [{mac: 52:54:00:00:00:02, classes: [gpu]}]
+";
+
+const OTHER_CLASSES: &str = "
+server: {serve_local: false}
+guard: {enabled: false}
+boot: {root: /srv/files, http: off}
+leasequery: {allowed: [10.0.0.2], bulk: true}
+classes:
+  - {name: odd, test: \"option[61].exists\", options: {routers: []}}
+  - {name: gpu, match: {arch: 7}, lease_time: 10m}
+  - {name: new}
+networks:
+  - {name: rack2, subnets: [{subnet: 10.0.0.0/24, pools: [{range: 10.0.0.10, classes: [odd], lease_time: 1m}]}]}
+subnets:
+  - {subnet: 10.0.1.0/24, classes: [unknown], bootp: reserved}
+  - {subnet: 10.0.2.0/24, network: rack2, boot: {menu: {timeout: 5s, items: [{text: Disk}, {text: Net, file: n.efi}]}}}
+host_groups:
+  - name: compute
+    boot: {file: b.efi, server-name: ''}
+    reservations: [{client-id: text:one}, {mac: 52:54:00:00:00:01, metadata: {rack: 8}}]
+reservations: [{mac: 52:54:00:00:00:02, classes: [new]}]
+";
+
+#[test]
+fn a_difference_is_told_of_every_part() {
+    let told = diff(&config(WITH_CLASSES), &config(OTHER_CLASSES));
+    assert_eq!(
+        told,
+        [
+            "server.serve_local: true -> false",
+            "server.allowed_relays: 10.0.0.0/8 -> all",
+            "guard.enabled: true -> false",
+            "guard.unknown_rate: 5000 -> auto",
+            "boot.root: /srv/boot -> /srv/files",
+            "boot.http: 0.0.0.0:80 -> off",
+            "leasequery.allowed: nobody -> 10.0.0.2",
+            "leasequery.bulk: false -> true",
+            "class old removed",
+            "class unknown added",
+            "class odd: test changed",
+            "class odd: option routers: inherited -> taken away",
+            "class gpu: lease_time: 5m -> 10m",
+            "class gpu: renew_time: 2m30s -> 5m",
+            "class gpu: rebind_time: 4m22s -> 8m45s",
+            "class new added",
+            "order of classes: gpu, odd -> odd, gpu",
+            "network rack1 removed",
+            "network rack2 added",
+            "subnet 10.0.0.0/24: network: rack1 -> rack2",
+            "subnet 10.0.0.0/24: pool 10.0.0.10: classes: gpu -> odd",
+            "subnet 10.0.0.0/24: pool 10.0.0.10: lease_time: inherited -> 1m",
+            "subnet 10.0.0.0/24: pool 10.0.0.10: renew_time: inherited -> 30s",
+            "subnet 10.0.0.0/24: pool 10.0.0.10: rebind_time: inherited -> 52s",
+            "subnet 10.0.1.0/24: relays: 10.0.9.1 -> none",
+            "subnet 10.0.1.0/24: classes: none -> unknown",
+            "subnet 10.0.1.0/24: bootp: off -> reserved",
+            "subnet 10.0.1.0/24: conflict_check: {wait: 500ms, reservations: false} -> off",
+            "subnet 10.0.2.0/24: network: rack1 -> rack2",
+            "subnet 10.0.2.0/24: boot.menu: none -> \"\", 5s: Disk, Net (n.efi)",
+            "reservation 52:54:00:00:00:01: boot.file: a.efi -> b.efi",
+            "reservation 52:54:00:00:00:01: boot.server-name: inherited -> taken away",
+            "reservation 52:54:00:00:00:01: metadata: {\"rack\":7} -> {\"rack\":8}",
+            "reservation 52:54:00:00:00:02: classes: gpu -> new",
+            "reservation client-id 00:6f:6e:65: boot.file: a.efi -> b.efi",
+            "reservation client-id 00:6f:6e:65: boot.server-name: inherited -> taken away",
+        ]
+    );
+}
+
+#[test]
+fn what_many_hosts_change_alike_is_told_once() {
+    let hosts = |count: usize, file: &str| {
+        let each = (0..count).map(|host| format!("{{mac: 52:54:00:00:00:{host:02x}}}, "));
+        let hosts: String = each.collect();
+        config(&format!(
+            "subnets: [{{subnet: 10.0.0.0/24}}]
+host_groups: [{{name: all, boot: {{file: {file}}}, reservations: [{hosts}]}}]"
+        ))
+    };
+    assert_eq!(
+        diff(&hosts(30, "a.efi"), &hosts(51, "b.efi")),
+        [
+            "30 reservations (52:54:00:00:00:00, 52:54:00:00:00:01, 52:54:00:00:00:02, ...): \
+             boot.file: a.efi -> b.efi",
+            "21 reservations added (52:54:00:00:00:1e, 52:54:00:00:00:1f, 52:54:00:00:00:20, ...)",
+        ]
+    );
+    assert_eq!(diff(&hosts(2, "a.efi"), &hosts(1, "b.efi")).len(), 2);
 }
 
 #[test]
@@ -95,25 +205,63 @@ fn the_fingerprint_is_the_same_in_every_process() {
     assert_eq!(config(BEFORE).fingerprint, FINGERPRINT);
 }
 
+/// Changes after which some client is answered otherwise.
+const ANSWERS: &[(&str, &str)] = &[
+    ("a.example", "b.example"),
+    ("10.0.0.199", "10.0.0.198"),
+    ("hostname: one", "hostname: two"),
+    ("hostname: one", "lease_time: 2h"),
+    ("00:02", "00:03"),
+    ("    pools: [10.0.1.7]", "    authoritative: true"),
+    ("    pools: [10.0.1.7]", "    server_address: 10.0.1.1"),
+    ("    pools: [10.0.1.7]", "    interface: eth0"),
+    ("    pools: [10.0.1.7]", "    boot: {file: a}"),
+    ("    pools: [10.0.1.7]", "    lease_time: 2h"),
+    ("    pools: [10.0.1.7]", "    max_lease_time: 2h"),
+    ("    pools: [10.0.1.7]", "    proxy: true"),
+    ("    pools: [10.0.1.7]", "    offer_delay: 50ms"),
+    ("    pools: [10.0.1.7]", "    conflict_check: on"),
+    ("    pools: [10.0.1.7]", "    relays: [10.0.1.1]"),
+    ("    pools: [10.0.1.7]", "    classes: [known]"),
+    (
+        "    pools: [10.0.1.7]",
+        "    pools: [{range: 10.0.1.7, lease_time: 1m}]",
+    ),
+    (
+        "    pools: [10.0.1.7]",
+        "    boot: {menu: {items: [{text: a}]}}",
+    ),
+    (
+        "\nsubnets:",
+        "\nnetworks: [{name: a, subnets: [{subnet: 10.0.9.0/24}]}]\nsubnets:",
+    ),
+    (
+        "\nsubnets:",
+        "\nclasses: [{name: a, ignore: true}]\nsubnets:",
+    ),
+    (
+        "\nsubnets:",
+        "\nreservations: [{mac: 52:54:00:00:00:09}]\nsubnets:",
+    ),
+    (
+        "\nsubnets:",
+        "\nreservations: [{mac: 52:54:00:00:00:09, metadata: {a: 1}}]\nsubnets:",
+    ),
+    ("\nsubnets:", "\nserver: {serve_local: false}\nsubnets:"),
+    (
+        "\nsubnets:",
+        "\nserver: {allowed_relays: [10.0.0.1]}\nsubnets:",
+    ),
+    (
+        "routers: 10.0.0.1",
+        "routers: {value: 10.0.0.1, always-send: true}",
+    ),
+];
+
 #[test]
 fn the_fingerprint_is_about_answers_only() {
     let mut seen = vec![config(BEFORE).fingerprint];
-    for (from, to) in [
-        ("a.example", "b.example"),
-        ("10.0.0.199", "10.0.0.198"),
-        ("hostname: one", "hostname: two"),
-        ("hostname: one", "lease_time: 2h"),
-        ("00:02", "00:03"),
-        ("    pools: [10.0.1.7]", "    authoritative: true"),
-        ("    pools: [10.0.1.7]", "    server_address: 10.0.1.1"),
-        ("    pools: [10.0.1.7]", "    interface: eth0"),
-        ("    pools: [10.0.1.7]", "    boot: {file: a}"),
-        ("    pools: [10.0.1.7]", "    lease_time: 2h"),
-        (
-            "routers: 10.0.0.1",
-            "routers: {value: 10.0.0.1, always-send: true}",
-        ),
-    ] {
+    for (from, to) in ANSWERS {
         let changed = BEFORE.replace(from, to);
         assert_ne!(changed, BEFORE, "{from}");
         let fingerprint = config(&changed).fingerprint;

@@ -18,7 +18,7 @@ struct Network {
     base: Base,
 }
 
-/// The networks of all files; `subnet` is given the subnets that stand inside of them.
+/// The networks of all files, without their subnets.
 pub(super) fn resolve(sources: &[Source<'_>], defaults: &Base, context: &Context<'_>) -> Networks {
     let root = At::Root.key("networks");
     let mut networks = Networks::default();

@@ -55,6 +55,7 @@ pub(super) fn boot(
     }
     let directory = get(value.root.as_ref(), &at("root"), report);
     let tftp = listen(value.tftp.as_ref(), &at("tftp"), report);
+    let tftp = tftp.and_then(|tftp| ipv4(tftp, value.tftp.as_ref(), report));
     let http = listen(value.http.as_ref(), &at("http"), report);
     let transfers = get(value.max_transfers.as_ref(), &at("max_transfers"), report);
     if tftp.is_none() && http.is_none() {
@@ -67,7 +68,7 @@ pub(super) fn boot(
     }
     Some(FileService {
         root: directory?.0,
-        tftp: tftp.and_then(|tftp| ipv4(tftp, value.tftp.as_ref(), report)),
+        tftp,
         http,
         max_transfers: transfers.map_or(TRANSFERS, |count| count.0 as usize),
     })

@@ -68,19 +68,7 @@ pub(super) fn resolve(
 fn defaults(document: &Document, report: &Report) -> Base {
     let server = At::Root.key("server");
     let at = At::Root.key("defaults");
-    let (all, own) = (
-        &document.server.authoritative,
-        &document.defaults.authoritative,
-    );
-    if let (Some(first), Some(second)) = (all, own) {
-        let what = format!(
-            "server.authoritative says it already, at {}",
-            report.show(first.place)
-        );
-        let problem = Problem::new(what, "keep one of them");
-        report.add(second.place, &at.key("authoritative"), problem);
-    }
-    let authoritative = all.as_ref();
+    let authoritative = document.server.authoritative.as_ref();
     let authoritative =
         authoritative.and_then(|scalar| scalar.get(&server.key("authoritative"), report));
     Base::new(authoritative.unwrap_or(false)).with(&document.defaults, &at, report)

@@ -81,7 +81,7 @@ impl<'a> Written<'a> {
 /// The times of a level that clients of several subnets may meet: all of them or none.
 pub(super) fn own(written: Written<'_>, at: &At<'_>, report: &Report) -> Option<Times> {
     if let (None, Some((key, scalar))) = (written.lease, written.first_share()) {
-        let what = format!("{key} of no lease time");
+        let what = format!("{key} without a lease time to be part of");
         let problem = Problem::new(what, "add `lease_time` beside it");
         report.add(scalar.place, &at.key(key), problem);
         return None;

@@ -182,8 +182,7 @@ impl Short for Pool {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in super::super) struct ConflictCheck {
-    /// Whether there is one.
-    #[schemars(extend("default" = true))]
+    /// Whether there is one. Without this key: there is.
     pub enabled: Option<Scalar<Switch>>,
     /// How long the server waits for a stranger to answer, 50ms to 5s.
     #[schemars(extend("default" = "500ms"))]
