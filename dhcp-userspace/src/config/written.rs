@@ -4,24 +4,26 @@
 //! Names of this server's own keys have underscores; names that DHCP and Kea know (options, and
 //! the fields under `boot`) have their hyphens.
 
-use std::borrow::Cow;
-use std::fmt;
+mod options;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use super::decode::{OneOrMany, Placed, ValueOrMap};
+use super::decode::{OneOrMany, Placed};
 use super::model::FastPathMode;
 use super::range::Range;
 use super::scalar::{
     AbsolutePath, AutoOr, Between, Field, Hostname, InterfaceName, MacAddress, Pattern, Reserve,
     Scalar, SocketPath,
 };
-use super::schema;
+
+pub(super) use options::{
+    Enterprise, Entry, OptionDefinition, OptionEntry, OptionItem, OptionName, Options, SubOptions,
+};
 
 pub(super) const MAX_WORKERS: u32 = 256;
 /// As many as a /8 has: the table's memory for it is 2 GiB.
@@ -38,6 +40,8 @@ pub(super) struct Document {
     pub server: Server,
     /// The answers from the kernel.
     pub fast_path: FastPath,
+    /// Options that the registry does not know, and sub-options of vendors.
+    pub option_definitions: Vec<Placed<OptionDefinition>>,
     /// What holds for every subnet that does not say otherwise.
     pub defaults: Defaults,
     /// Networks, their pools and hosts.
@@ -191,60 +195,6 @@ pub(super) struct Boot {
     /// Its name (sname), at most 63 bytes.
     #[serde(rename = "server-name")]
     pub server_name: Option<Scalar<Field<63>>>,
-    /// The boot file (file), at most 127 bytes.
-    pub file: Option<Scalar<Field<127>>>,
-}
-
-/// The long form of an option's value.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct OptionEntry {
-    /// The value, or a list of them.
-    pub value: Option<OneOrMany<Scalar<String>>>,
-    /// What the value is, for an option whose type this server does not know.
-    #[serde(rename = "type")]
-    pub kind: Option<Scalar<String>>,
-    /// The bytes of the value in hexadecimal, in place of `value`.
-    pub hex: Option<Scalar<String>>,
-    /// Send the option whether the client asks for it or not.
-    #[serde(rename = "always-send")]
-    pub always_send: Option<Scalar<bool>>,
-}
-
-/// Options by name or number, as written.
-#[derive(Debug, Default)]
-pub(super) struct Options(pub Vec<(Placed<String>, Placed<ValueOrMap<OptionEntry>>)>);
-
-impl<'de> Deserialize<'de> for Options {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(OptionsVisitor)
-    }
-}
-
-struct OptionsVisitor;
-
-impl<'de> Visitor<'de> for OptionsVisitor {
-    type Value = Options;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a mapping from option names to values")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Options, A::Error> {
-        let mut options = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            options.push(entry);
-        }
-        Ok(Options(options))
-    }
-}
-
-impl JsonSchema for Options {
-    fn schema_name() -> Cow<'static, str> {
-        "Options".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        schema::options(generator)
-    }
+    /// The boot file (file, or option 67 where it is longer than 127 bytes), at most 255 bytes.
+    pub file: Option<Scalar<Field<255>>>,
 }

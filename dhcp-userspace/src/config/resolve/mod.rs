@@ -1,10 +1,12 @@
 //! From what is written to what is meant: values read, defaults filled in, contradictions found.
 
+mod definitions;
 mod hosts;
 mod options;
 mod server;
 mod subnets;
 mod times;
+mod values;
 
 use super::error::{At, Report};
 use super::model::Config;
@@ -15,6 +17,7 @@ pub(super) use times::DEFAULT_TIMES;
 
 /// The meaning of a main file and its included files. Only to be used if the report is empty.
 pub(super) fn resolve(main: &Document, included: &[Inventory], report: &Report) -> Config {
+    report.define(definitions::resolve(&main.option_definitions, report));
     let interfaces = server::interfaces(&main.interfaces, report);
     let sources = sources(main, included);
     let subnets = subnets::resolve(main, &interfaces, &sources, report);
