@@ -75,6 +75,7 @@ pub(super) fn suboptions(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "description": "Sub-options by name or number.",
         "type": "object",
+        "properties": {},
         "additionalProperties": entry("A sub-option.", &BINARY, &long),
     })
 }
