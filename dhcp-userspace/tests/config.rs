@@ -2,6 +2,8 @@
 
 #[path = "config/meaning.rs"]
 mod meaning;
+#[path = "config/options.rs"]
+mod options;
 #[path = "config/reference.rs"]
 mod reference;
 #[path = "config/reload.rs"]

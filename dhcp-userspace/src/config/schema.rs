@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::decode::{OneOrMany, Placed, ValueOrMap};
-use super::written::{Document, OptionEntry};
+use super::written::{Document, OptionEntry, OptionItem};
 use crate::packet::registry::{self, BINARY, Definition, Field, Kind};
 
 /// The schema of the main file, draft-07, which every editor knows.
@@ -84,13 +84,20 @@ fn alias(option: &Definition) -> String {
     format!("Option {}; another name of {}.", option.code, option.name)
 }
 
+/// The values of an option in its long form.
+pub(super) fn values(generator: &mut SchemaGenerator) -> Schema {
+    let part = generator.subschema_for::<OptionItem>();
+    let list = json!({"type": "array", "items": {"anyOf": [any(), part]}});
+    json_schema!({"anyOf": [any(), list, {"type": "null"}]})
+}
+
 fn entry(about: &str, kind: &Kind, long: &Schema) -> Value {
     let item = match &*kind.fields {
         [field] => item(*field, kind.is_list()),
         _ => any(),
     };
-    // An item of a list may be an enterprise's part.
-    let list = json!({"type": "array", "items": {"anyOf": [item, {"type": "object"}]}});
+    let part = json!({"$ref": "#/definitions/OptionItem"});
+    let list = json!({"type": "array", "items": {"anyOf": [item, part]}});
     json!({"description": about, "anyOf": [item, list, long]})
 }
 

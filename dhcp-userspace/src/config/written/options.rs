@@ -44,6 +44,7 @@ pub(in crate::config) struct OptionDefinition {
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct OptionEntry {
     /// The value, or a list of them.
+    #[schemars(schema_with = "schema::values")]
     pub value: Option<OneOrMany<ValueOrMap<OptionItem>>>,
     /// What the value is, or what the parts of it are, for an option whose type this server does
     /// not know.
@@ -65,11 +66,12 @@ pub(in crate::config) struct OptionEntry {
 /// A private enterprise number.
 pub(in crate::config) type Enterprise = Between<0, { u32::MAX }>;
 
-/// One of the values of an option, or one enterprise's part of it (option 125).
+/// An enterprise's part of option 125.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct OptionItem {
-    /// The value.
+    /// What is written is this, if it is no mapping.
+    #[schemars(skip)]
     pub value: Option<Scalar<String>>,
     /// The number of an enterprise.
     pub enterprise: Option<Scalar<Enterprise>>,

@@ -99,11 +99,11 @@ fn check_count(kind: &Kind, items: &[Item]) -> Result<(), ValueError> {
             "write one value, not a list".to_owned(),
         ),
         Repeat::Never if count != parts => (
-            format!("has {count} values, but takes {parts}"),
+            format!("has {}, but takes {parts}", values(count)),
             kind.hint(),
         ),
         Repeat::Last if count < parts => (
-            format!("has {count} values, but takes at least {parts}"),
+            format!("has {}, but takes at least {parts}", values(count)),
             kind.hint(),
         ),
         Repeat::All if *kind.fields == [Field::Ipv4, Field::Ipv4] && count % 2 == 1 => (
@@ -111,12 +111,19 @@ fn check_count(kind: &Kind, items: &[Item]) -> Result<(), ValueError> {
             "write target and router, or address and mask, after each other".to_owned(),
         ),
         Repeat::All if !count.is_multiple_of(parts) => (
-            format!("has {count} values, but they come in groups of {parts}"),
+            format!("has {}, but they come in groups of {parts}", values(count)),
             kind.hint(),
         ),
         _ => return Ok(()),
     };
     Err(ValueError::new(problem, hint))
+}
+
+fn values(count: usize) -> String {
+    match count {
+        1 => "1 value".to_owned(),
+        count => format!("{count} values"),
+    }
 }
 
 #[derive(Default)]

@@ -68,27 +68,29 @@ pub struct Kind {
 pub const BINARY: Kind = Kind::one(&[Field::Hex]);
 
 /// The types that a configuration can name.
-pub const TYPES: [(&str, Field); 20] = [
-    ("ipv4", Field::Ipv4),
-    ("ipv6", Field::Ipv6),
-    ("network", Field::Network),
-    ("mac", Field::Mac),
-    ("uint8", Field::Uint { bytes: 1, min: 0 }),
-    ("uint16", Field::Uint { bytes: 2, min: 0 }),
-    ("uint32", Field::Uint { bytes: 4, min: 0 }),
-    ("uint64", Field::Uint { bytes: 8, min: 0 }),
-    ("int8", Field::Int { bytes: 1 }),
-    ("int16", Field::Int { bytes: 2 }),
-    ("int32", Field::Int { bytes: 4 }),
-    ("bool", Field::Bool),
-    ("string", Field::Text),
-    ("counted", Field::Counted { bytes: 1 }),
-    ("domain", Field::Domain),
-    ("compressed-domain", Field::SearchDomain),
-    ("route", Field::Route),
-    ("uuid", Field::Uuid),
-    ("client-id", Field::Identifier),
-    ("hex", Field::Hex),
+pub const TYPES: [Field; 22] = [
+    Field::Ipv4,
+    Field::Ipv6,
+    Field::Network,
+    Field::Mac,
+    Field::Uint { bytes: 1, min: 0 },
+    Field::Uint { bytes: 2, min: 0 },
+    Field::Uint { bytes: 4, min: 0 },
+    Field::Uint { bytes: 8, min: 0 },
+    Field::Int { bytes: 1 },
+    Field::Int { bytes: 2 },
+    Field::Int { bytes: 4 },
+    Field::Int { bytes: 8 },
+    Field::Bool,
+    Field::Text,
+    Field::Counted { bytes: 1 },
+    Field::Domain,
+    Field::SearchDomain,
+    Field::Route,
+    Field::Group { in_bytes: false },
+    Field::Uuid,
+    Field::Identifier,
+    Field::Hex,
 ];
 
 /// The name of the type without a value.
@@ -97,15 +99,14 @@ pub const EMPTY: &str = "empty";
 /// The names of all types, for hints.
 #[must_use]
 pub fn type_names() -> String {
-    let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
-    names.join(", ")
+    let names = TYPES.iter().map(|field| field.name()).chain([EMPTY]);
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// The type with this name.
 #[must_use]
 pub fn type_by_name(name: &str) -> Option<Field> {
-    let found = TYPES.iter().find(|(known, _)| *known == name);
-    found.map(|(_, field)| *field)
+    TYPES.into_iter().find(|field| field.name() == name)
 }
 
 impl Kind {
@@ -180,29 +181,16 @@ impl Kind {
         }
     }
 
-    /// Like `a uint16, an IPv4 address...`, as the documentation and hints say it.
+    /// Like `uint16, ipv4 ...`, as the documentation and hints say it.
     #[must_use]
     pub fn shape(&self) -> String {
-        let names: Vec<&str> = self.fields.iter().map(|field| field.what()).collect();
+        let names: Vec<&str> = self.fields.iter().map(|field| field.name()).collect();
         match (&*names, self.repeat) {
-            ([], _) => "nothing".to_owned(),
+            ([], _) => EMPTY.to_owned(),
             (names, Repeat::Never) => names.join(", "),
-            ([name], _) => format!("list of {}", plural(name)),
             (names, Repeat::Last) => format!("{} ...", names.join(", ")),
-            (names, Repeat::All) => format!("list of ({})", names.join(", ")),
+            (names, Repeat::All) => format!("({}) ...", names.join(", ")),
         }
-    }
-}
-
-fn plural(name: &str) -> String {
-    let name = name.split_once(' ').map_or(name, |(article, rest)| {
-        let is_article = matches!(article, "a" | "an");
-        if is_article { rest } else { name }
-    });
-    match name {
-        "IPv4 address" | "IPv6 address" | "hardware address" => format!("{name}es"),
-        "hexadecimal" => name.to_owned(),
-        name => format!("{name}s"),
     }
 }
 
@@ -216,6 +204,37 @@ impl Field {
     pub(super) const fn has_commas(self) -> bool {
         let text = matches!(self, Self::Text | Self::Counted { .. } | Self::Identifier);
         text || matches!(self, Self::Resolver)
+    }
+
+    /// The name of the type.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ipv4 => "ipv4",
+            Self::Ipv6 => "ipv6",
+            Self::Network => "network",
+            Self::Mac => "mac",
+            Self::Uint { bytes: 1, .. } => "uint8",
+            Self::Uint { bytes: 2, .. } => "uint16",
+            Self::Uint { bytes: 4, .. } => "uint32",
+            Self::Uint { .. } => "uint64",
+            Self::Int { bytes: 1 } => "int8",
+            Self::Int { bytes: 2 } => "int16",
+            Self::Int { bytes: 4 } => "int32",
+            Self::Int { .. } => "int64",
+            Self::Bool => "bool",
+            Self::Text => "string",
+            Self::Counted { .. } => "counted",
+            Self::Domain => "domain",
+            Self::SearchDomain => "compressed-domain",
+            Self::Route => "route",
+            Self::Group { .. } => "ipv4-group",
+            Self::SipServer => "sip-server",
+            Self::Resolver => "resolver",
+            Self::Uuid => "uuid",
+            Self::Identifier => "client-id",
+            Self::Hex => "hex",
+        }
     }
 
     /// What an item is.

@@ -116,13 +116,13 @@ fn what_does_not_fit_is_refused_and_named() {
     );
     assert_eq!(
         refused(83, &["1", "2"]),
-        "has 2 values, but takes at least 5; write a number that fits, a number that fits, a \
-         number that fits, a number that fits, an IPv4 address ..., in this order"
+        "has 2 values, but takes at least 5; write uint16, uint16, uint16, uint32, ipv4 ..., in \
+         this order"
     );
     assert!(
         refused(124, &["1", "a", "2"]).starts_with("has 3 values, but they come in groups of 2")
     );
-    assert!(refused(94, &["1"]).starts_with("has 1 values, but takes 3"));
+    assert!(refused(94, &["1"]).starts_with("has 1 value, but takes 3"));
     assert!(refused(33, &["10.0.0.1"]).contains("in pairs"));
     assert!(refused(121, &["10.0.0.1/8 via 10.0.0.1"]).contains("not a route"));
     assert!(refused(43, &["0x123"]).contains("not hexadecimal"));
