@@ -163,12 +163,12 @@ impl Kind {
     /// The part that takes all that is left may only be the last one, once.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        let (last, others) = match self.fields.split_last() {
-            Some(parts) => parts,
-            None => return true,
+        let Some((last, others)) = self.fields.split_last() else {
+            return true;
         };
         let repeated = self.repeat != Repeat::Never;
-        !others.iter().any(|field| field.is_greedy()) && !(repeated && last.is_greedy())
+        let early = others.iter().any(|field| field.is_greedy());
+        !(early || repeated && last.is_greedy())
     }
 
     /// How to write a value.
