@@ -193,9 +193,10 @@ fn vendor_options(request: &Request<'_>, answer: &Answer<'_>) -> Option<Vec<u8>>
             None => menu_options(menu, answer),
         });
     }
-    // An offer without an address is one that says only where to boot from.
+    // An answer without an address is one that says only where to boot from.
     let proxy = answer.times.is_none() && answer.mask.is_none();
-    proxy.then(|| vec![DISCOVERY_CONTROL, 1, BOOT_FILE_ONLY, END])
+    let file = !answer.boot.file.is_empty() || answer.options.get(BOOT_FILE).is_some();
+    (proxy && file).then(|| vec![DISCOVERY_CONTROL, 1, BOOT_FILE_ONLY, END])
 }
 
 /// The choice, for the client to see that this answers it.
@@ -255,7 +256,102 @@ fn timeout(menu: &Menu) -> u8 {
 
 /// What is longer than a sub-option can be is cut before it comes here.
 fn put(data: &mut Vec<u8>, code: u8, value: &[u8]) {
-    if put_suboption(data, code, value).is_err() {
-        data.truncate(0);
+    let fits = put_suboption(data, code, value);
+    debug_assert!(fits.is_ok(), "{} bytes", value.len());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::Options;
+    use crate::packet::{Layers, put as put_option};
+    use dhcp_common::wire::{BOOTP_LEN, MAGIC_COOKIE, bootp};
+    use proptest::prelude::*;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    fn message(options: &[(u8, &[u8])]) -> Vec<u8> {
+        let mut bytes = vec![0; BOOTP_LEN];
+        bytes[..4].copy_from_slice(&[1, 1, 6, 0]);
+        bytes[bootp::CHADDR] = 2;
+        bytes[bootp::COOKIE..].copy_from_slice(&MAGIC_COOKIE);
+        put_option(&mut bytes, 53, &[1]);
+        for (code, value) in options {
+            put_option(&mut bytes, *code, value);
+        }
+        bytes.push(255);
+        bytes
+    }
+
+    /// The extras of a proxy's offer.
+    fn proxied(options: &[(u8, &[u8])], boot: &Boot, configured: &Options) -> Vec<(u8, Vec<u8>)> {
+        let bytes = message(options);
+        let request = Request::parse(&bytes).unwrap();
+        let answer = Answer {
+            message_type: MessageType::Offer,
+            server: Ipv4Addr::new(10, 0, 0, 1),
+            times: None,
+            mask: None,
+            boot,
+            options: Layers {
+                base: configured,
+                over: &[],
+            },
+            once: &[],
+            hostname: None,
+            message: None,
+        };
+        let extras = Extras::new(&request, &answer);
+        let all = extras.values.iter();
+        all.map(|(code, _, value)| (*code, value.to_vec()))
+            .collect()
+    }
+
+    #[test]
+    fn a_proxy_says_that_the_boot_file_is_all() {
+        let boot = Boot {
+            file: "ipxe.efi".into(),
+            ..Boot::default()
+        };
+        let pxe = [(60, &b"PXEClient"[..]), (97, &[0; 17])];
+        let extras = proxied(&pxe, &boot, &Options::new());
+        let expected = [
+            (97, vec![0; 17]),
+            (60, b"PXEClient".to_vec()),
+            (43, vec![6, 1, 8, 255]),
+            (67, b"ipxe.efi".to_vec()),
+        ];
+        assert_eq!(extras, expected);
+        assert_eq!(proxied(&pxe, &Boot::default(), &Options::new()).len(), 1);
+        let other = proxied(&[(60, b"MSFT 5.0")], &boot, &Options::new());
+        assert_eq!(other, [(67, b"ipxe.efi".to_vec())]);
+    }
+
+    fn menu(items: Vec<(String, bool)>, seconds: Option<u64>) -> Menu {
+        let item = |(text, local): (String, bool)| MenuItem {
+            text,
+            file: if local { String::new() } else { "file".into() },
+            server: None,
+        };
+        Menu {
+            prompt: "x".repeat(300),
+            timeout: seconds.map(Duration::from_secs),
+            items: items.into_iter().map(item).collect(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_menu_and_any_vendor_options_make_sub_options(
+            items in prop::collection::vec(("[a-z]{0,120}", any::<bool>()), 0..60), seconds: Option<u64>,
+            vendor in prop::collection::vec(prop_oneof![any::<u8>(), Just(71u8), Just(4u8), Just(128u8), Just(0u8)], 0..20),
+        ) {
+            let boot = Boot { menu: Some(Arc::new(menu(items, seconds))), ..Boot::default() };
+            let extras = proxied(&[(60, b"PXEClient"), (43, &vendor)], &boot, &Options::new());
+            let (_, data) = extras.iter().find(|(code, _)| *code == VENDOR).unwrap();
+            let all = suboptions(data, true).unwrap();
+            prop_assert!(all.iter().any(|(code, _)| [DISCOVERY_CONTROL, BOOT_ITEM].contains(code)));
+            prop_assert_eq!(data.last(), Some(&END));
+        }
     }
 }

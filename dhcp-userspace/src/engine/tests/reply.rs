@@ -189,8 +189,14 @@ fn long_values_are_split_and_what_does_not_fit_is_left_out() {
             .collect::<Vec<_>>(),
         long
     );
-    let tiny = lab.reply(&asked.with(57, &64u16.to_be_bytes()));
+    let tiny = lab.reply(&asked.clone().with(57, &64u16.to_be_bytes()));
     assert_eq!(tiny.codes().len(), 8, "576 at least");
+    let huge = asked.with(57, &65535u16.to_be_bytes());
+    let mut net = subnet("10.0.0.0/16", ("10.0.1.10", "10.0.1.19"));
+    net.options = options(&[(119, &[1; 800], false), (6, &[1; 800], false)]);
+    let offer = Lab::new(config(vec![net])).reply(&huge);
+    assert!(offer.option(119).is_some() && offer.option(6).is_none());
+    assert!(offer.ip().len() <= 1500, "the MTU at most");
 }
 
 #[test]
