@@ -1,8 +1,8 @@
 //! DHCP messages as bytes: requests are parsed, replies are built, and nothing is decided.
+mod extras;
 mod layers;
 mod options;
 mod plan;
-mod pxe;
 mod region;
 pub mod registry;
 mod reply;
@@ -10,7 +10,6 @@ mod request;
 
 pub use layers::Layers;
 pub use options::{Field, Options, Truncated, put};
-pub use pxe::chosen;
 pub use region::{Cut, Region};
 pub use reply::{Answer, Composed, Envelope, Recipe, compose};
 pub use request::{MessageType, Request};

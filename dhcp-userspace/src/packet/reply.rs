@@ -19,10 +19,10 @@ use dhcp_common::wire::{
     BOOTP_HEAD, BOOTREPLY, HTYPE_ETHERNET, IP_LEN, MAGIC_COOKIE, Sum, UDP_LEN, bootp, option,
 };
 
+use super::extras::{self, Extras};
 use super::layers::Layers;
 use super::options::{encoded_len, put};
 use super::plan::Plan;
-use super::pxe::{self, Extras};
 use super::region::Region;
 use super::request::{MessageType, Request};
 use crate::config::model::{Boot, Mac, Times};
@@ -97,7 +97,7 @@ pub fn compose(
     answer: &Answer<'_>,
     envelope: &Envelope<'_>,
 ) -> Composed {
-    let boot = pxe::boot(request, answer.boot);
+    let boot = extras::boot(request, answer.boot);
     let answer = &Answer {
         boot: &boot,
         ..*answer
