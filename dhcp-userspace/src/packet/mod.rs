@@ -3,6 +3,7 @@ mod extras;
 mod layers;
 mod options;
 mod plan;
+pub mod pxe;
 mod region;
 pub mod registry;
 mod reply;

@@ -19,7 +19,7 @@ use dhcp_common::wire::{
     BOOTP_HEAD, BOOTREPLY, HTYPE_ETHERNET, IP_LEN, MAGIC_COOKIE, Sum, UDP_LEN, bootp, option,
 };
 
-use super::extras::{self, Extras};
+use super::extras::Extras;
 use super::layers::Layers;
 use super::options::{encoded_len, put};
 use super::plan::Plan;
@@ -97,11 +97,6 @@ pub fn compose(
     answer: &Answer<'_>,
     envelope: &Envelope<'_>,
 ) -> Composed {
-    let boot = extras::boot(request, answer.boot);
-    let answer = &Answer {
-        boot: &boot,
-        ..*answer
-    };
     let extras = Extras::new(request, answer);
     let client = ClientPart::new(request, answer.hostname);
     let start = envelope.l2.len() + HEADERS;
@@ -242,6 +237,9 @@ fn wanted<'a>(
     let rest = extras.codes().filter(|_| asked.is_none());
     let asked = asked.as_deref().unwrap_or_default().iter().copied();
     let mut seen = Codes::own(answer.hostname.is_some());
+    for (code, _) in answer.once {
+        seen.insert(*code);
+    }
     let codes = extras.needed().chain(asked).chain(always).chain(rest);
     codes
         .filter_map(|code| {

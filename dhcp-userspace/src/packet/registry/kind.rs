@@ -195,6 +195,20 @@ impl Kind {
 }
 
 impl Field {
+    /// How many bytes it takes, if always as many.
+    #[must_use]
+    pub const fn size(self) -> Option<usize> {
+        match self {
+            Self::Ipv4 => Some(4),
+            Self::Ipv6 | Self::Uuid => Some(16),
+            Self::Network => Some(8),
+            Self::Mac => Some(6),
+            Self::Uint { bytes, .. } | Self::Int { bytes } => Some(bytes as usize),
+            Self::Bool => Some(1),
+            _ => None,
+        }
+    }
+
     /// Takes all bytes that are left.
     pub(super) const fn is_greedy(self) -> bool {
         matches!(self, Self::Text | Self::Identifier | Self::Hex)

@@ -2,7 +2,7 @@
 
 mod values;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use dhcproto::v4::{DhcpOption, DhcpOptions, OptionCode};
 use dhcproto::{Decodable, Decoder, Encodable};
@@ -131,42 +131,49 @@ fn every_option_of_every_space_is_shown_as_what_encodes_to_it() {
 }
 
 /// dhcproto reads our bytes, knows the option by more than its number, and writes them again.
+/// It does not for these: it takes one architecture (93) and one server (150) of several,
+/// compresses names where RFC 4280 does not (88), and knows values (116) or sub-options (82) where
+/// our samples are any number and any bytes.
 #[test]
 fn dhcproto_reads_and_writes_what_we_encode() {
-    let mut known = 0;
-    for option in all()
+    let mut differ = BTreeSet::new();
+    let mut same = 0;
+    let options = all()
         .iter()
-        .filter(|option| !matches!(option.code, 0 | 255))
-    {
-        let number = OptionCode::from(option.code);
-        if matches!(number, OptionCode::Unknown(_)) {
-            continue;
-        }
+        .filter(|option| !matches!(option.code, 0 | 255));
+    for option in options {
         for sample in samples(&option.kind) {
             let data = bytes(&option.kind, &sample);
-            let mut wire = Vec::new();
-            put(&mut wire, option.code, &data);
-            wire.push(255);
-            let read = DhcpOptions::decode(&mut Decoder::new(&wire));
-            let read = read.unwrap_or_else(|error| panic!("{}: {error}", option.name));
-            let Some(value) = read.get(number) else {
-                // Some are read as of the wrong code there: 37 as 23.
-                assert_eq!(option.code, 37, "{} is not read", option.name);
-                continue;
-            };
-            if is_other_reading(option.code, value) {
-                continue;
+            match rewritten(option.code, &data) {
+                None => {}
+                Some(again) if again == data => same += 1,
+                Some(_) => {
+                    differ.insert(option.code);
+                }
             }
-            assert_eq!(read.to_vec().unwrap(), wire, "{}: {sample:?}", option.name);
-            known += 1;
         }
     }
-    assert!(known > 150, "only {known} values compared");
+    assert_eq!(Vec::from_iter(differ), [82, 88, 93, 116, 150]);
+    assert!(same > 150, "only {same} values are the same");
 }
 
-/// Where dhcproto compresses, which RFC 4280 does not say, or reads other sub-options than a single zero byte.
-fn is_other_reading(code: u8, value: &DhcpOption) -> bool {
-    matches!(code, 82 | 88 | 119) || matches!(value, DhcpOption::Unknown(_))
+/// What dhcproto makes of a value; `None`: it knows nothing of the option.
+fn rewritten(code: u8, data: &[u8]) -> Option<Vec<u8>> {
+    let number = OptionCode::from(code);
+    if matches!(number, OptionCode::Unknown(_)) {
+        return None;
+    }
+    let mut wire = Vec::new();
+    put(&mut wire, code, data);
+    wire.push(255);
+    let read = DhcpOptions::decode(&mut Decoder::new(&wire)).ok();
+    let value = read.as_ref().and_then(|read| read.get(number));
+    if matches!(value, Some(DhcpOption::Unknown(_))) {
+        return None;
+    }
+    let again = read.and_then(|read| read.to_vec().ok()).unwrap_or_default();
+    let fields = crate::packet::Options::new(&again).flatten();
+    Some(fields.flat_map(|field| field.value.to_vec()).collect())
 }
 
 #[test]
