@@ -6,6 +6,8 @@ mod clients;
 mod levels;
 #[path = "config/meaning.rs"]
 mod meaning;
+#[path = "config/options.rs"]
+mod options;
 #[path = "config/reference.rs"]
 mod reference;
 #[path = "config/reload.rs"]

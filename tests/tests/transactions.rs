@@ -229,7 +229,10 @@ fn an_address_that_a_stranger_uses_is_not_offered() -> Result<()> {
     let lease = books::wait_state(&site.daemon, &taken.to_string(), "declined")?;
     ensure!(lease["mac"] == site.mac(0)?.as_str(), "{lease}");
     let status = site.daemon.ctl(&["status"])?;
-    ensure!(status["replies"]["decline"] == 0, "the client found it: {status}");
+    ensure!(
+        status["replies"]["decline"] == 0,
+        "the client found it: {status}"
+    );
     Ok(())
 }
 

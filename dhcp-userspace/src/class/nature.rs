@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::bytes;
 use super::error::SyntaxError;
 use super::tree::{Cut, Shown, Value};
-use crate::packet::registry;
+use crate::packet::registry::{self, Field, Repeat};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -199,25 +199,32 @@ impl Typed {
 
 /// The kind and lengths of an option's value; anything where the registry does not know it.
 pub fn of_option(code: u8) -> (Kind, Lengths) {
-    use registry::Kind as Is;
     let Some(definition) = registry::by_code(code) else {
         return (Kind::Bytes, Lengths::OPTION);
     };
-    match definition.kind {
-        Is::Text => (Kind::Text, Lengths::OPTION),
-        Is::Ipv4 => (Kind::Address, Lengths::items(4, false)),
-        Is::Ipv4List => (Kind::Bytes, Lengths::items(4, true)),
-        Is::Ipv4Pairs => (Kind::Bytes, Lengths::items(8, true)),
-        Is::Uint { bytes: 4, .. } | Is::Int32 => (Kind::Number, Lengths::items(4, false)),
-        Is::Uint { bytes, .. } => (Kind::Bytes, Lengths::items(bytes.into(), false)),
-        Is::UintList { bytes, .. } => (Kind::Bytes, Lengths::items(bytes.into(), true)),
-        Is::Bool => (Kind::Bytes, Lengths::items(1, false)),
-        Is::Domain | Is::DomainList | Is::Routes | Is::Binary => (Kind::Bytes, Lengths::OPTION),
+    let list = definition.kind.repeat != Repeat::Never;
+    match *definition.kind.fields {
+        [Field::Text] => (Kind::Text, Lengths::OPTION),
+        [Field::Ipv4] if !list => (Kind::Address, Lengths::items(4, false)),
+        [Field::Uint { bytes: 4, .. } | Field::Int { bytes: 4 }] if !list => {
+            (Kind::Number, Lengths::items(4, false))
+        }
+        [Field::Ipv4, Field::Ipv4] => (Kind::Bytes, Lengths::items(8, list)),
+        [field] => match field.size() {
+            Some(size) => (Kind::Bytes, Lengths::items(size, list)),
+            None => (Kind::Bytes, Lengths::OPTION),
+        },
+        _ => (Kind::Bytes, Lengths::OPTION),
     }
 }
 
 /// Whether the value of an option can be read as text.
 pub fn is_text(code: u8) -> bool {
-    use registry::Kind::{Binary, Text};
-    registry::by_code(code).is_none_or(|option| matches!(option.kind, Text | Binary))
+    let is_text = |fields: &[Field]| match fields {
+        [Field::Domain | Field::SearchDomain | Field::Route] => false,
+        [Field::Ipv4, Field::Ipv4] => false,
+        [field] => field.size().is_none(),
+        _ => true,
+    };
+    registry::by_code(code).is_none_or(|option| is_text(&option.kind.fields))
 }

@@ -1,9 +1,11 @@
 //! What is wrong with a configuration, and where.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+use crate::packet::registry::Definitions;
 
 /// One mistake: `dhcp.yaml:12:7: subnets[0].pools[1]: what is wrong; what to do`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
@@ -119,9 +121,11 @@ impl fmt::Display for At<'_> {
     }
 }
 
-/// Collects mistakes, so that all of them are told at once.
+/// What all parts of reading a configuration share: the mistakes, collected so that all of them
+/// are told at once, and the options that are defined.
 #[derive(Debug, Default)]
 pub(super) struct Report {
+    definitions: OnceCell<Definitions>,
     files: RefCell<Vec<PathBuf>>,
     errors: RefCell<Vec<(Place, ConfigError)>>,
     /// Where something of the wrong shape stood, which was read as if it were empty.
@@ -142,6 +146,15 @@ impl Report {
 
     pub(super) fn files(&self) -> Vec<PathBuf> {
         self.files.borrow().clone()
+    }
+
+    /// Sets the options that are defined; before any is looked up.
+    pub(super) fn define(&self, definitions: Definitions) {
+        let _ = self.definitions.set(definitions);
+    }
+
+    pub(super) fn definitions(&self) -> &Definitions {
+        self.definitions.get_or_init(Definitions::default)
     }
 
     pub(super) fn add(&self, place: Place, at: &At<'_>, problem: Problem) {

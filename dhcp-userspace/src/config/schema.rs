@@ -7,8 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::decode::{KeyOrMap, Later, OneOrMany, Passage, Placed, Short, ValueOrMap};
-use super::written::{Document, OptionEntry};
-use crate::packet::registry::{self, Definition, Kind};
+use super::written::{Document, OptionEntry, OptionItem};
+use crate::packet::registry::{self, BINARY, Definition, Field, Kind};
 
 /// The schema of the main file, draft-07, which every editor knows.
 #[must_use]
@@ -49,19 +49,34 @@ pub(super) fn options(generator: &mut SchemaGenerator) -> Schema {
             continue;
         }
         let about = format!("Option {}.", option.code);
-        properties.insert(option.name.to_owned(), entry(&about, option.kind, &long));
+        properties.insert(option.name.to_owned(), entry(&about, &option.kind, &long));
         if !option.alias.is_empty() {
             let about = alias(option);
-            properties.insert(option.alias.to_owned(), entry(&about, option.kind, &long));
+            properties.insert(option.alias.to_owned(), entry(&about, &option.kind, &long));
         }
     }
-    let any = entry("An option by its number.", Kind::Binary, &long);
+    // Any other name may be one that `option_definitions` has.
+    let any = entry(
+        "An option by its number, or one that is defined.",
+        &BINARY,
+        &long,
+    );
     json_schema!({
         "description": "DHCP options by name or number.",
         "type": "object",
         "properties": properties,
-        "patternProperties": {"^[0-9]+$": any},
-        "additionalProperties": false,
+        "additionalProperties": any,
+    })
+}
+
+/// Sub-options: which there are depends on where they stand.
+pub(super) fn suboptions(generator: &mut SchemaGenerator) -> Schema {
+    let long = generator.subschema_for::<OptionEntry>();
+    json_schema!({
+        "description": "Sub-options by name or number.",
+        "type": "object",
+        "properties": {},
+        "additionalProperties": entry("A sub-option.", &BINARY, &long),
     })
 }
 
@@ -69,27 +84,49 @@ fn alias(option: &Definition) -> String {
     format!("Option {}; another name of {}.", option.code, option.name)
 }
 
-fn entry(about: &str, kind: Kind, long: &Schema) -> Value {
-    let item = item(kind);
-    let list = json!({"type": "array", "items": item});
+/// The values of an option in its long form.
+pub(super) fn values(generator: &mut SchemaGenerator) -> Schema {
+    let part = generator.subschema_for::<OptionItem>();
+    let list = json!({"type": "array", "items": {"anyOf": [any(), part]}});
+    json_schema!({"anyOf": [any(), list, {"type": "null"}]})
+}
+
+fn entry(about: &str, kind: &Kind, long: &Schema) -> Value {
+    let item = match &*kind.fields {
+        [field] => item(*field, kind.is_list()),
+        _ => any(),
+    };
+    let part = json!({"$ref": "#/definitions/OptionItem"});
+    let list = json!({"type": "array", "items": {"anyOf": [item, part]}});
     json!({"description": about, "anyOf": [item, list, long]})
 }
 
-fn item(kind: Kind) -> Value {
-    match kind {
-        Kind::Ipv4 | Kind::Ipv4List | Kind::Ipv4Pairs => {
-            json!({"type": "string", "format": "ipv4"})
+/// Digits alone are a number to YAML and still a text or hexadecimal to the option.
+fn any() -> Value {
+    json!({"type": ["string", "number", "boolean"]})
+}
+
+fn item(field: Field, list: bool) -> Value {
+    match field {
+        Field::Ipv4 if !list => json!({"type": "string", "format": "ipv4"}),
+        Field::Ipv6 if !list => json!({"type": "string", "format": "ipv6"}),
+        Field::Uint { bytes, min } if !list => {
+            let max = registry::highest(bytes);
+            let digits = json!({"type": "string", "pattern": "^(0x[0-9A-Fa-f]+|[0-9]+)$"});
+            json!({"anyOf": [{"type": "integer", "minimum": min, "maximum": max}, digits]})
         }
-        Kind::Uint { bytes, min } | Kind::UintList { bytes, min } => {
-            let max = u32::MAX >> (32 - 8 * u32::from(bytes));
-            json!({"type": "integer", "minimum": min, "maximum": max})
+        Field::Int { bytes } if !list => {
+            let most = registry::highest(bytes) / 2;
+            json!({"type": "integer", "minimum": -(most as i64) - 1, "maximum": most})
         }
-        Kind::Int32 => json!({"type": "integer", "minimum": i32::MIN, "maximum": i32::MAX}),
-        Kind::Bool => json!({"type": "boolean"}),
-        Kind::Domain | Kind::DomainList => json!({"type": "string"}),
-        Kind::Routes => json!({"type": "string", "pattern": "^[0-9.]+/[0-9]+ via [0-9.]+$"}),
-        // Digits alone are a number to YAML and still a text or hexadecimal to the option.
-        Kind::Text | Kind::Binary => json!({"type": ["string", "number", "boolean"]}),
+        Field::Bool if !list => json!({"type": "boolean"}),
+        Field::Domain | Field::SearchDomain | Field::Network | Field::Mac | Field::Uuid => {
+            json!({"type": "string"})
+        }
+        // Several in one text, with commas between them.
+        Field::Ipv4 => json!({"type": "string", "pattern": "^[0-9., ]+$"}),
+        Field::Route => json!({"type": "string", "pattern": "^[0-9.]+/[0-9]+ via [0-9.]+"}),
+        _ => any(),
     }
 }
 

@@ -7,27 +7,27 @@
 mod boot;
 mod clients;
 mod levels;
+mod options;
 mod services;
 
-use std::borrow::Cow;
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use super::decode::{Later, OneOrMany, Placed, ValueOrMap};
+use super::decode::{Later, Placed};
 use super::model::FastPathMode;
 use super::scalar::{
     AbsolutePath, AddressOrNet, AutoOr, Between, InterfaceName, Pattern, Reserve, Scalar,
     SocketPath,
 };
-use super::schema;
 pub(super) use boot::{Boot, Menu, MenuItem};
 pub(super) use clients::{Class, HostGroup, IDENTIFIERS, Match, Reservation};
 pub(super) use levels::{ConflictCheck, Defaults, Network, Pool, Subnet};
+pub(super) use options::{
+    Enterprise, Entry, OptionDefinition, OptionEntry, OptionItem, OptionName, Options, SubOptions,
+};
 pub(super) use services::{FileService, Guard, Leasequery};
 
 pub(super) const MAX_WORKERS: u32 = 256;
@@ -51,6 +51,8 @@ pub(super) struct Document {
     pub boot: Option<Placed<FileService>>,
     /// Who may ask for the leases of others (RFC 4388, RFC 6926).
     pub leasequery: Leasequery,
+    /// Options that the registry does not know, and sub-options of vendors.
+    pub option_definitions: Vec<Placed<OptionDefinition>>,
     /// What holds for every subnet that does not say otherwise.
     pub defaults: Defaults,
     /// Clients that have something in common. The order counts: later ones win, and a test may
@@ -146,58 +148,4 @@ pub(super) struct FastPath {
     /// subnets need.
     #[schemars(extend("default" = "auto"))]
     pub capacity: Option<Scalar<AutoOr<256, MAX_ADDRESSES>>>,
-}
-
-/// The long form of an option's value.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct OptionEntry {
-    /// The value, or a list of them.
-    pub value: Option<OneOrMany<Scalar<String>>>,
-    /// What the value is, for an option whose type this server does not know.
-    #[serde(rename = "type")]
-    pub kind: Option<Scalar<String>>,
-    /// The bytes of the value in hexadecimal, in place of `value`.
-    pub hex: Option<Scalar<String>>,
-    /// Send the option whether the client asks for it or not.
-    #[serde(rename = "always-send")]
-    pub always_send: Option<Scalar<bool>>,
-}
-
-/// Options by name or number, as written.
-#[derive(Debug, Default)]
-pub(super) struct Options(pub Vec<(Placed<String>, Placed<ValueOrMap<OptionEntry>>)>);
-
-impl<'de> Deserialize<'de> for Options {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(OptionsVisitor)
-    }
-}
-
-struct OptionsVisitor;
-
-impl<'de> Visitor<'de> for OptionsVisitor {
-    type Value = Options;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a mapping from option names to values")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Options, A::Error> {
-        let mut options = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            options.push(entry);
-        }
-        Ok(Options(options))
-    }
-}
-
-impl JsonSchema for Options {
-    fn schema_name() -> Cow<'static, str> {
-        "Options".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        schema::options(generator)
-    }
 }

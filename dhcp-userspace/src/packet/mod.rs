@@ -1,8 +1,10 @@
 //! DHCP messages as bytes: requests are parsed, replies are built, and nothing is decided.
+mod extras;
 pub mod infiniband;
 mod layers;
 mod message;
 mod options;
+mod plan;
 pub mod pxe;
 mod region;
 pub mod registry;

@@ -18,6 +18,8 @@ const BOOT_MENU: u8 = 9;
 const MENU_PROMPT: u8 = 10;
 const BOOT_ITEM: u8 = 71;
 const END: u8 = 255;
+/// Any of these tells a client where to look.
+pub(super) const FINDS_SERVER: [u8; 3] = [DISCOVERY_CONTROL, BOOT_SERVERS, BOOT_MENU];
 
 /// Neither broadcast nor multicast, and only the servers that are listed.
 const ONLY_LISTED: u8 = 0b0111;

@@ -3,7 +3,9 @@
 //! Every reply is laid out as the fast path lays it out (`dhcp_common::fast`), so that what the
 //! kernel sends is what the engine sends: head | sname, file, cookie, shared options | client
 //! part (12 of a reservation, 61, 82) | END and padding. Shared options stand in this order: 53,
-//! 54, 51, 58, 59, 1, what the client asks for in its order, what is always sent.
+//! 54, 51, 58, 59, 1, what netboot needs, what the client asks for in its order, what is always
+//! sent. Those that find no room go to file and sname, if these are free (option 52): to the
+//! template, and so to the kernel, these are bytes like all others.
 
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
@@ -17,8 +19,10 @@ use dhcp_common::wire::{
     BOOTP_HEAD, BOOTREPLY, ETH_LEN, IP_LEN, MAGIC_COOKIE, Sum, TAG_LEN, UDP_LEN, bootp, option,
 };
 
+use super::extras::Extras;
 use super::layers::Layers;
 use super::options::{encoded_len, put};
+use super::plan::Plan;
 use super::region::Region;
 use super::request::{MessageType, Request};
 use crate::config::model::{Boot, Mac, Times};
@@ -30,8 +34,8 @@ const MIN_SIZE: u16 = 576;
 const HEADERS: usize = IP_LEN + UDP_LEN;
 const BOOTP_AT: usize = HEAD_IP + HEADERS;
 /// sname and file hold a string with its final zero.
-const SNAME_LEN: usize = bootp::FILE - bootp::SNAME;
-const FILE_LEN: usize = bootp::COOKIE - bootp::FILE;
+pub(super) const SNAME_LEN: usize = bootp::FILE - bootp::SNAME;
+pub(super) const FILE_LEN: usize = bootp::COOKIE - bootp::FILE;
 
 /// What a reply says.
 #[derive(Clone, Copy, Debug)]
@@ -84,8 +88,9 @@ pub struct Composed {
     /// The reservation's hostname option, at the start of the client part.
     tail_len: usize,
     facts: Facts,
-    /// Options of this message alone took room that a renewal's answer has.
-    cramped: bool,
+    /// Not to be made a template of: it would serve one client only, or options of this message
+    /// alone took room that a renewal's answer has.
+    special: bool,
     /// Options left out because they did not fit.
     pub left_out: u32,
 }
@@ -97,6 +102,7 @@ pub fn compose(
     answer: &Answer<'_>,
     envelope: &Envelope<'_>,
 ) -> Composed {
+    let extras = Extras::new(request, answer);
     let client = ClientPart::new(request, answer.hostname);
     let start = envelope.l2.len() + HEADERS;
     frame.clear();
@@ -109,8 +115,9 @@ pub fn compose(
         .iter()
         .map(|(_, value)| encoded_len(value))
         .sum();
-    let room = limit.saturating_sub(client.len() + once + 1);
-    let left_out = put_configured(frame, request, answer, room);
+    let room = limit.saturating_sub(frame.len() + client.len() + once + 1);
+    let plan = Plan::new(&wanted(request, answer, &extras), room, answer.boot);
+    plan.put(frame, start);
 
     let body = start + BOOTP_HEAD..frame.len();
     for (code, value) in answer.once {
@@ -128,8 +135,8 @@ pub fn compose(
         tail_len: client.hostname.map_or(0, encoded_len),
         facts: facts_of(&frame[body.clone()], answer),
         body,
-        cramped: once > 0 && left_out > 0,
-        left_out,
+        special: extras.are_personal() || once > 0 && plan.is_crowded(),
+        left_out: plan.left_out,
     }
 }
 
@@ -148,10 +155,12 @@ fn put_fixed(frame: &mut Vec<u8>, boot: &Boot) {
     frame.extend(MAGIC_COOKIE);
 }
 
+/// A text that is too long for the field is in option 66 or 67 alone: cut, it would be another.
 fn put_string(frame: &mut Vec<u8>, text: &str, len: usize) {
     let end = frame.len() + len;
-    let text = text.as_bytes();
-    frame.extend(&text[..text.len().min(len - 1)]);
+    if text.len() < len {
+        frame.extend(text.as_bytes());
+    }
     frame.resize(end, 0);
 }
 
@@ -220,40 +229,33 @@ impl Codes {
     }
 }
 
-/// Writes the configured options up to `room`; tells how many did not fit. A client without a
-/// parameter list gets all.
-fn put_configured(
-    frame: &mut Vec<u8>,
+/// The options for this client, the most wanted first. A client without a parameter list gets
+/// all.
+fn wanted<'a>(
     request: &Request<'_>,
-    answer: &Answer<'_>,
-    room: usize,
-) -> u32 {
+    answer: &Answer<'a>,
+    extras: &'a Extras<'_>,
+) -> Vec<(u8, &'a [u8])> {
     let options = answer.options;
     let asked = request.parameters();
     let always = options
         .iter()
         .filter(|(_, value)| asked.is_none() || value.always_send)
         .map(|(code, _)| code);
-    let wanted = asked.as_deref().unwrap_or_default().iter().copied();
-    let mut sent = Codes::own(answer.hostname.is_some());
+    let rest = extras.codes().filter(|_| asked.is_none());
+    let asked = asked.as_deref().unwrap_or_default().iter().copied();
+    let mut seen = Codes::own(answer.hostname.is_some());
     for (code, _) in answer.once {
-        sent.insert(*code);
+        seen.insert(*code);
     }
-    let mut left_out = 0;
-    for code in wanted.chain(always) {
-        let Some(value) = options.get(code) else {
-            continue;
-        };
-        if !sent.insert(code) {
-            continue;
-        }
-        if frame.len() + encoded_len(&value.data) <= room {
-            put(frame, code, &value.data);
-        } else {
-            left_out += 1;
-        }
-    }
-    left_out
+    let codes = extras.needed().chain(asked).chain(always).chain(rest);
+    codes
+        .filter_map(|code| {
+            let configured = options.get(code).map(|value| &*value.data);
+            let value = configured.or_else(|| extras.get(code))?;
+            seen.insert(code).then_some((code, value))
+        })
+        .collect()
 }
 
 /// The options at the end that are this client's alone.
@@ -377,7 +379,7 @@ impl Composed {
     pub fn recipe(&self, frame: &[u8], region: &Region) -> Option<Recipe> {
         let open = &frame[self.body.clone()];
         let too_long = usize::from(self.facts.full_len) > MAX_BODY || self.tail_len > MAX_TAIL;
-        if self.cramped || too_long {
+        if self.special || too_long {
             return None;
         }
         let mut body = [0; MAX_BODY];

@@ -92,13 +92,15 @@ impl Collector {
 }
 
 fn option(code: u8, value: &OptionValue) -> String {
-    let kind = registry::by_code(code).map_or(registry::Kind::Binary, |known| known.kind);
     let always = if value.always_send {
         " (always sent)"
     } else {
         ""
     };
-    format!("{}{always}", registry::show(kind, &value.data))
+    format!(
+        "{}{always}",
+        registry::Definitions::default().show(code, &value.data)
+    )
 }
 
 fn shown(menu: &Menu) -> String {

@@ -2,6 +2,7 @@
 
 mod boot;
 mod classes;
+mod definitions;
 mod groups;
 mod hosts;
 mod identifiers;
@@ -19,6 +20,7 @@ mod server;
 mod services;
 mod subnets;
 mod times;
+mod values;
 
 use super::decode::{Later, Placed};
 use super::error::{At, Report};
@@ -53,6 +55,7 @@ pub(super) fn resolve(
     report: &Report,
 ) -> Config {
     let document = &main.content;
+    report.define(definitions::resolve(&document.option_definitions, report));
     let sources = sources(main, included);
     let trees: Vec<&Tree> = sources.iter().map(|source| source.tree).collect();
     let interfaces = server::interfaces(&document.interfaces, report);

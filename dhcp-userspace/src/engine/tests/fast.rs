@@ -173,6 +173,54 @@ fn after_a_release_or_decline_the_kernel_is_silent() {
     );
 }
 
+#[test]
+fn an_overloaded_reply_is_said_by_the_kernel_too() {
+    let mut net = subnet("10.0.0.0/16", ("10.0.1.10", "10.0.1.19"));
+    net.options = options(&[
+        (17, &[b'r'; 240], true),
+        (114, &[b'a'; 100], true),
+        (119, &[3; 55], true),
+    ]);
+    reserve(&mut net, A, "10.0.1.11", Some("node-a"));
+    let mut lab = Lab::new(config(vec![net]));
+    let ids = |message: Message| message.with(61, &[1, 2, 3]).with(82, &[1, 1, 7]);
+    let address = lab.reply(&Message::discover(A)).yiaddr();
+    let ack = lab.reply(&ids(Message::selecting(A, address)));
+    assert_eq!(ack.option(52), Some(&[3][..]));
+    assert_eq!(ack.codes()[ack.codes().len() - 3..], [12, 61, 82]);
+    lab.agree(&ids(Message::renewing(A, address)));
+    lab.agree(&ids(Message::rebinding(A, address)));
+}
+
+#[test]
+fn what_an_http_client_hears_depends_on_its_options_alone() {
+    let mut net = subnet("10.0.0.0/16", ("10.0.1.10", "10.0.1.19"));
+    net.boot.file = "http://10.0.0.2/a.efi".into();
+    let mut lab = Lab::new(config(vec![net]));
+    let address = lab.reply(&Message::discover(A)).yiaddr();
+    let class = |message: Message| message.with(60, b"HTTPClient:Arch:00016");
+    let ack = lab.reply(&class(Message::selecting(A, address)));
+    assert_eq!(ack.option(60), Some(&b"HTTPClient"[..]));
+    lab.agree(&class(Message::renewing(A, address)));
+    let plain = Message::renewing(A, address);
+    assert_eq!(lab.kernel(&plain), Err(Reason::MemoMiss));
+    assert_eq!(lab.reply(&plain).option(60), None);
+    lab.agree(&plain);
+}
+
+#[test]
+fn an_answer_with_the_clients_own_uuid_is_no_template() {
+    let mut lab = Lab::small();
+    let uuid = |message: Message| message.with(60, b"PXEClient").with(97, &[0; 17]);
+    let address = lab.reply(&Message::discover(A)).yiaddr();
+    let ack = lab.reply(&uuid(Message::selecting(A, address)));
+    assert_eq!(ack.option(97), Some(&[0; 17][..]));
+    assert!(!lab.engine.lease_at(address).unwrap().memo);
+    let renewal = uuid(Message::renewing(A, address));
+    assert_eq!(lab.kernel(&renewal), Err(Reason::MemoMiss));
+    assert_eq!(lab.reply(&renewal).option(97), Some(&[0; 17][..]));
+}
+
 fn any_config() -> impl Strategy<Value = Config> {
     let value = (1usize..300, any::<bool>());
     let set = prop::collection::btree_map(100u8..120, value, 0..6);
@@ -201,12 +249,14 @@ fn any_config() -> impl Strategy<Value = Config> {
 }
 
 fn any_extras() -> impl Strategy<Value = Vec<(u8, Vec<u8>)>> {
-    let code = prop::sample::select(vec![12u8, 55, 57, 60, 61, 77, 82, 61, 116]);
+    let code = prop::sample::select(vec![12u8, 55, 57, 60, 61, 77, 82, 61, 116, 97]);
     let len = prop_oneof![0usize..20, 100usize..256];
     let option = (code, len, any::<u8>()).prop_map(|(code, len, fill)| {
         let value = match code {
             57 => vec![5, fill],
-            55 => (100..120).take(len).collect(),
+            55 => (100..120).chain(66..68).take(len).collect(),
+            60 if fill < 128 => b"PXEClient".to_vec(),
+            60 => b"HTTPClient:Arch:00016".to_vec(),
             _ => vec![fill; len],
         };
         (code, value)

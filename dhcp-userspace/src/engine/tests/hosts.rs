@@ -298,6 +298,7 @@ fn an_operator_binds_the_address_of_a_host_that_is_not_known_by_its_mac() {
         since: 1,
         client_id: b"\x00other".to_vec(),
         hostname: Vec::new(),
+        relay_agent: Vec::new(),
     };
     let refused = lab.engine.may_bind(&binding, lab.now).unwrap_err();
     assert_eq!(

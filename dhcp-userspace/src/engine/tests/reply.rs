@@ -1,5 +1,6 @@
 //! What replies look like on the wire.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dhcp_common::wire::{BROADCAST_MAC, Sum, bootp};
@@ -7,8 +8,9 @@ use dhcproto::Decodable;
 use dhcproto::v4;
 
 use super::lab::*;
-use crate::config::model::{Boot, Identifier, Reservation, Times};
+use crate::config::model::{Boot, Identifier, Menu, MenuItem, Reservation, Times};
 use crate::engine::{EventKind, Ignored};
+use crate::packet::registry::Definitions;
 
 const A: [u8; 6] = [0x52, 0x54, 0, 0, 0, 0xa];
 
@@ -187,8 +189,14 @@ fn long_values_are_split_and_what_does_not_fit_is_left_out() {
             .collect::<Vec<_>>(),
         long
     );
-    let tiny = lab.reply(&asked.with(57, &64u16.to_be_bytes()));
+    let tiny = lab.reply(&asked.clone().with(57, &64u16.to_be_bytes()));
     assert_eq!(tiny.codes().len(), 8, "576 at least");
+    let huge = asked.with(57, &65535u16.to_be_bytes());
+    let mut net = subnet("10.0.0.0/16", ("10.0.1.10", "10.0.1.19"));
+    net.options = options(&[(119, &[1; 800], false), (6, &[1; 800], false)]);
+    let offer = Lab::new(config(vec![net])).reply(&huge);
+    assert!(offer.option(119).is_some() && offer.option(6).is_none());
+    assert!(offer.ip().len() <= 1500, "the MTU at most");
 }
 
 #[test]
@@ -239,5 +247,147 @@ fn dhcproto_reads_our_replies() {
     assert_eq!(
         read.opts().get(v4::OptionCode::ClientIdentifier),
         Some(&expected)
+    );
+}
+
+#[test]
+fn options_that_find_no_room_go_to_the_free_header_fields() {
+    let mut net = subnet("10.0.0.0/16", ("10.0.1.10", "10.0.1.19"));
+    net.options = options(&[
+        (6, &[10, 0, 0, 2], false),
+        (119, &[3; 220], false),
+        (114, &[b'a'; 90], false),
+        (17, &[b'r'; 50], false),
+    ]);
+    let asked = Message::discover(A)
+        .with(61, &[1, 2, 3])
+        .with(55, &[119, 114, 6, 17]);
+    let offer = Lab::new(config(vec![net.clone()])).reply(&asked);
+    assert_eq!(offer.codes(), [53, 54, 51, 58, 59, 1, 52, 119, 6, 61]);
+    assert_eq!(offer.option(52), Some(&[3][..]));
+    assert_eq!(offer.message()[bootp::FILE..][..2], [114, 90]);
+    assert_eq!(offer.message()[bootp::SNAME..][..2], [17, 50]);
+    let read = v4::Message::from_bytes(offer.message()).unwrap();
+    let expected = v4::DhcpOption::OptionOverload(3);
+    assert_eq!(
+        read.opts().get(v4::OptionCode::OptionOverload),
+        Some(&expected)
+    );
+
+    net.boot.file = "ipxe.efi".into();
+    let mut lab = Lab::new(config(vec![net]));
+    let offer = lab.reply(&asked);
+    assert_eq!(offer.message()[bootp::FILE..][..9], *b"ipxe.efi\0");
+    assert_eq!(offer.option(52), Some(&[2][..]), "the file is taken");
+    assert_eq!(lab.engine.options_left_out(), 1, "114 finds no room");
+    let roomy = asked.with(57, &1500u16.to_be_bytes());
+    assert_eq!(lab.reply(&roomy).option(52), None);
+}
+
+#[test]
+fn the_boot_settings_are_options_too_for_clients_that_ask() {
+    let mut net = subnet("10.0.0.0/16", ("10.0.1.10", "10.0.1.19"));
+    net.boot = Boot {
+        next_server: Some(ip("10.0.0.2")),
+        file: "ipxe.efi".into(),
+        ..Boot::default()
+    };
+    let mut lab = Lab::new(config(vec![net.clone()]));
+    let asked = Message::discover(A).with(55, &[67, 66]);
+    let offer = lab.reply(&asked);
+    assert_eq!(offer.codes(), [53, 54, 51, 58, 59, 1, 67, 66]);
+    assert_eq!(offer.option(66), Some(&b"10.0.0.2"[..]));
+    assert_eq!(offer.option(67), Some(&b"ipxe.efi"[..]));
+    let silent = lab.reply(&Message::discover(A).with(55, &[3]));
+    assert_eq!(silent.option(67), None);
+    let plain = lab.reply(&Message::discover(A));
+    assert_eq!(plain.codes(), [53, 54, 51, 58, 59, 1, 3, 6, 15, 67, 66]);
+
+    net.boot.server_name = "boot".into();
+    net.options = options(&[(67, b"own", false)]);
+    let offer = Lab::new(config(vec![net.clone()])).reply(&asked);
+    assert_eq!(offer.option(66), Some(&b"boot"[..]));
+    assert_eq!(
+        offer.option(67),
+        Some(&b"own"[..]),
+        "what is configured wins"
+    );
+
+    net.options = options(&[]);
+    net.boot.file = "x".repeat(128);
+    let offer = Lab::new(config(vec![net])).reply(&Message::discover(A).with(55, &[3]));
+    assert_eq!(
+        offer.option(67),
+        Some(&[b'x'; 128][..]),
+        "the header has no room"
+    );
+    assert_eq!(
+        offer.message()[bootp::FILE],
+        0,
+        "cut, it would be another file"
+    );
+}
+
+const UUID: [u8; 17] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
+
+#[test]
+fn an_http_client_gets_its_class_back_and_a_url() {
+    let mut net = subnet("10.0.0.0/16", ("10.0.1.10", "10.0.1.19"));
+    net.options = options(&[]);
+    net.boot.file = "http://10.0.0.2/a.efi".into();
+    let http = Message::discover(A)
+        .with(60, b"HTTPClient:Arch:00016:UNDI:003001")
+        .with(97, &UUID)
+        .with(55, &[3]);
+    let offer = Lab::new(config(vec![net.clone()])).reply(&http);
+    assert_eq!(offer.option(60), Some(&b"HTTPClient"[..]));
+    assert_eq!(offer.option(67), Some(&b"http://10.0.0.2/a.efi"[..]));
+    assert_eq!(offer.option(97), Some(&UUID[..]));
+    net.boot.file = "ipxe.efi".into();
+    let offer = Lab::new(config(vec![net])).reply(&http);
+    assert_eq!(offer.option(60), None, "it would take a path for a URL");
+}
+
+#[test]
+fn a_pxe_client_hears_its_class_only_with_a_way_to_a_boot_server() {
+    let mut net = subnet("10.0.0.0/16", ("10.0.1.10", "10.0.1.19"));
+    net.options = options(&[(43, &[1, 1, 1], false)]);
+    let pxe = Message::discover(A)
+        .with(60, b"PXEClient:Arch:00007:UNDI:003001")
+        .with(97, &UUID)
+        .with(55, &[3, 43]);
+    let offer = Lab::new(config(vec![net.clone()])).reply(&pxe);
+    assert_eq!(
+        (offer.option(60), offer.option(97)),
+        (None, Some(&UUID[..]))
+    );
+    assert_eq!(offer.option(43), Some(&[1, 1, 1][..]), "another vendor's");
+    net.options = options(&[(43, &[6, 1, 8, 255], false)]);
+    let offer = Lab::new(config(vec![net.clone()])).reply(&pxe);
+    assert_eq!(offer.option(60), Some(&b"PXEClient"[..]));
+    let other = Lab::new(config(vec![net])).reply(&Message::discover(A).with(97, &UUID));
+    assert_eq!((other.option(60), other.option(97)), (None, None));
+}
+
+#[test]
+fn a_pxe_client_is_shown_the_menu() {
+    let item = |text: &str, file: &str| MenuItem {
+        text: text.into(),
+        file: file.into(),
+        server: None,
+    };
+    let mut net = subnet("10.0.0.0/16", ("10.0.1.10", "10.0.1.19"));
+    net.boot.menu = Some(Arc::new(Menu {
+        prompt: "Boot".into(),
+        timeout: Some(Duration::from_secs(5)),
+        items: vec![item("Disk", ""), item("Installer", "inst.efi")],
+    }));
+    let pxe = Message::discover(A).with(60, b"PXEClient").with(55, &[3]);
+    let offer = Lab::new(config(vec![net])).reply(&pxe);
+    assert_eq!(offer.option(60), Some(&b"PXEClient"[..]));
+    assert_eq!(
+        Definitions::default().show(43, offer.option(43).unwrap()),
+        "{suboptions: {discovery-control: 7, boot-servers: [2, 10.0.0.1], \
+         boot-menu: [0, Disk, 2, Installer], menu-prompt: [5, Boot]}}"
     );
 }

@@ -61,6 +61,27 @@ fn repeated_options_are_joined() {
 }
 
 #[test]
+fn every_option_that_may_be_long_is_joined_from_all_fields() {
+    for code in [12, 43, 55, 60, 61, 77, 82, 97, 119, 125] {
+        let mut options = vec![53, 1, 1, 52, 1, 3, code, 2, 1, 2, code, 1, 3];
+        options.push(255);
+        let mut bytes = message(&options);
+        bytes[bootp::FILE..][..4].copy_from_slice(&[code, 1, 4, 255]);
+        bytes[bootp::SNAME..][..4].copy_from_slice(&[code, 1, 5, 255]);
+        let request = Request::parse(&bytes).unwrap();
+        let by_name = match code {
+            12 => request.hostname(),
+            55 => request.parameters(),
+            61 => request.client_id(),
+            82 => request.relay_agent(),
+            _ => request.option(code),
+        };
+        assert_eq!(by_name.as_deref(), Some(&[1, 2, 3, 4, 5][..]), "{code}");
+        assert_eq!(request.option(code), by_name);
+    }
+}
+
+#[test]
 fn sub_options_of_the_relay_are_found() {
     let bytes = message(&[53, 1, 1, 82, 7, 1, 2, 7, 8, 2, 1, 9, 255]);
     let request = Request::parse(&bytes).unwrap();
