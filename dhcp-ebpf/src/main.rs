@@ -6,7 +6,7 @@
 mod frame;
 mod maps;
 
-use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_PASS, XDP_TX};
+use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_TX};
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use aya_log_ebpf::info;
@@ -16,7 +16,8 @@ use dhcp_common::wire::{bootp, mac_bits};
 
 use frame::Frame;
 
-/// Answers the renewals that the daemon has answered before; passes everything else.
+/// Answers the renewals that the daemon has answered before, and drops what its guard does not let
+/// pass; passes everything else.
 #[xdp]
 pub fn xdhcp(ctx: XdpContext) -> u32 {
     let Some(scratch) = maps::scratch() else {
@@ -30,6 +31,7 @@ pub fn xdhcp(ctx: XdpContext) -> u32 {
     match reason {
         Reason::Hit => XDP_TX,
         Reason::Broken => XDP_ABORTED,
+        Reason::Blocked | Reason::Throttled => XDP_DROP,
         _ => XDP_PASS,
     }
 }
@@ -54,7 +56,7 @@ pub fn xdhcp_pass(_: XdpContext) -> u32 {
 #[inline(always)]
 fn trace(ctx: &XdpContext, scratch: &Scratch, reason: Reason) {
     // Where these come up, the window may still hold another frame.
-    if let Reason::NotOurs | Reason::BadHeader | Reason::NotRequest | Reason::LongOptions = reason {
+    if let Reason::NotOurs | Reason::BadHeader | Reason::NotRequest = reason {
         return;
     }
     let Some(meta) = maps::meta() else { return };
