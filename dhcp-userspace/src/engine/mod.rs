@@ -13,12 +13,14 @@ mod grant;
 mod held;
 mod index;
 mod inform;
+mod known;
 mod nak;
 mod operate;
 mod pool;
 mod reload;
 mod request;
 mod restore;
+mod shares;
 mod state;
 mod sweep;
 #[cfg(test)]
@@ -31,6 +33,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use api::{
     Change, Commit, Event, EventKind, Ignored, Incoming, Interface, Later, Outcome, Probe,
 };
+pub use known::Known;
 pub use operate::{Binding, Refused};
 pub use sweep::Swept;
 pub use view::{LeaseView, PoolView};
@@ -43,6 +46,7 @@ use crate::packet::{MessageType, Request};
 use clients::Clients;
 use commit::Tainted;
 use context::Context;
+use shares::Shares;
 use state::State;
 
 pub struct Engine {
@@ -54,6 +58,9 @@ pub struct Engine {
     tainted: Tainted,
     /// Open offers.
     offers: AtomicUsize,
+    shares: Shares,
+    /// Offers made without an address being held for them.
+    not_held: AtomicU64,
     /// Options left out of replies for want of room.
     left_out: AtomicU64,
 }
@@ -107,6 +114,8 @@ impl Engine {
             clients: Clients::default(),
             tainted: Tainted::default(),
             offers: AtomicUsize::new(0),
+            shares: Shares::default(),
+            not_held: AtomicU64::new(0),
             left_out: AtomicU64::new(0),
             state: RwLock::new(state),
             templates,
@@ -141,6 +150,12 @@ impl Engine {
     #[must_use]
     pub fn open_offers(&self) -> usize {
         self.offers.load(Ordering::Relaxed)
+    }
+
+    /// Offers so far for which no address was held.
+    #[must_use]
+    pub fn offers_not_held(&self) -> u64 {
+        self.not_held.load(Ordering::Relaxed)
     }
 
     /// Reply templates in use.

@@ -102,6 +102,14 @@ impl State {
         self.links.get(&link).map_or(&[], Vec::as_slice)
     }
 
+    pub(super) fn served_links(&self) -> impl Iterator<Item = Link> + '_ {
+        self.links.keys().copied()
+    }
+
+    pub(super) fn own_addresses(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        self.ours.iter().copied()
+    }
+
     pub(super) fn interface(&self, index: u32) -> Option<&Interface> {
         self.interfaces.iter().find(|port| port.index == index)
     }
