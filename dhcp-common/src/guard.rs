@@ -231,7 +231,8 @@ fn set_line(orders: &Orders, key: u64) -> u32 {
 
 /// Whether the client has or may have a lease or a reservation, or is taking an offer.
 #[inline(always)]
-fn may_be_known(lines: &impl Lines, orders: &Orders, asker: &Asker) -> bool {
+#[must_use]
+pub fn may_be_known(lines: &impl Lines, orders: &Orders, asker: &Asker) -> bool {
     let half = if orders.duty.load() & SECOND == 0 {
         0
     } else {

@@ -7,6 +7,7 @@ use dhcp_common::Reason;
 use dhcp_common::fast::Scratch;
 use dhcp_common::wire::bootp;
 
+use super::gate::{Admitted, Gate};
 use super::shared::Shared;
 use super::ticket;
 use crate::clock::Now;
@@ -27,6 +28,7 @@ pub struct Handler {
     scratch: Box<Scratch>,
     /// Interfaces on which the fast path runs here, not in the kernel.
     fast_on: Vec<u32>,
+    gate: Gate,
 }
 
 /// A packet that waits.
@@ -44,6 +46,7 @@ impl Handler {
             held: VecDeque::new(),
             scratch: Box::default(),
             fast_on: Vec::new(),
+            gate: Gate::default(),
         }
     }
 
@@ -64,11 +67,27 @@ impl Handler {
             return;
         }
         self.shared.core.metrics.received.inc();
-        let fast = self.fast_on.contains(&socket.ifindex) && is_renewal(&incoming);
-        if fast && self.answered_fast(socket, frame, now) {
+        let core = Arc::clone(&self.shared.core);
+        let here = self.fast_on.contains(&socket.ifindex);
+        let asker = core.guard.asker(&incoming);
+        if let Some(asker) = &asker
+            && core.guard.is_on_duty()
+            && (here || !core.guard.is_seen_by_kernel(frame, &incoming))
+            && self.gate.turns_away(&core, asker, now)
+        {
             return;
         }
-        if !self.done(socket, &incoming, now) {
+        if here && is_renewal(&incoming) && self.answered_fast(socket, frame, now) {
+            return;
+        }
+        let admitted = match asker {
+            None => None,
+            Some(asker) => match self.gate.admit(&core, asker, &incoming, now) {
+                None => return,
+                admitted => admitted,
+            },
+        };
+        if !self.done(socket, &incoming, admitted.as_ref(), now) {
             self.hold(socket, frame.bytes, now);
         }
     }
@@ -90,7 +109,7 @@ impl Handler {
                 verify_udp: false,
             };
             let done = match parse(&frame) {
-                Ok(incoming) => self.done(&held.socket, &incoming, now),
+                Ok(incoming) => self.done(&held.socket, &incoming, None, now),
                 Err(_) => true,
             };
             if done {
@@ -101,6 +120,12 @@ impl Handler {
                 self.held.push_back(held);
             }
         }
+    }
+
+    /// Tells the guard how busy this worker is.
+    pub fn worked_since(&self, woken: Now) {
+        let took = Now::read().boot.saturating_sub(woken.boot);
+        self.shared.core.guard.worked(took);
     }
 
     /// Sends the replies so far.
@@ -126,13 +151,29 @@ impl Handler {
             self.out.recycle(reply);
         }
         // Broken: the lease may be extended, but nothing is there to send.
-        matches!(reason, Reason::Hit | Reason::Broken)
+        matches!(reason, Reason::Hit | Reason::Broken) || reason.is_drop()
     }
 
-    /// Hands the packet to the engine; false if it must wait.
-    fn done(&mut self, socket: &Arc<Socket>, incoming: &Incoming<'_>, now: Now) -> bool {
+    /// Hands the packet to the engine; false if it must wait. `admitted`: for the first time.
+    fn done(
+        &mut self,
+        socket: &Arc<Socket>,
+        incoming: &Incoming<'_>,
+        admitted: Option<&Admitted>,
+        now: Now,
+    ) -> bool {
         let mut reply = self.out.buffer();
-        match self.shared.core.engine.handle(now, incoming, &mut reply) {
+        let outcome = self.shared.core.engine.handle(now, incoming, &mut reply);
+        if let Some(admitted) = admitted {
+            match &outcome {
+                Outcome::Ignore(why) => {
+                    self.gate.unanswered(&self.shared.core, admitted, *why, now);
+                }
+                Outcome::Reply(_) => self.gate.answered(admitted, now),
+                _ => {}
+            }
+        }
+        match outcome {
             Outcome::Ignore(reason) => {
                 self.shared.core.metrics.ignore(reason);
                 self.out.recycle(reply);

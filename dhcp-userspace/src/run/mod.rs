@@ -7,6 +7,8 @@
 
 mod answer;
 mod core;
+mod gate;
+mod guarding;
 mod handler;
 mod journal;
 mod leases;

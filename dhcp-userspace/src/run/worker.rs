@@ -67,6 +67,7 @@ impl Worker {
                 -1
             };
             self.poll.wait(timeout, &mut keys);
+            let woken = Now::read();
             for key in &keys {
                 self.serve(*key);
             }
@@ -74,6 +75,7 @@ impl Worker {
                 self.handler.again(Now::read());
             }
             self.handler.flush();
+            self.handler.worked_since(woken);
         }
         self.drain();
     }

@@ -1,5 +1,6 @@
 //! The engine as clients and relays meet it.
 mod fast;
+mod flood;
 mod fuzz;
 mod lab;
 mod lease;
