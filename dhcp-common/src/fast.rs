@@ -3,12 +3,15 @@
 //! The way of a frame: Ethernet and up to two VLAN tags, IPv4 without options or fragments, UDP
 //! to port 67 ([`locate`]); a BOOTREQUEST of an Ethernet client, for our MAC or broadcast
 //! ([`examine`]), that the guard lets pass ([`guard::judge`]); with the cookie, giaddr 0, ciaddr
-//! set and equal to the IP source ([`check_renewal`]); the slot of ciaddr with this chaddr and this memo, alive, promised, and for a broadcast the same link
+//! set and equal to the IP source ([`check_renewal`]); the slot of ciaddr with this chaddr and
+//! this memo, alive, promised, and for a broadcast the same link
 //! ([`Slot::check`], [`Slot::extend`]); then, and only then, writes: the whole frame anew from
 //! the template, so that it does not matter whether it was grown at its tail or its head.
 //!
 //! Both targets run exactly this; [`Env`] is what differs: how to reach bytes and tables.
 #![forbid(unsafe_code)]
+
+use core::hint::black_box;
 
 use crate::Reason;
 use crate::guard::{self, Asker};
@@ -55,6 +58,12 @@ pub struct Scratch {
     pub head: Head,
     pub tail: [u64; 8],
     pub peek: Peek,
+    /// What is known of the request by now. The verifier does not know what is read back from
+    /// here, so it walks once through what follows, not once for each number of tags and each way
+    /// through the guard.
+    request: Renewal,
+    /// The same for a program's outcome.
+    pub code: u32,
 }
 
 impl Default for Scratch {
@@ -70,6 +79,8 @@ impl Default for Scratch {
             head: Head::default(),
             tail: [0; 8],
             peek: Peek([0; PEEK]),
+            request: Renewal::default(),
+            code: 0,
         }
     }
 }
@@ -106,7 +117,7 @@ pub trait Env: guard::Lines {
 }
 
 /// A request for this server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Renewal {
     l2: usize,
     chaddr: u64,
@@ -156,10 +167,13 @@ struct Grant {
 fn admit(env: &impl Env, scratch: &mut Scratch, explains: bool) -> Result<Grant, Reason> {
     let l2 = locate(env, &mut scratch.peek)?;
     let meta = env.meta().ok_or(Reason::NotOurs)?;
-    let renewal = examine(env, meta, l2, scratch)?;
+    scratch.request = examine(env, meta, l2, scratch)?;
     if meta.guard.duty.load() & (guard::BLOCKS | guard::RATES) != 0 {
-        watch(env, meta, scratch, &renewal, !explains)?;
+        let scratch = black_box(&*scratch);
+        watch(env, meta, scratch, !explains)?;
     }
+    let scratch = &*black_box(scratch);
+    let renewal = scratch.request;
     check_renewal(&scratch.window, renewal.region)?;
     let address = renewal.ciaddr;
     let page = env
@@ -240,9 +254,9 @@ fn watch(
     env: &impl Env,
     meta: &Meta,
     scratch: &Scratch,
-    request: &Renewal,
     takes: bool,
 ) -> Result<(), Reason> {
+    let request = &scratch.request;
     if !guard::is_served(env, &meta.guard, request.link, request.destination) {
         return Ok(());
     }

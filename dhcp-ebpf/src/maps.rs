@@ -80,8 +80,8 @@ pub fn scratch() -> Option<&'static mut Scratch> {
 }
 
 #[inline(always)]
-pub fn count(reason: Reason) {
-    if let Some(counter) = COUNTERS.get_ptr_mut(reason as u32) {
+pub fn count(code: u32) {
+    if let Some(counter) = COUNTERS.get_ptr_mut(code) {
         // SAFETY: the entry belongs to this CPU, and an XDP program is not interrupted by another.
         unsafe { *counter += 1 };
     }
