@@ -250,12 +250,7 @@ fn to_server<const L2: usize>(peek: &Peek) -> Result<usize, Reason> {
 
 /// The guard's turn. Requests that are not for the daemon are none of its business.
 #[inline(always)]
-fn watch(
-    env: &impl Env,
-    meta: &Meta,
-    scratch: &Scratch,
-    takes: bool,
-) -> Result<(), Reason> {
+fn watch(env: &impl Env, meta: &Meta, scratch: &Scratch, takes: bool) -> Result<(), Reason> {
     let request = &scratch.request;
     if !guard::is_served(env, &meta.guard, request.link, request.destination) {
         return Ok(());
