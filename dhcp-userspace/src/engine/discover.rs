@@ -13,10 +13,13 @@ use super::context::Context;
 use super::held::{Entry, Held};
 use super::shares::Share;
 use super::state::SubnetId;
+use crate::clock::SECOND;
 use crate::packet::MessageType;
 
 /// Addresses that are tried if other threads get ahead.
 const TRIES: usize = 16;
+/// For how long a crowded pool is treated as one.
+const CROWDED: u64 = 60 * SECOND;
 /// Sub-option of option 82 (RFC 3046).
 const CIRCUIT_ID: u8 = 1;
 
@@ -140,8 +143,7 @@ impl<'a> Context<'a> {
         let server = &self.state.config.server;
         let open = self.engine.offers.load(Ordering::Relaxed);
         let crowded = open > server.max_offers - server.max_offers / 4 && self.request.secs == 0;
-        let (free, _) = self.state.pools[id].counts();
-        if crowded || open >= server.max_offers || open as u64 + 2 > free {
+        if crowded || open >= server.max_offers || self.is_pool_crowded(id, open) {
             return false;
         }
         let share = |most: u32| Share {
@@ -156,6 +158,17 @@ impl<'a> Context<'a> {
         let circuit = self.request.relay_suboption(CIRCUIT_ID);
         circuit.is_none_or(|circuit| take(&circuit, per_circuit))
             && take(&[], server.max_offers as u32)
+    }
+
+    /// Once it is, it stays so for a while: an offer that holds an address takes it from those
+    /// that were offered it without.
+    fn is_pool_crowded(&self, id: SubnetId, open: usize) -> bool {
+        let pools = &self.state.pools[id];
+        let (free, _) = pools.counts();
+        if open as u64 + 2 > free {
+            pools.crowd(self.now.boot.saturating_add(CROWDED));
+        }
+        pools.is_crowded(self.now.boot)
     }
 
     /// The relay or link that the request came by.

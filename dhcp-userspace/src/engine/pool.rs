@@ -12,6 +12,8 @@ use crate::config::model::Pool;
 #[derive(Debug, Default)]
 pub(super) struct Pools {
     ranges: Vec<Range>,
+    /// Until when offers are crowded, ns of `CLOCK_BOOTTIME`.
+    crowded: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -36,7 +38,10 @@ impl Pools {
             .iter()
             .map(|pool| Range::new(pool.first.to_bits(), pool.last.to_bits(), &never))
             .collect();
-        Self { ranges }
+        Self {
+            ranges,
+            crowded: AtomicU64::new(0),
+        }
     }
 
     /// Whether the address is one that the pools may ever give.
@@ -58,6 +63,15 @@ impl Pools {
     /// The next free address, another one each time; not claimed.
     pub(super) fn glance_next(&self) -> Option<Ipv4Addr> {
         self.ranges.iter().find_map(Range::glance)
+    }
+
+    /// From now to then, offers hold no address here.
+    pub(super) fn crowd(&self, until: u64) {
+        self.crowded.store(until, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_crowded(&self, now: u64) -> bool {
+        now < self.crowded.load(Ordering::Relaxed)
     }
 
     /// Frees an address; one that is never free stays taken.

@@ -1,9 +1,9 @@
 //! How many requests of strangers each ingress may send on, decided once a second.
 //!
 //! By itself the throttle is off. It goes on when requests are lost before the workers get to them,
-//! or the workers have had no rest for some seconds: at what the workers managed last. While that is
-//! still too much it goes down by a quarter a second, and up again by an eighth, but not soon to
-//! where it was too much. So it finds what the machine manages however many ingresses there are,
+//! or the workers have had no rest for some seconds: at half of what the workers managed last, as
+//! clients that are known want to be served too. While that is still too much it is halved every
+//! second, and then goes up again by eighths, but not soon to where it was too much. So it finds what the machine manages however many ingresses there are,
 //! and leaves room for clients that are known. It goes off when for a while nothing was dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,7 +78,7 @@ impl On {
 
     fn lower(&mut self) {
         self.ceiling = (self.rate - self.rate / 8).max(LEAST);
-        self.rate = (self.rate - self.rate / 4).max(LEAST);
+        self.rate = (self.rate / 2).max(LEAST);
     }
 
     fn raise(&mut self) {
@@ -118,7 +118,7 @@ impl Throttle {
             (Rate::Off, _) => return changes,
             (Rate::PerSecond(_), _) => {}
             (Rate::Auto, None) if too_much => {
-                let rate = (managed as u32).clamp(LEAST, MOST);
+                let rate = (managed as u32 / 2).clamp(LEAST, MOST);
                 self.on = Some(On::at(rate));
                 let lost = load.lost;
                 changes.push(Change::On { rate, lost });
@@ -246,16 +246,16 @@ mod tests {
         assert_eq!(lab.second(0, 5000, Rate::Auto), []);
         assert_eq!(lab.rate(), 0);
         let on = Change::On {
-            rate: 8000,
+            rate: 4000,
             lost: 3,
         };
         assert_eq!(lab.second(3, 8000, Rate::Auto), [on]);
-        assert_eq!(lab.rate(), 8000);
+        assert_eq!(lab.rate(), 4000);
         lab.flood(20_000);
         let ingress = 7;
         let dropping = Change::Dropping {
             ingress,
-            rate: 9000,
+            rate: 4500,
         };
         assert_eq!(lab.second(0, 8000, Rate::Auto), [dropping]);
         lab.flood(20_000);
@@ -284,7 +284,7 @@ mod tests {
         }
         let settled = &rates[20..];
         assert!(
-            settled.iter().all(|rate| (1000..2600).contains(rate)),
+            settled.iter().all(|rate| (800..2600).contains(rate)),
             "{rates:?}"
         );
         let too_much = settled.iter().filter(|rate| **rate > 2000).count();
@@ -307,7 +307,7 @@ mod tests {
         assert_eq!([busy(SECOND), busy(SECOND / 2)], [[], []]);
         assert_eq!([busy(SECOND), busy(SECOND)], [[], []]);
         let on = Change::On {
-            rate: 3000,
+            rate: 1500,
             lost: 0,
         };
         assert_eq!(busy(SECOND), [on]);
