@@ -17,6 +17,8 @@ pub const UDP_LEN: usize = 8;
 pub const PROTO_UDP: u8 = 17;
 pub const SERVER_PORT: u16 = 67;
 pub const CLIENT_PORT: u16 = 68;
+/// Where PXE clients ask a boot server, or a proxyDHCP server a second time (PXE 2.1 section 2.2).
+pub const BOOT_SERVER_PORT: u16 = 4011;
 
 /// The fixed part of a DHCP message, magic cookie included (RFC 2131 section 2).
 pub const BOOTP_LEN: usize = 240;
@@ -59,6 +61,7 @@ pub mod option {
     pub const PAD: u8 = 0;
     pub const SUBNET_MASK: u8 = 1;
     pub const HOSTNAME: u8 = 12;
+    pub const VENDOR_OPTIONS: u8 = 43;
     pub const REQUESTED_ADDRESS: u8 = 50;
     pub const LEASE_TIME: u8 = 51;
     pub const OVERLOAD: u8 = 52;
@@ -69,9 +72,11 @@ pub mod option {
     pub const MAX_SIZE: u8 = 57;
     pub const RENEWAL_TIME: u8 = 58;
     pub const REBINDING_TIME: u8 = 59;
+    pub const VENDOR_CLASS: u8 = 60;
     pub const CLIENT_ID: u8 = 61;
     pub const RAPID_COMMIT: u8 = 80;
     pub const RELAY_AGENT: u8 = 82;
+    pub const UUID: u8 = 97;
     pub const END: u8 = 255;
 }
 

@@ -26,6 +26,12 @@ pub(crate) const LAB: &[Need] = &[
 
 pub(crate) const RELAY: &[Need] = &[("dhcrelay", "isc-dhcp-relay")];
 
+/// The servers that this one is compared with.
+pub(crate) const PEERS: &[Need] = &[
+    ("kea-dhcp4", "kea-dhcp4-server"),
+    ("dnsmasq", "dnsmasq-base"),
+];
+
 /// Makes sure that the programs are there.
 pub(crate) fn ensure(needs: &[&[Need]]) -> Result<()> {
     let missing = needs.iter().copied().flatten();

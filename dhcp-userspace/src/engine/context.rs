@@ -285,6 +285,7 @@ impl<'a> Context<'a> {
             to_mac,
             from_mac: self.interface.mac,
             destination,
+            from_port: self.packet.destination_port,
             port,
             flags: request.flags,
             ciaddr,
@@ -339,7 +340,7 @@ pub(super) struct Terms<'a> {
     pub(super) times: Times,
     options: &'a Options,
     over: Vec<&'a Overrides>,
-    boot: Cow<'a, Boot>,
+    pub(super) boot: Cow<'a, Boot>,
     hostname: Option<&'a str>,
 }
 
@@ -355,7 +356,7 @@ impl<'a> Terms<'a> {
         }
     }
 
-    fn answer(&self, message_type: MessageType) -> Answer<'_> {
+    pub(super) fn answer(&self, message_type: MessageType) -> Answer<'_> {
         Answer {
             message_type,
             server: self.server,

@@ -17,6 +17,7 @@ mod known;
 mod nak;
 mod operate;
 mod pool;
+mod proxy;
 mod reload;
 mod request;
 mod restore;
@@ -42,7 +43,7 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::lease::table::{Full, Table};
 use crate::lease::templates::Templates;
-use crate::packet::{MessageType, Request};
+use crate::packet::{MessageType, Request, pxe};
 use clients::Clients;
 use commit::Tainted;
 use context::Context;
@@ -192,6 +193,12 @@ impl Engine {
 }
 
 fn answer(context: &Context<'_>, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
+    if context.packet.destination_port == pxe::PORT {
+        return context.boot_server(reply);
+    }
+    if context.is_proxied() {
+        return context.proxy(reply);
+    }
     match context.request.message_type {
         MessageType::Discover => context.discover(reply),
         MessageType::Request => context.request(reply),

@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use dhcp_common::Reason;
 use dhcp_common::guard::{self, Asker, BLOCKS, Keeper, RATES};
 use dhcp_common::slot::Link;
-use dhcp_common::wire::{BOOTP_LEN, mac_bits};
+use dhcp_common::wire::{BOOTP_LEN, SERVER_PORT, mac_bits};
 
 use self::blocks::Details;
 pub use self::blocks::{Blocked, Cause};
@@ -27,6 +27,7 @@ use crate::config::model::{self, Mac, Rate};
 use crate::engine::{Engine, Event, EventKind, Incoming, Known};
 use crate::lease::table::Table;
 use crate::net::frame::Frame;
+use crate::net::link::Framing;
 
 /// Seconds after which the filter is made anew, so that it forgets who has left: while it is
 /// needed, and otherwise.
@@ -124,6 +125,9 @@ impl Guard {
     /// get around the guard by sending them.
     #[must_use]
     pub fn is_seen_by_kernel(&self, frame: &Frame<'_>, incoming: &Incoming<'_>) -> bool {
+        if frame.framing != Framing::Ethernet || incoming.destination_port != SERVER_PORT {
+            return false;
+        }
         let to_group = frame.bytes[0] & 1 != 0 && !frame.bytes.starts_with(&[0xff; 6]);
         let has_ip_options = frame.bytes.get(incoming.l2.len()) != Some(&0x45);
         let (link, to) = (incoming.link.pack(), incoming.destination.to_bits());

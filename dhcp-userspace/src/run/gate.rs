@@ -5,7 +5,7 @@ use dhcp_common::wire::{BOOTP_LEN, bootp, mac_bytes};
 
 use super::core::Core;
 use crate::clock::Now;
-use crate::engine::{Ignored, Incoming};
+use crate::engine::{Ignored, Incoming, Outcome};
 
 use crate::guard::Cause;
 use crate::guard::watch::{Count, Watch};
@@ -58,17 +58,19 @@ impl Gate {
         })
     }
 
-    /// The engine had no answer.
-    pub fn unanswered(&mut self, core: &Core, admitted: &Admitted, why: Ignored, now: Now) {
-        let in_vain = matches!(why, Ignored::NoAddress | Ignored::Unknown);
-        if in_vain && admitted.is_discover && self.watch.in_vain(&admitted.asker, now.boot) {
-            core.block(&admitted.asker, Cause::Suspicious, now);
+    /// What the engine made of it.
+    pub fn see(&mut self, core: &Core, admitted: &Admitted, outcome: &Outcome, now: Now) {
+        if !admitted.is_discover {
+            return;
         }
-    }
-
-    pub fn answered(&mut self, admitted: &Admitted, now: Now) {
-        if admitted.is_discover {
-            self.watch.answered(&admitted.asker, now.boot);
+        match outcome {
+            Outcome::Ignore(Ignored::NoAddress | Ignored::Unknown) => {
+                if self.watch.in_vain(&admitted.asker, now.boot) {
+                    core.block(&admitted.asker, Cause::Suspicious, now);
+                }
+            }
+            Outcome::Ignore(_) | Outcome::Busy => {}
+            _ => self.watch.answered(&admitted.asker, now.boot),
         }
     }
 }
@@ -173,8 +175,8 @@ mod tests {
         fn ask_in_vain(&mut self, xid: u8) -> bool {
             let admitted = self.send(STRANGER, 1, xid);
             if let Some(admitted) = &admitted {
-                let why = Ignored::NoAddress;
-                self.gate.unanswered(&self.core, admitted, why, self.now);
+                let outcome = Outcome::Ignore(Ignored::NoAddress);
+                self.gate.see(&self.core, admitted, &outcome, self.now);
             }
             admitted.is_some()
         }
@@ -247,8 +249,8 @@ mod tests {
         let mut lab = Lab::new();
         for xid in 0..9 {
             let admitted = lab.send(STRANGER, 3, xid).unwrap();
-            lab.gate
-                .unanswered(&lab.core, &admitted, Ignored::Unknown, lab.now);
+            let outcome = Outcome::Ignore(Ignored::Unknown);
+            lab.gate.see(&lab.core, &admitted, &outcome, lab.now);
             lab.now.boot += 2 * SECOND;
         }
         assert_eq!(lab.blocked(), 0);
@@ -259,8 +261,8 @@ mod tests {
         let mut lab = Lab::new();
         for xid in 0..9 {
             let admitted = lab.send(HOST, 1, xid).unwrap();
-            lab.gate
-                .unanswered(&lab.core, &admitted, Ignored::NoAddress, lab.now);
+            let outcome = Outcome::Ignore(Ignored::NoAddress);
+            lab.gate.see(&lab.core, &admitted, &outcome, lab.now);
             lab.now.boot += 2 * SECOND;
         }
         assert_eq!(lab.blocked(), 0);

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::core::Core;
 use super::ports::Ports;
+use super::probe::Prober;
 use super::ticket::Ticket;
 use crate::clock::Now;
 use crate::config::Config;
@@ -24,6 +25,7 @@ pub struct Shared {
     pub journal: Handle<Ticket>,
     pub fastpath: Mutex<FastPath>,
     pub ports: Mutex<Ports>,
+    pub prober: Prober,
     pub workers: usize,
     pub started: Now,
     /// What the kernel had answered before this run.

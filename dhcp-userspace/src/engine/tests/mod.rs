@@ -6,5 +6,6 @@ mod lab;
 mod lease;
 mod parallel;
 mod policy;
+mod proxy;
 mod reply;
 mod start;
