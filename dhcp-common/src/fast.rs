@@ -1,25 +1,29 @@
 //! The fast path: from a frame to a reply, or to a [`Reason`] why not.
 //!
 //! The way of a frame: Ethernet and up to two VLAN tags, IPv4 without options or fragments, UDP
-//! to port 67 ([`locate`]); a BOOTREQUEST of an Ethernet client with the cookie, giaddr 0,
-//! ciaddr set and equal to the IP source, for our MAC or broadcast ([`examine`]); the slot of
-//! ciaddr with this chaddr and this memo, alive, promised, and for a broadcast the same link
+//! to port 67 ([`locate`]); a BOOTREQUEST of an Ethernet client, for our MAC or broadcast
+//! ([`examine`]), that the guard lets pass ([`guard::judge`]); with the cookie, giaddr 0, ciaddr
+//! set and equal to the IP source ([`check_renewal`]); the slot of ciaddr with this chaddr and
+//! this memo, alive, promised, and for a broadcast the same link
 //! ([`Slot::check`], [`Slot::extend`]); then, and only then, writes: the whole frame anew from
 //! the template, so that it does not matter whether it was grown at its tail or its head.
 //!
 //! Both targets run exactly this; [`Env`] is what differs: how to reach bytes and tables.
 #![forbid(unsafe_code)]
 
+use core::hint::black_box;
+
 use crate::Reason;
+use crate::guard::{self, Asker};
 use crate::head::{self, Head};
 use crate::layout::{Meta, PORTS, block_index, root_index, slot_index};
 use crate::memo::{self, MAX_REGION};
 use crate::slot::{Asked, Checked, Link, Slot, may_extend};
 use crate::template::{Facts, Tail, Template};
 use crate::wire::{
-    BOOTP_HEAD, BOOTP_LEN, BOOTP_MIN, BOOTREQUEST, BROADCAST_IP, CLIENT_PORT, ETHERTYPE_IPV4,
-    ETHERTYPE_QINQ, ETHERTYPE_VLAN, HTYPE_ETHERNET, IP_LEN, MAGIC_COOKIE, MAX_L2, PROTO_UDP,
-    SERVER_PORT, Sum, UDP_LEN, be16, be32, bootp, mac_bits,
+    BOOTP_HEAD, BOOTP_LEN, BOOTP_MIN, BROADCAST_IP, CLIENT_PORT, ETHERTYPE_IPV4, ETHERTYPE_QINQ,
+    ETHERTYPE_VLAN, IP_LEN, MAGIC_COOKIE, MAX_L2, PROTO_UDP, SERVER_PORT, Sum, UDP_LEN, be16, be32,
+    bootp, mac_bits,
 };
 
 /// The start of a frame that tells whether it is for DHCP, under any number of tags.
@@ -54,6 +58,12 @@ pub struct Scratch {
     pub head: Head,
     pub tail: [u64; 8],
     pub peek: Peek,
+    /// What is known of the request by now. The verifier does not know what is read back from
+    /// here, so it walks once through what follows, not once for each number of tags and each way
+    /// through the guard.
+    request: Renewal,
+    /// The same for a program's outcome.
+    pub code: u32,
 }
 
 impl Default for Scratch {
@@ -69,12 +79,14 @@ impl Default for Scratch {
             head: Head::default(),
             tail: [0; 8],
             peek: Peek([0; PEEK]),
+            request: Renewal::default(),
+            code: 0,
         }
     }
 }
 
 /// What the two targets do differently. Methods return `None` or false for "out of bounds".
-pub trait Env {
+pub trait Env: guard::Lines {
     fn frame_len(&self) -> usize;
     fn ifindex(&self) -> u32;
     /// Nanoseconds of `CLOCK_BOOTTIME`.
@@ -104,8 +116,8 @@ pub trait Env {
     fn store_end(&mut self, at: usize, len: usize) -> bool;
 }
 
-/// A renewal that has passed every check of its own bytes.
-#[derive(Clone, Copy, Debug)]
+/// A request for this server.
+#[derive(Clone, Copy, Debug, Default)]
 struct Renewal {
     l2: usize,
     chaddr: u64,
@@ -155,7 +167,14 @@ struct Grant {
 fn admit(env: &impl Env, scratch: &mut Scratch, explains: bool) -> Result<Grant, Reason> {
     let l2 = locate(env, &mut scratch.peek)?;
     let meta = env.meta().ok_or(Reason::NotOurs)?;
-    let renewal = examine(env, meta, l2, scratch)?;
+    scratch.request = examine(env, meta, l2, scratch)?;
+    if meta.guard.duty.load() & (guard::BLOCKS | guard::RATES) != 0 {
+        let scratch = black_box(&*scratch);
+        watch(env, meta, scratch, !explains)?;
+    }
+    let scratch = &*black_box(scratch);
+    let renewal = scratch.request;
+    check_renewal(&scratch.window, renewal.region)?;
     let address = renewal.ciaddr;
     let page = env
         .root(root_index(address))
@@ -229,7 +248,24 @@ fn to_server<const L2: usize>(peek: &Peek) -> Result<usize, Reason> {
     Ok(L2)
 }
 
-/// Checks everything that the frame's own bytes tell.
+/// The guard's turn. Requests that are not for the daemon are none of its business.
+#[inline(always)]
+fn watch(env: &impl Env, meta: &Meta, scratch: &Scratch, takes: bool) -> Result<(), Reason> {
+    let request = &scratch.request;
+    if !guard::is_served(env, &meta.guard, request.link, request.destination) {
+        return Ok(());
+    }
+    let window = &scratch.window;
+    let options = if request.region < 8 {
+        None
+    } else {
+        Some(window.options[0])
+    };
+    let asker = Asker::of(&window.bootp, request.link, options);
+    guard::judge(env, &meta.guard, &asker, || env.now(), takes)
+}
+
+/// Checks what the headers tell, up to who asks.
 #[inline(always)]
 fn examine(
     env: &impl Env,
@@ -252,12 +288,19 @@ fn examine(
     } as usize;
     let region = region_len(env, l2, ip_len)?;
     let window = &mut scratch.window;
-    if !env.window(l2, ip_len, window) {
+    let shown = if ip_len > MAX_WINDOW {
+        MAX_WINDOW
+    } else {
+        ip_len
+    };
+    if !env.window(l2, shown, window) {
         return Err(Reason::BadHeader);
     }
     let window = &*window;
     check_headers(window, ip_len)?;
-    check_bootp(window)?;
+    if !guard::is_request(&window.bootp) {
+        return Err(Reason::NotRequest);
+    }
     let link = Link {
         ifindex,
         outer: tag(peek, l2 >= 18, 14),
@@ -288,9 +331,6 @@ fn region_len(env: &impl Env, l2: usize, ip_len: usize) -> Result<usize, Reason>
     if ip_len < fixed {
         return Err(Reason::NotRequest);
     }
-    if ip_len > MAX_WINDOW {
-        return Err(Reason::LongOptions);
-    }
     Ok(ip_len - fixed)
 }
 
@@ -307,12 +347,13 @@ fn check_headers(window: &Window, ip_len: usize) -> Result<(), Reason> {
     Ok(())
 }
 
+/// Checks that it is a renewal as the memo knows them.
 #[inline(always)]
-fn check_bootp(window: &Window) -> Result<(), Reason> {
-    let head = be32(&window.bootp, bootp::OP) >> 8;
-    let ethernet_request = (BOOTREQUEST as u32) << 16 | (HTYPE_ETHERNET as u32) << 8 | 6;
-    if head != ethernet_request
-        || be32(&window.bootp, bootp::COOKIE) != u32::from_be_bytes(MAGIC_COOKIE)
+fn check_renewal(window: &Window, region: usize) -> Result<(), Reason> {
+    if region > MAX_REGION {
+        return Err(Reason::LongOptions);
+    }
+    if be32(&window.bootp, bootp::COOKIE) != u32::from_be_bytes(MAGIC_COOKIE)
         || be16(&window.udp, 0) != CLIENT_PORT
     {
         return Err(Reason::NotRequest);

@@ -6,12 +6,13 @@
 //! count from 1, so that fresh memory means "none".
 #![forbid(unsafe_code)]
 
+use crate::guard::Orders;
 use crate::memo::Key;
 use crate::word::Word;
 
 /// Goes into the pin directory's name. Change it with any change to the maps, to what is in
 /// them, or to what their content means.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Names of the maps. All but the counters can be mapped into memory.
 pub mod map {
@@ -21,6 +22,7 @@ pub mod map {
     pub const TAILS: &str = "TAILS";
     pub const TEMPLATES: &str = "TEMPLATES";
     pub const META: &str = "META";
+    pub const GUARD: &str = "GUARD";
     pub const COUNTERS: &str = "COUNTERS";
     pub const SCRATCH: &str = "SCRATCH";
 }
@@ -115,13 +117,15 @@ pub struct Meta {
     pub trace: Word,
     /// For [`program::EXPLAIN`]: the memo to take instead of the frame's own, or 0.
     pub assume_memo: Word,
-    pub spare: [Word; 4],
+    pub guard: Orders,
     /// The memo's key, made with the table ([`crate::memo`]).
     pub key: Key,
     pub ports: [Port; PORTS],
 }
 
 const _: () = assert!(size_of::<Key>() == 64 * 8);
+// What every frame looks at stands in one cache line.
+const _: () = assert!(size_of::<Orders>() == 4 * 8);
 
 /// Where an address stands in `ROOT`.
 #[inline(always)]

@@ -24,6 +24,7 @@
 extern crate std;
 
 pub mod fast;
+pub mod guard;
 pub mod head;
 pub mod layout;
 pub mod memo;

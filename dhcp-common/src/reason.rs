@@ -3,7 +3,8 @@
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $name:ident = $label:literal,)+) => {
-        /// How a run of the fast path ended. Everything but [`Reason::Hit`] leaves the frame
+        /// How a run of the fast path ended. [`Reason::Hit`] sends the reply; the guard's two
+        /// ([`Reason::is_drop`]) and [`Reason::Broken`] end the frame; everything else leaves it
         /// as it came and passes it to the daemon.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u32)]
@@ -45,6 +46,10 @@ reasons! {
     NotRenewal = "not-renewal",
     /// The IP source address is not ciaddr.
     WrongSource = "wrong-source",
+    /// Of a client that is blocked for a while; dropped.
+    Blocked = "blocked",
+    /// Of a client that is not known, from where more of them ask than is allowed; dropped.
+    Throttled = "throttled",
     /// More option bytes than the fast path looks at.
     LongOptions = "long-options",
     /// The address is in no block of the lease table.
@@ -75,6 +80,13 @@ impl Reason {
     #[must_use]
     pub fn from_index(index: u32) -> Option<Self> {
         Self::ALL.get(index as usize).copied()
+    }
+
+    /// Whether the guard has dropped the frame: nobody else is to see it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_drop(self) -> bool {
+        matches!(self, Self::Blocked | Self::Throttled)
     }
 }
 

@@ -71,6 +71,18 @@ mod host {
         pub fn add(&self, value: u64) {
             self.0.fetch_add(value, Ordering::Relaxed);
         }
+
+        /// Sets these bits and leaves the others as they are.
+        #[inline(always)]
+        pub fn insert(&self, bits: u64) {
+            self.0.fetch_or(bits, Ordering::SeqCst);
+        }
+
+        /// Clears these bits and leaves the others as they are.
+        #[inline(always)]
+        pub fn remove(&self, bits: u64) {
+            self.0.fetch_and(!bits, Ordering::SeqCst);
+        }
     }
 
     /// A full barrier: what was written before it is visible before anything after it is read.

@@ -49,7 +49,7 @@ pub fn xdhcp_bench(ctx: XdpContext) -> u32 {
         return XDP_ABORTED;
     };
     let reason = fast::answer(&mut Frame::new(&ctx), scratch);
-    maps::count(reason);
+    maps::count(reason as u32);
     match reason {
         Reason::Hit => XDP_TX,
         _ => XDP_PASS,

@@ -12,6 +12,7 @@ use aya_ebpf::helpers::{
 };
 use aya_ebpf::programs::XdpContext;
 use dhcp_common::fast::{Env, PEEK, Peek, Window};
+use dhcp_common::guard::{Line, Lines};
 use dhcp_common::head::{HEAD_LEN, Head};
 use dhcp_common::layout::Meta;
 use dhcp_common::slot::Slot;
@@ -49,6 +50,13 @@ impl<'a> Frame<'a> {
         }
         // SAFETY: the verifier checks that the memory behind `from` holds `len` bytes.
         unsafe { bpf_xdp_store_bytes(self.ctx.ctx, at as u32, from.cast_mut().cast(), len) == 0 }
+    }
+}
+
+impl Lines for Frame<'_> {
+    #[inline(always)]
+    fn line(&self, index: u32) -> Option<&Line> {
+        maps::guard(index)
     }
 }
 

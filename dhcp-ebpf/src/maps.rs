@@ -6,6 +6,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray};
 use dhcp_common::Reason;
 use dhcp_common::fast::Scratch;
+use dhcp_common::guard::{LINES, Line};
 use dhcp_common::layout::{Meta, ROOT_LEN};
 use dhcp_common::slot::Slot;
 use dhcp_common::template::{Tail, Template};
@@ -25,6 +26,8 @@ static TAILS: Array<Tail> = Array::with_max_entries(256, MMAPABLE);
 static TEMPLATES: Array<Template> = Array::with_max_entries(16, MMAPABLE);
 #[map]
 static META: Array<Meta> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static GUARD: Array<Line> = Array::with_max_entries(LINES, MMAPABLE);
 #[map]
 static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Reason::COUNT as u32, 0);
 #[map]
@@ -60,6 +63,11 @@ pub fn template(index: u32) -> Option<&'static Template> {
     TEMPLATES.get(index)
 }
 
+#[inline(always)]
+pub fn guard(index: u32) -> Option<&'static Line> {
+    GUARD.get(index)
+}
+
 /// This CPU's working memory.
 #[inline(always)]
 pub fn scratch() -> Option<&'static mut Scratch> {
@@ -72,8 +80,8 @@ pub fn scratch() -> Option<&'static mut Scratch> {
 }
 
 #[inline(always)]
-pub fn count(reason: Reason) {
-    if let Some(counter) = COUNTERS.get_ptr_mut(reason as u32) {
+pub fn count(code: u32) {
+    if let Some(counter) = COUNTERS.get_ptr_mut(code) {
         // SAFETY: the entry belongs to this CPU, and an XDP program is not interrupted by another.
         unsafe { *counter += 1 };
     }

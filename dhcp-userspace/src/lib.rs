@@ -8,6 +8,7 @@ pub mod config;
 pub mod control;
 pub mod engine;
 pub mod fastpath;
+pub mod guard;
 pub mod journal;
 pub mod lease;
 pub mod net;

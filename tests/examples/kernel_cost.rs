@@ -21,6 +21,7 @@ use aya::maps::{Array, Map, MapData, PerCpuArray};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader, Pod, VerifierLogLevel};
 use dhcp_common::Reason;
+use dhcp_common::guard::LINES;
 use dhcp_common::layout::bench::{ANSWER, BASE, FRAME, MAP, Plan, SWAP};
 use dhcp_common::layout::{ROOT_LEN, map};
 use dhcp_common::memo;
@@ -182,6 +183,7 @@ fn parts(ebpf: &Ebpf, size: Size) -> Result<Parts> {
         tails: Memory::of_array(fd(map::TAILS)?.as_fd(), slots)?,
         templates: Memory::of_array(fd(map::TEMPLATES)?.as_fd(), size.templates as usize)?,
         meta: Memory::of_array(fd(map::META)?.as_fd(), 1)?,
+        guard: Memory::of_array(fd(map::GUARD)?.as_fd(), LINES as usize)?,
     })
 }
 

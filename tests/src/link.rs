@@ -81,7 +81,7 @@ pub fn set_offload(namespace: &Namespace, interface: &str, name: &str, on: bool)
 }
 
 /// The number of an interface in the calling thread's namespace.
-pub(crate) fn index(interface: &str) -> io::Result<i32> {
+pub fn index(interface: &str) -> io::Result<i32> {
     let name = CString::new(interface)?;
     // SAFETY: the string lives until the call returns.
     match unsafe { libc::if_nametoindex(name.as_ptr()) } {

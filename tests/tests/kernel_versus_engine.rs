@@ -2,7 +2,8 @@
 //!
 //! - verdict, reason and every byte of the frame are the same in the kernel and on the host;
 //! - what is not answered is unchanged;
-//! - what is answered, the engine in the same state answers with the same bytes.
+//! - what is answered, the engine in the same state answers with the same bytes;
+//! - what the guard drops is no known client's, unless that client is blocked.
 //!
 //! Frames come from what real clients sent (`captures/`), mutated, truncated at every byte, tagged,
 //! padded, with random MACs and addresses. `XDHCPD_FRAMES` sets how many (default 1,000,000),
@@ -18,6 +19,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use dhcp_common::Reason;
 use dhcp_common::fast::Scratch;
+use dhcp_common::guard::{self, Asker, Class};
+use dhcp_common::slot::Link;
+use dhcp_common::wire::mac_bits;
 use dhcp_userspace::clock::{Now, SECOND};
 use dhcp_userspace::engine::{Commit, Engine, Interface, Outcome};
 use dhcp_userspace::fastpath::{self, FastPath, Platform, host::HostEnv};
@@ -32,6 +36,7 @@ const IFINDEX: u32 = 1;
 const SERVER_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 const CLIENTS: u32 = 512;
+const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
 const XDP_TX: u32 = 3;
 
@@ -63,6 +68,9 @@ struct Bench {
     scratch: Box<Scratch>,
 }
 
+/// Every other frame meets a guard that blocks one client in sixteen and lets no stranger pass.
+const DUTY: u64 = guard::BLOCKS | guard::RATES;
+
 #[test]
 fn the_kernel_says_what_the_engine_says() -> Result<()> {
     common::root();
@@ -76,6 +84,8 @@ fn the_kernel_says_what_the_engine_says() -> Result<()> {
     for number in 0..frames {
         let mut frame = pick(&clients, &captured, number, &mut random);
         mutate(&mut frame, &mut random);
+        let duty = if random.one_in(2) { DUTY } else { 0 };
+        bench.table.meta().guard.duty.store(duty);
         let reason = bench.compare(&frame).with_context(|| {
             format!("XDHCPD_SEED={seed}, frame {number}: {}", frame::hex(&frame))
         })?;
@@ -165,7 +175,48 @@ impl Bench {
             scratch: Box::default(),
         };
         let clients = bench.bind_all(random)?;
+        bench.set_guard();
         Ok((bench, clients, dir))
+    }
+
+    /// The links of [`Self::bind_all`] are served, and no other.
+    fn set_guard(&self) {
+        let guard = self.table.guard();
+        let link = |outer, inner| Link {
+            ifindex: IFINDEX,
+            outer,
+            inner,
+        };
+        let links = [link(0, 0), link(100, 0), link(200, 300)].map(Link::pack);
+        guard.serve(&links, &[SERVER.to_bits()]);
+        self.engine
+            .known(&mut |mac, _| guard.know(mac_bits(&mac, 0)));
+        for number in (0..u64::from(CLIENTS)).step_by(16) {
+            for link in links {
+                guard.block(0x5254_0000_0000 | number, link, u64::MAX, 0);
+            }
+        }
+        self.empty_buckets();
+    }
+
+    /// One request is more than any ingress is allowed in days. This takes it from all of them:
+    /// whoever came first would otherwise pass in the kernel and not on the host.
+    fn empty_buckets(&self) {
+        let orders = &self.table.meta().guard;
+        orders.intervals.iter().for_each(|word| word.store(1 << 50));
+        orders.duty.store(guard::RATES);
+        for (relay, class) in (0..1 << 16).flat_map(|n| [(n, Class::First), (n, Class::Again)]) {
+            let stranger = Asker {
+                mac: u64::from(relay),
+                ingress: guard::relay(relay),
+                class,
+                renews: false,
+                selects: false,
+            };
+            let now = || Now::read().boot;
+            let _ = guard::judge(&*self.table, orders, &stranger, now, true);
+        }
+        orders.duty.store(0);
     }
 
     /// Binds clients of every captured kind: most now, some long ago (lapsed), some so long ago that
@@ -254,10 +305,10 @@ impl Bench {
             foretold == reason,
             "explain says {foretold:?}, the host {reason:?}"
         );
-        let want = if reason == Reason::Hit {
-            XDP_TX
-        } else {
-            XDP_PASS
+        let want = match reason {
+            Reason::Hit => XDP_TX,
+            Reason::Blocked | Reason::Throttled => XDP_DROP,
+            _ => XDP_PASS,
         };
         ensure!(
             action == want,
@@ -275,7 +326,7 @@ impl Bench {
                 "{reason:?}, but the frame was changed: {}",
                 frame::hex(&output)
             );
-            return Ok(reason);
+            return self.dropped_rightly(input, reason).map(|()| reason);
         }
         let mut reply = Vec::new();
         let outcome = self.handle(input, Now::read(), &mut reply)?;
@@ -290,6 +341,26 @@ impl Bench {
             frame::hex(&reply)
         );
         Ok(reason)
+    }
+}
+
+impl Bench {
+    fn dropped_rightly(&self, input: &[u8], reason: Reason) -> Result<()> {
+        let frame = Frame {
+            bytes: input,
+            ifindex: IFINDEX,
+            verify_udp: false,
+        };
+        if reason != Reason::Throttled {
+            return Ok(());
+        }
+        let incoming = parse(&frame).ok().context("the daemon would not take it")?;
+        let mac = incoming.payload.get(28..34).context("a chaddr")?;
+        ensure!(
+            !self.engine.is_known(mac.try_into()?),
+            "a known client is throttled"
+        );
+        Ok(())
     }
 }
 

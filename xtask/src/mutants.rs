@@ -41,6 +41,7 @@ const fn mutant(
 
 const SLOT: &str = "dhcp-common/src/slot.rs";
 const FAST: &str = "dhcp-common/src/fast.rs";
+const GUARD: &str = "dhcp-common/src/guard.rs";
 const HEAD: &str = "dhcp-common/src/head.rs";
 const MEMO: &str = "dhcp-common/src/memo.rs";
 const FRAME: &str = "dhcp-ebpf/src/frame.rs";
@@ -130,6 +131,30 @@ const MUTANTS: &[Mutant] = &[
         FRAME,
         "black_box(from) & 511",
         "black_box(from + 1) & 511",
+    ),
+    mutant(
+        "hears who is blocked",
+        GUARD,
+        "until != 0 && until > now()",
+        "until == 1 && until > now()",
+    ),
+    mutant(
+        "throttles clients that it knows",
+        GUARD,
+        "asker.renews || may_be_known(lines, orders, asker)",
+        "asker.renews",
+    ),
+    mutant(
+        "drops what others serve",
+        FAST,
+        "!guard::is_served(env, &meta.guard, request.link, request.destination)",
+        "request.destination == 0",
+    ),
+    mutant(
+        "throttles those who renew",
+        GUARD,
+        "asker.renews || may_be_known(lines, orders, asker)",
+        "may_be_known(lines, orders, asker)",
     ),
     mutant(
         "writes before the last check",

@@ -43,6 +43,9 @@ enum Command {
         #[command(subcommand)]
         command: Option<FastPath>,
     },
+    /// Clients that are not heard for a while.
+    #[command(subcommand)]
+    Guard(Guard),
     /// Read the configuration again; prints what changed.
     Reload,
     /// What happens to clients, as it happens.
@@ -102,6 +105,18 @@ enum FastPath {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum Guard {
+    /// Who is blocked, where, why, and for how long.
+    List,
+    /// Hear them again.
+    Clear {
+        /// This one only.
+        #[arg(long)]
+        mac: Option<String>,
+    },
+}
+
 /// Does what the arguments say.
 ///
 /// # Errors
@@ -121,6 +136,11 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), ClientError
         Command::Fastpath {
             command: Some(command),
         } => fastpath_command(cli, command),
+        Command::Guard(Guard::List) => cli.one(&Request::GuardList, |list| render::guard(&list)),
+        Command::Guard(Guard::Clear { mac }) => {
+            let mac = mac.clone();
+            cli.changes(&Request::GuardClear { mac }, "nobody was blocked")
+        }
         Command::Reload => cli.changes(&Request::Reload, "nothing changed"),
         Command::Events => cli.events(),
     }

@@ -77,6 +77,8 @@ pub struct Metrics {
     pub send_errors: Counter,
     /// Packets given up because records of their client did not reach the disk in time.
     pub waited_too_long: Counter,
+    /// Clients that the guard has blocked.
+    pub blocked: Counter,
     pub sweep_seconds: Histogram,
     journal_sync: Histogram,
     journal_sync_sum: Counter<f64, AtomicU64>,
@@ -128,6 +130,11 @@ impl Default for Metrics {
                 &mut registry,
                 "waited_too_long",
                 "Packets given up while a record of their client was on its way to disk",
+            ),
+            blocked: counter_in(
+                &mut registry,
+                "guard_blocks",
+                "Clients that were blocked for a while",
             ),
             sweep_seconds,
             journal_sync,
@@ -251,7 +258,12 @@ pub struct State {
     pub pools: Vec<Pool>,
     pub journal: Journal,
     pub open_offers: u64,
+    pub offers_not_held: u64,
     pub templates: u64,
+    /// Clients that are blocked.
+    pub blocked: u64,
+    /// Requests of strangers a second that each ingress is allowed; 0: no limit.
+    pub unknown_rate: u64,
 }
 
 impl State {
@@ -296,6 +308,20 @@ impl State {
             "offers_open",
             "Addresses on offer",
             self.open_offers,
+        );
+        let help = "Offers for which no address was held";
+        counter_in(&mut to, "offers_not_held", help).inc_by(self.offers_not_held);
+        gauge(
+            &mut to,
+            "guard_blocked",
+            "Clients that are blocked",
+            self.blocked,
+        );
+        gauge(
+            &mut to,
+            "guard_unknown_rate",
+            "Requests of unknown clients a second that each ingress is allowed; 0: no limit",
+            self.unknown_rate,
         );
         gauge(
             &mut to,
@@ -385,7 +411,10 @@ mod tests {
                 ..Journal::default()
             },
             open_offers: 2,
+            offers_not_held: 3,
             templates: 1,
+            blocked: 4,
+            unknown_rate: 500,
         }
     }
 
@@ -428,6 +457,10 @@ mod tests {
             "xdhcpd_journal_records_total 12",
             "xdhcpd_offers_open 2",
             "xdhcpd_templates 1",
+            "xdhcpd_offers_not_held_total 3",
+            "xdhcpd_guard_blocked 4",
+            "xdhcpd_guard_blocks_total 0",
+            "xdhcpd_guard_unknown_rate 500",
         ];
         for line in wanted {
             assert!(

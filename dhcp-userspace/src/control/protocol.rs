@@ -37,6 +37,10 @@ pub enum Request {
     Detach,
     /// Done with [`Changes`] to the configuration.
     Reload,
+    /// Done with a [`GuardList`].
+    GuardList,
+    /// Ends the blocks of a MAC, or all; done with [`Changes`].
+    GuardClear { mac: Option<String> },
     /// Items are [`Happened`], without end.
     Events,
 }
@@ -181,7 +185,28 @@ pub struct ReasonCount {
     pub description: String,
 }
 
-/// Something that happened to a client.
+/// What the guard does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardList {
+    pub enabled: bool,
+    /// Requests of unknown clients a second that each interface and relay is allowed; 0: no limit.
+    pub unknown_rate: u32,
+    pub blocked: Vec<Blocked>,
+}
+
+/// A client that is not heard for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocked {
+    pub mac: String,
+    /// Interface and VLAN, or relay: elsewhere the same MAC is heard.
+    pub place: String,
+    /// `misbehaving` or `suspicious`.
+    pub cause: String,
+    pub for_secs: u64,
+    pub left_secs: u64,
+}
+
+/// Something that happened to a client, or an alert of the guard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Happened {
     pub time: u64,

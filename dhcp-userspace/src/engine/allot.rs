@@ -7,6 +7,7 @@ use dhcp_common::slot::Kind;
 use super::Stop;
 use super::context::Context;
 use super::held::Held;
+use super::pool::Pools;
 use super::state::SubnetId;
 
 impl<'a> Context<'a> {
@@ -115,15 +116,27 @@ impl<'a> Context<'a> {
     /// Claims a free address: in pools for the client's classes first, so that those for
     /// everybody last for the others.
     pub(super) fn claim_free(&self, id: SubnetId) -> Option<Ipv4Addr> {
+        self.pick(id, |pools, may| pools.claim_next(may))
+    }
+
+    /// The same, not claimed.
+    pub(super) fn glance_free(&self, id: SubnetId) -> Option<Ipv4Addr> {
+        self.pick(id, |pools, may| pools.glance_next(may))
+    }
+
+    fn pick(
+        &self,
+        id: SubnetId,
+        from: impl Fn(&Pools, &dyn Fn(usize) -> bool) -> Option<Ipv4Addr>,
+    ) -> Option<Ipv4Addr> {
         let standing = self.standing(id);
         if standing.refused.is_some() {
             return None;
         }
         let pools = &self.subnet(id).pools;
         let guard = |at: usize| pools[at].classes.as_slice();
-        let own = |at| !guard(at).is_empty() && standing.passes(guard(at));
+        let own = |at: usize| !guard(at).is_empty() && standing.passes(guard(at));
         let free = &self.state.pools[id];
-        free.claim_next(own)
-            .or_else(|| free.claim_next(|at| guard(at).is_empty()))
+        from(free, &own).or_else(|| from(free, &|at| guard(at).is_empty()))
     }
 }

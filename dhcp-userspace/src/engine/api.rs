@@ -189,7 +189,7 @@ ignored! {
     Unknown = "unknown",
     /// Contradicts itself: say, RENEWING with option 50.
     Invalid = "invalid",
-    /// Too many open offers.
+    /// More requests of a client than anybody needs, or more records than the journal takes.
     Overload = "overload",
     /// The lease table has no room.
     TableFull = "table-full",

@@ -25,8 +25,8 @@ const FIRST: [u8; 5] = [option::SUBNET_MASK, 3, 6, option::HOSTNAME, 15];
 impl<'a> Context<'a> {
     pub(super) fn bootp(&self, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
         let (id, held) = self.address_for_good()?.ok_or(Ignored::Bootp)?;
-        let terms = self.terms_at(id, address)?;
         let address = held.address;
+        let terms = self.terms_at(id, address)?;
         let message = self.bootp_message(&terms, &held);
         let envelope = self.to_yiaddr(address);
         wrap(reply, &message, terms.server, &envelope);

@@ -1,9 +1,11 @@
 //! DISCOVER (RFC 2131 section 4.3.1): an address is held for a short time; the disk hears
-//! nothing of it.
+//! nothing of it. When many ask, addresses are offered without being held.
 
+use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use dhcp_common::guard;
 use dhcp_common::slot::{Kind, Lease};
 
 use super::Stop;
@@ -11,11 +13,17 @@ use super::api::{EventKind, Ignored, Later, Outcome};
 use super::context::Context;
 use super::grant::nanos;
 use super::held::{Entry, Held};
+use super::shares::Share;
 use super::state::SubnetId;
+use crate::clock::SECOND;
 use crate::packet::MessageType;
 
 /// Addresses that are tried if other threads get ahead.
 const TRIES: usize = 16;
+/// For how long a crowded pool is treated as one.
+const CROWDED: u64 = 60 * SECOND;
+/// Sub-option of option 82 (RFC 3046).
+const CIRCUIT_ID: u8 = 1;
 
 impl<'a> Context<'a> {
     pub(super) fn discover(&self, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
@@ -34,9 +42,12 @@ impl<'a> Context<'a> {
                 return self.offer(*id, held, reply);
             }
         }
-        self.admit_offer()?;
         for id in self.homes_first().filter(|id| is_due(*id)) {
-            if let Some(held) = self.free_address(id) {
+            if !self.may_hold(id) {
+                if let Some(address) = self.unheld_address(id) {
+                    return self.offer_unheld(id, address, reply);
+                }
+            } else if let Some(held) = self.free_address(id) {
                 return self.offer(id, held, reply);
             }
         }
@@ -80,10 +91,42 @@ impl<'a> Context<'a> {
         }
     }
 
-    fn offer(&self, id: SubnetId, held: Held<'a>, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
-        if !held.kind.is_taken() {
-            self.admit_offer()?;
+    /// As [`Self::free_address`], but the address stays free: whoever asks for it first gets it.
+    /// Clients that ask at the same time are shown different ones.
+    fn unheld_address(&self, id: SubnetId) -> Option<Ipv4Addr> {
+        let wish = self.request.requested;
+        let wished = wish.and_then(|address| self.seize(id, address, false).ok().flatten());
+        if let Some(held) = wished.filter(|held| !held.kind.is_taken()) {
+            return Some(held.address);
         }
+        (0..TRIES).find_map(|_| {
+            let address = self.glance_free(id)?;
+            let held = Held::lock(self.engine, self.state, address)
+                .ok()
+                .flatten()?;
+            if held.kind.is_taken() {
+                // Its bit was clear: the bit is right now.
+                self.state.mark(address, true);
+                return None;
+            }
+            Some(address)
+        })
+    }
+
+    fn offer_unheld(
+        &self,
+        id: SubnetId,
+        address: Ipv4Addr,
+        reply: &mut Vec<u8>,
+    ) -> Result<Outcome, Stop> {
+        let mut terms = self.terms_at(id, address)?;
+        terms.once.extend(self.nonce_capable());
+        self.compose(reply, MessageType::Offer, &terms, address);
+        self.engine.not_held.fetch_add(1, Ordering::Relaxed);
+        Ok(Outcome::Reply(self.event(EventKind::Offer, address)))
+    }
+
+    fn offer(&self, id: SubnetId, held: Held<'a>, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
         let address = held.address;
         let mut terms = self.terms_at(id, address)?;
         let probe = self.probe(id, &held, &terms);
@@ -124,15 +167,49 @@ impl<'a> Context<'a> {
         held.publish(Entry::new(Kind::Offered, lease), self.now.boot);
     }
 
-    /// Bounds the open offers: first to go without are clients that have only just begun to
-    /// ask.
-    fn admit_offer(&self) -> Result<(), Stop> {
+    /// Whether an address may be held for a client that never had one here. Offers altogether,
+    /// and those of each link, relay and circuit, are bounded, and they never hold more than half
+    /// of what is not leased: so whoever floods the server with DISCOVERs takes nothing from
+    /// those who go on to ask for an address. First to go without are clients that have only
+    /// just begun to ask.
+    fn may_hold(&self, id: SubnetId) -> bool {
+        let server = &self.state.config.server;
         let open = self.engine.offers.load(Ordering::Relaxed);
-        let most = self.state.config.server.max_offers;
-        let crowded = open > most - most / 4 && self.request.secs == 0;
-        if open >= most || crowded {
-            return Err(Ignored::Overload.into());
+        let crowded = open > server.max_offers - server.max_offers / 4 && self.request.secs == 0;
+        if crowded || open >= server.max_offers || self.is_pool_crowded(id, open) {
+            return false;
         }
-        Ok(())
+        let share = |most: u32| Share {
+            most,
+            hold: server.offer_hold,
+        };
+        let take = |circuit: &[u8], most| {
+            let place = (self.ingress(), circuit);
+            self.engine.shares.take(place, share(most), self.now.boot)
+        };
+        let per_circuit = self.state.config.guard.offers_per_circuit;
+        let circuit = self.request.relay_suboption(CIRCUIT_ID);
+        circuit.is_none_or(|circuit| take(&circuit, per_circuit))
+            && take(&[], server.max_offers as u32)
+    }
+
+    /// Once it is, it stays so for a while: an offer that holds an address takes it from those
+    /// that were offered it without.
+    fn is_pool_crowded(&self, id: SubnetId, open: usize) -> bool {
+        let pools = &self.state.pools[id];
+        let (free, _) = pools.counts();
+        if open as u64 + 2 > free {
+            pools.crowd(self.now.boot.saturating_add(CROWDED));
+        }
+        pools.is_crowded(self.now.boot)
+    }
+
+    /// The relay or link that the request came by.
+    fn ingress(&self) -> u64 {
+        if self.request.is_relayed() {
+            guard::relay(self.request.giaddr.to_bits())
+        } else {
+            self.packet.link.pack()
+        }
     }
 }

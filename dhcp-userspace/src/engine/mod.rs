@@ -22,6 +22,7 @@ mod held;
 mod identity;
 mod index;
 mod inform;
+mod known;
 mod leasequery;
 mod nak;
 mod operate;
@@ -35,6 +36,7 @@ mod reload;
 mod request;
 mod restore;
 mod select;
+mod shares;
 mod standing;
 mod state;
 mod sweep;
@@ -51,6 +53,7 @@ pub use api::{
 };
 pub use explain::Explanation;
 pub use forcerenew::{Forced, NotForced};
+pub use known::Known;
 pub use leasequery::bulk;
 pub use operate::{Binding, Refused};
 pub use sweep::Swept;
@@ -66,6 +69,7 @@ use commit::Tainted;
 use context::Context;
 use declines::Declines;
 use forcerenew::Secret;
+use shares::Shares;
 use state::State;
 
 pub struct Engine {
@@ -79,6 +83,9 @@ pub struct Engine {
     secret: Secret,
     /// Open offers.
     offers: AtomicUsize,
+    shares: Shares,
+    /// Offers made without an address being held for them.
+    not_held: AtomicU64,
     /// Options left out of replies for want of room.
     left_out: AtomicU64,
 }
@@ -134,6 +141,8 @@ impl Engine {
             declines: Declines::default(),
             secret: Secret::default(),
             offers: AtomicUsize::new(0),
+            shares: Shares::default(),
+            not_held: AtomicU64::new(0),
             left_out: AtomicU64::new(0),
             state: RwLock::new(state),
             templates,
@@ -169,6 +178,12 @@ impl Engine {
     #[must_use]
     pub fn open_offers(&self) -> usize {
         self.offers.load(Ordering::Relaxed)
+    }
+
+    /// Offers so far for which no address was held.
+    #[must_use]
+    pub fn offers_not_held(&self) -> u64 {
+        self.not_held.load(Ordering::Relaxed)
     }
 
     /// Reply templates in use.

@@ -85,6 +85,10 @@ impl Places {
         self.links.get(&link).map_or(&[], Vec::as_slice)
     }
 
+    pub(super) fn links(&self) -> impl Iterator<Item = Link> + '_ {
+        self.links.keys().copied()
+    }
+
     pub(super) fn is_local(&self, id: SubnetId) -> bool {
         self.local[id]
     }

@@ -12,6 +12,8 @@ use crate::config::model::Pool;
 #[derive(Debug, Default)]
 pub(super) struct Pools {
     ranges: Vec<Range>,
+    /// Until when offers are crowded, ns of `CLOCK_BOOTTIME`.
+    crowded: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -25,6 +27,8 @@ struct Range {
     /// Where the search goes on: behind the last address given, so that one given back rests for
     /// as long as possible.
     cursor: AtomicUsize,
+    /// The same for the search without a claim.
+    glance: AtomicUsize,
 }
 
 impl Pools {
@@ -34,7 +38,10 @@ impl Pools {
             .iter()
             .map(|pool| Range::new(pool.first.to_bits(), pool.last.to_bits(), &never))
             .collect();
-        Self { ranges }
+        Self {
+            ranges,
+            crowded: AtomicU64::new(0),
+        }
     }
 
     /// Whether the address is one that the pools may ever give.
@@ -54,6 +61,23 @@ impl Pools {
         ranges
             .filter(|(at, _)| may(*at))
             .find_map(|(_, range)| range.next())
+    }
+
+    /// The next free address of those pools, another one each time; not claimed.
+    pub(super) fn glance_next(&self, may: impl Fn(usize) -> bool) -> Option<Ipv4Addr> {
+        let ranges = self.ranges.iter().enumerate();
+        ranges
+            .filter(|(at, _)| may(*at))
+            .find_map(|(_, range)| range.glance())
+    }
+
+    /// From now to then, offers hold no address here.
+    pub(super) fn crowd(&self, until: u64) {
+        self.crowded.store(until, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_crowded(&self, now: u64) -> bool {
+        now < self.crowded.load(Ordering::Relaxed)
     }
 
     /// Frees an address; one that is never free stays taken.
@@ -108,6 +132,7 @@ impl Range {
             free: AtomicI64::new(words as i64 * 64 - i64::from(taken)),
             never,
             cursor: AtomicUsize::new(0),
+            glance: AtomicUsize::new(0),
         }
     }
 
@@ -135,29 +160,51 @@ impl Range {
     }
 
     fn next(&self) -> Option<Ipv4Addr> {
+        self.search(&self.cursor, |word, from| self.next_in(word, from))
+    }
+
+    fn glance(&self) -> Option<Ipv4Addr> {
+        self.search(&self.glance, |word, from| {
+            let at = self.free_in(word, from)?;
+            self.advance(&self.glance, at);
+            Some(Ipv4Addr::from_bits(self.first + at as u32))
+        })
+    }
+
+    /// Asks word for word, from the cursor on.
+    fn search(
+        &self,
+        cursor: &AtomicUsize,
+        look: impl Fn(usize, usize) -> Option<Ipv4Addr>,
+    ) -> Option<Ipv4Addr> {
         if self.free.load(Ordering::Relaxed) <= 0 {
             return None;
         }
-        let start = self.cursor.load(Ordering::Relaxed);
+        let start = cursor.load(Ordering::Relaxed);
         let (first, words) = (start / 64, self.bits.len());
         // The first word once more at the end: for what lies before the start.
         (0..=words).find_map(|i| {
             let from = if i == 0 { start % 64 } else { 0 };
-            self.next_in((first + i) % words, from)
+            look((first + i) % words, from)
         })
+    }
+
+    /// The first free bit of a word, `from` or later.
+    fn free_in(&self, word: usize, from: usize) -> Option<usize> {
+        let taken = self.bits[word].load(Ordering::Relaxed) | ((1 << from) - 1);
+        (taken != u64::MAX).then(|| word * 64 + taken.trailing_ones() as usize)
+    }
+
+    fn advance(&self, cursor: &AtomicUsize, behind: usize) {
+        cursor.store((behind + 1) % (self.bits.len() * 64), Ordering::Relaxed);
     }
 
     /// Claims a free address of a word, bit `from` or later.
     fn next_in(&self, word: usize, from: usize) -> Option<Ipv4Addr> {
         loop {
-            let taken = self.bits[word].load(Ordering::Relaxed) | ((1 << from) - 1);
-            if taken == u64::MAX {
-                return None;
-            }
-            let at = word * 64 + taken.trailing_ones() as usize;
+            let at = self.free_in(word, from)?;
             if self.set(at) {
-                let next = (at + 1) % (self.bits.len() * 64);
-                self.cursor.store(next, Ordering::Relaxed);
+                self.advance(&self.cursor, at);
                 return Some(Ipv4Addr::from_bits(self.first + at as u32));
             }
         }
@@ -226,6 +273,19 @@ mod tests {
             pools.free(given);
         }
         assert_eq!(pools.claim_next(|_| true), Some(ip("10.0.0.1")));
+    }
+
+    #[test]
+    fn glances_go_round_and_claim_nothing() {
+        let pools = pools();
+        let claimed: Vec<_> = (0..14).filter_map(|_| pools.claim_next(|_| true)).collect();
+        let seen: Vec<_> = (0..6).filter_map(|_| pools.glance_next(|_| true)).collect();
+        // The last two of the first range in turn; the second range only when it is full.
+        assert_eq!(seen[..2], seen[2..4]);
+        assert!(seen[0] != seen[1] && seen.iter().all(|address| !claimed.contains(address)));
+        assert_eq!(pools.counts().0, 3);
+        while pools.claim_next(|_| true).is_some() {}
+        assert_eq!(pools.glance_next(|_| true), None);
     }
 
     #[test]

@@ -119,6 +119,10 @@ impl State {
         }
     }
 
+    pub(super) fn own_addresses(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        self.ours.iter().copied()
+    }
+
     pub(super) fn interface(&self, index: u32) -> Option<&Interface> {
         self.interfaces.iter().find(|port| port.index == index)
     }

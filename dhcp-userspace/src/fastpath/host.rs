@@ -3,6 +3,7 @@
 
 use dhcp_common::Reason;
 use dhcp_common::fast::{self, Env, MAX_WINDOW, Peek, Scratch, Window};
+use dhcp_common::guard::{Line, Lines};
 use dhcp_common::head::Head;
 use dhcp_common::layout::Meta;
 use dhcp_common::slot::Slot;
@@ -40,6 +41,12 @@ impl HostEnv<'_> {
         };
         to.copy_from_slice(bytes);
         true
+    }
+}
+
+impl Lines for HostEnv<'_> {
+    fn line(&self, index: u32) -> Option<&Line> {
+        self.table.line(index)
     }
 }
 

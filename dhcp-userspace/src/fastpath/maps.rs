@@ -9,6 +9,7 @@ use aya::maps::{Map, MapData, MapType};
 use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use dhcp_common::Reason;
+use dhcp_common::guard::LINES;
 use dhcp_common::layout::{BLOCK, ROOT_LEN, map, program};
 use dhcp_common::word::Word;
 
@@ -27,7 +28,7 @@ const MMAPABLE: u32 = 1 << 10;
 pub fn pinned_table(directory: &Path) -> Option<Table> {
     let pinned = |(name, value)| pinned_map(directory, name, value);
     let maps: Vec<MapData> = SHARED.into_iter().map(pinned).collect::<Option<_>>()?;
-    let [root, blocks, slots, tails, templates, meta, counters] = maps.as_slice() else {
+    let [root, blocks, slots, tails, templates, meta, guard, counters] = maps.as_slice() else {
         return None;
     };
     let entries = |map: &MapData| map.info().map_or(0, |info| info.max_entries());
@@ -40,8 +41,9 @@ pub fn pinned_table(directory: &Path) -> Option<Table> {
         && entries(slots) == size.slots()
         && entries(tails) == size.slots()
         && entries(meta) == 1
+        && entries(guard) == LINES
         && entries(counters) == Reason::COUNT as u32;
-    let maps = [root, blocks, slots, tails, templates, meta];
+    let maps = [root, blocks, slots, tails, templates, meta, guard];
     whole
         .then(|| parts(maps, size).ok())
         .flatten()
@@ -140,13 +142,14 @@ pub fn table(ebpf: &Ebpf, size: Size) -> Result<Table, Off> {
         array(map::TAILS)?,
         array(map::TEMPLATES)?,
         array(map::META)?,
+        array(map::GUARD)?,
     ];
     let parts = parts(maps, size).map_err(Off::Map)?;
     Ok(Table::new(parts, size))
 }
 
 fn parts(
-    [root, blocks, slots, tails, templates, meta]: [&MapData; 6],
+    [root, blocks, slots, tails, templates, meta, guard]: [&MapData; 7],
     size: Size,
 ) -> io::Result<Parts> {
     Ok(Parts {
@@ -156,6 +159,7 @@ fn parts(
         tails: memory(tails, size.slots())?,
         templates: memory(templates, size.templates)?,
         meta: memory(meta, 1)?,
+        guard: memory(guard, LINES)?,
     })
 }
 

@@ -26,7 +26,7 @@ unsafe impl Words for Slot {}
 unsafe impl Words for Tail {}
 // SAFETY: 96 words.
 unsafe impl Words for Template {}
-// SAFETY: words and ports of two words each.
+// SAFETY: words, orders of four words and ports of two words each.
 unsafe impl Words for Meta {}
 
 /// `len` values of `T`, page-aligned.

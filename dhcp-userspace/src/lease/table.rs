@@ -4,6 +4,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Mutex;
 
+use dhcp_common::guard::{self, Keeper, Line, Lines};
 use dhcp_common::layout::{self, BLOCK, Meta, ROOT_LEN, block_index, root_index, slot_index};
 use dhcp_common::slot::Slot;
 use dhcp_common::template::{Tail, Template};
@@ -46,6 +47,7 @@ pub struct Parts {
     pub tails: Memory<Tail>,
     pub templates: Memory<Template>,
     pub meta: Memory<Meta>,
+    pub guard: Memory<Line>,
 }
 
 pub struct Table {
@@ -81,6 +83,7 @@ impl Table {
             tails: Memory::anonymous(size.slots() as usize)?,
             templates: Memory::anonymous(size.templates as usize)?,
             meta: Memory::anonymous(1)?,
+            guard: Memory::anonymous(guard::LINES as usize)?,
         };
         Ok(Self::new(parts, size))
     }
@@ -109,6 +112,7 @@ impl Table {
         for word in &meta.key {
             word.store(random());
         }
+        meta.guard.seed.store(random());
         meta.version.store(u64::from(layout::VERSION));
     }
 
@@ -120,6 +124,15 @@ impl Table {
     #[must_use]
     pub fn meta(&self) -> &Meta {
         &self.parts.meta[0]
+    }
+
+    /// The guard's memory, to be written.
+    #[must_use]
+    pub fn guard(&self) -> Keeper<'_, Self> {
+        Keeper {
+            lines: self,
+            orders: &self.meta().guard,
+        }
     }
 
     #[must_use]
@@ -209,6 +222,12 @@ impl Table {
                     })
                 })
             })
+    }
+}
+
+impl Lines for Table {
+    fn line(&self, index: u32) -> Option<&Line> {
+        self.parts.guard.get(index as usize)
     }
 }
 

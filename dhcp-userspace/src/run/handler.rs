@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use dhcp_common::Reason;
 use dhcp_common::fast::Scratch;
+use dhcp_common::guard::Asker;
 use dhcp_common::wire::{SERVER_PORT, bootp};
 
+use super::gate::{Admitted, Gate};
 use super::later::{Queue, Waiting};
 use super::mailbox::Mailbox;
 use super::shared::Shared;
@@ -34,6 +36,7 @@ pub struct Handler {
     scratch: Box<Scratch>,
     /// Interfaces on which the fast path runs here, not in the kernel.
     fast_on: Vec<u32>,
+    gate: Gate,
 }
 
 /// A packet that waits for a record of its client.
@@ -59,6 +62,8 @@ pub(super) struct Packet<'a> {
     pub(super) incoming: &'a Incoming<'a>,
     /// Addresses that it would have been offered if a stranger had not had them.
     pub(super) conflicts: u8,
+    /// By the guard; none if it is off, or the packet is handed in again.
+    pub(super) admitted: Option<Admitted>,
 }
 
 impl Packet<'_> {
@@ -104,6 +109,7 @@ impl Handler {
             later: Queue::default(),
             scratch: Box::default(),
             fast_on: Vec::new(),
+            gate: Gate::default(),
         }
     }
 
@@ -124,10 +130,17 @@ impl Handler {
             return;
         }
         self.shared.core.metrics.received.inc();
-        let fast = self.fast_on.contains(&socket.ifindex)
-            && frame.framing == Framing::Ethernet
-            && is_renewal(&incoming);
-        if fast && self.answered_fast(socket, frame, now) {
+        let here = self.fast_on.contains(&socket.ifindex) && frame.framing == Framing::Ethernet;
+        let asker = self.shared.core.guard.asker(&incoming);
+        if asker.is_some_and(|asker| self.is_turned_away(&asker, frame, &incoming, here, now)) {
+            return;
+        }
+        if here && is_renewal(&incoming) && self.answered_fast(socket, frame, now) {
+            return;
+        }
+        let admit = |asker| self.gate.admit(&self.shared.core, asker, &incoming, now);
+        let admitted = asker.map(admit);
+        if let Some(None) = admitted {
             return;
         }
         let packet = Packet {
@@ -135,6 +148,7 @@ impl Handler {
             frame,
             incoming: &incoming,
             conflicts: 0,
+            admitted: admitted.flatten(),
         };
         if !self.done(packet, now) {
             let buffer = self.out.buffer();
@@ -163,6 +177,28 @@ impl Handler {
         }
     }
 
+    /// Tells the guard how busy this worker is.
+    pub fn worked_since(&self, woken: Now) {
+        let took = Now::read().boot.saturating_sub(woken.boot);
+        self.shared.core.guard.worked(took);
+    }
+
+    /// Whether the guard stops it, and the kernel has not looked already. `here`: the fast path runs
+    /// in this worker.
+    fn is_turned_away(
+        &self,
+        asker: &Asker,
+        frame: &Frame<'_>,
+        incoming: &Incoming<'_>,
+        here: bool,
+        now: Now,
+    ) -> bool {
+        let core = &self.shared.core;
+        core.guard.is_on_duty()
+            && (here || !core.guard.is_seen_by_kernel(frame, incoming))
+            && self.gate.turns_away(core, asker, now)
+    }
+
     /// Has a packet answered that was received before, as soon as that is possible.
     pub(super) fn take_again(&mut self, packet: Kept, now: Now) {
         if self.done_again(&packet, now) {
@@ -182,6 +218,7 @@ impl Handler {
             frame: &frame,
             incoming: &incoming,
             conflicts: kept.conflicts,
+            admitted: None,
         };
         self.done(packet, now)
     }
@@ -213,7 +250,7 @@ impl Handler {
             self.out.recycle(reply);
         }
         // Broken: the lease may be extended, but nothing is there to send.
-        matches!(reason, Reason::Hit | Reason::Broken)
+        matches!(reason, Reason::Hit | Reason::Broken) || reason.is_drop()
     }
 
     /// Hands the packet to the engine; false if it must wait.
@@ -221,6 +258,9 @@ impl Handler {
         let mut reply = self.out.buffer();
         let engine = &self.shared.core.engine;
         let outcome = engine.handle(now, packet.incoming, &mut reply);
+        if let Some(admitted) = &packet.admitted {
+            self.gate.see(&self.shared.core, admitted, &outcome, now);
+        }
         let before = self.outlived(packet.incoming, &outcome);
         match outcome {
             Outcome::Ignore(reason) => {

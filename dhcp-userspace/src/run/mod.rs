@@ -9,6 +9,8 @@ mod alert;
 mod answer;
 mod bulk;
 mod core;
+mod gate;
+mod guarding;
 mod handler;
 mod journal;
 mod later;

@@ -78,13 +78,13 @@ impl Ports {
         self.open.get(&ifindex)?.sockets.first().cloned()
     }
 
-    /// Adds what the kernel counted since the last call.
-    pub fn count(&self, metrics: &Metrics) {
-        for socket in self.open.values().flat_map(|port| &port.sockets) {
-            if let Ok(statistics) = socket.statistics() {
-                metrics.dropped.inc_by(statistics.drops);
-            }
-        }
+    /// Adds what the kernel counted since the last call; tells how many packets were lost.
+    pub fn count(&self, metrics: &Metrics) -> u64 {
+        let sockets = self.open.values().flat_map(|port| &port.sockets);
+        let drops = sockets.filter_map(|socket| socket.statistics().ok());
+        let drops = drops.map(|statistics| statistics.drops).sum();
+        metrics.dropped.inc_by(drops);
+        drops
     }
 
     /// Has the workers run the fast path on these interfaces.

@@ -56,6 +56,7 @@ fn exchange(shared: &Shared) -> Result<Vec<String>, String> {
         .map_err(|full| {
             format!("{full}; restart xdhcpd to get a larger one, or set fast_path.capacity")
         })?;
+    shared.core.guard.reload(&new.guard, &shared.core.engine);
     shared.config.store(Arc::clone(&new));
     shared
         .fastpath
@@ -117,6 +118,7 @@ fn look(shared: &Shared, anew: bool) {
                 .core
                 .engine
                 .set_interfaces(of(ports.all()), Now::read());
+            shared.core.guard.learn(&shared.core.engine);
             let mut fastpath = shared.fastpath.lock().expect("no panics while held");
             fastpath.set_interfaces(&of(&served));
         }

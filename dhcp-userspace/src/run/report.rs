@@ -70,7 +70,10 @@ pub fn state(shared: &Shared) -> State {
         pools: pools(shared),
         journal: journal(shared),
         open_offers: shared.core.engine.open_offers() as u64,
+        offers_not_held: shared.core.engine.offers_not_held(),
         templates: shared.core.engine.templates_in_use() as u64,
+        blocked: shared.core.guard.blocked(Now::read()).len() as u64,
+        unknown_rate: shared.core.guard.rate().into(),
     }
 }
 

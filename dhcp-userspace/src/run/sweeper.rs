@@ -12,7 +12,7 @@ use sd_notify::NotifyState;
 
 use super::shared::Shared;
 use super::supervise::tell;
-use super::{reload, rewrite, ticket};
+use super::{guarding, reload, rewrite, ticket};
 use crate::clock::{Now, SECOND};
 use crate::engine::{PoolView, Swept};
 
@@ -29,14 +29,16 @@ pub fn start(shared: Arc<Shared>, stop: Receiver<()>) -> io::Result<JoinHandle<(
             sweep(&shared);
             for change in exhausted.look(&shared.core.engine.pools()) {
                 change.log();
+                if let Change::Room { .. } = change {
+                    shared.core.guard.pardon();
+                }
             }
             rewrite::go_on(&shared.core, &shared.journal);
             reload::refresh(&shared);
-            shared
-                .ports
-                .lock()
-                .expect("no panics while held")
-                .count(&shared.core.metrics);
+            let ports = shared.ports.lock().expect("no panics while held");
+            let lost = ports.count(&shared.core.metrics);
+            drop(ports);
+            guarding::tick(&shared, lost);
             shared
                 .fastpath
                 .lock()

@@ -50,6 +50,7 @@ pub fn import(shared: &Shared, text: &str, apply: bool) -> Result<Vec<String>, S
     }
     if apply {
         let failed = applied(shared, &diff);
+        shared.core.guard.learn(&shared.core.engine);
         if !failed.is_empty() {
             let what = failed.join("\n");
             return Err(format!(

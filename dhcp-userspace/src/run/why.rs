@@ -86,6 +86,10 @@ fn verdict(reason: Reason, port: &PortReport, lease: &Lease, now: Now) -> String
             reason.describe(),
             left(lease.reserved_until)
         ),
+        Reason::Blocked => format!(
+            "Its next renewal is dropped: {} See `xdhcpctl guard list`.",
+            reason.describe()
+        ),
         _ => format!("Its next renewal goes to the daemon: {}", reason.describe()),
     }
 }

@@ -63,6 +63,7 @@ impl Worker {
         let mut keys = Vec::new();
         while !self.stopping {
             self.poll.wait(self.timeout(), &mut keys);
+            let woken = Now::read();
             for key in &keys {
                 self.serve(*key);
             }
@@ -73,6 +74,7 @@ impl Worker {
                 self.handler.send_due(Now::read());
             }
             self.handler.flush();
+            self.handler.worked_since(woken);
         }
         self.drain();
     }

@@ -100,6 +100,15 @@ impl Fleet {
 
     /// The same where the server's interface has another name.
     pub fn at(lab: &Lab, server: &str, numbers: Range<usize>) -> Result<Self> {
+        Self::behind(lab, (server, 0), numbers)
+    }
+
+    /// The same on another client's cable.
+    pub fn behind(
+        lab: &Lab,
+        (server, cable): (&str, usize),
+        numbers: Range<usize>,
+    ) -> Result<Self> {
         let node = |number: usize| Node {
             mac: mac(number),
             address: None,
@@ -108,7 +117,7 @@ impl Fleet {
             told_until: 0,
         };
         Ok(Self {
-            socket: RawSocket::open(&lab.clients[0], INTERFACE)?,
+            socket: RawSocket::open(&lab.clients[cable], INTERFACE)?,
             server: lab.server.mac(server)?,
             next_xid: (numbers.start as u32) << 12,
             nodes: numbers.clone().map(node).collect(),

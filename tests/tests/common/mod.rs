@@ -4,8 +4,10 @@
 pub mod books;
 pub mod captures;
 pub mod config;
+pub mod crowd;
 pub mod faults;
 pub mod fleet;
+pub mod flood;
 pub mod frame;
 pub mod message;
 pub mod random;

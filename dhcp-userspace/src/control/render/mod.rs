@@ -1,11 +1,13 @@
 //! Answers as people read them.
 
 mod fastpath;
+mod guard;
 mod leases;
 mod status;
 mod time;
 
 pub use fastpath::fastpath;
+pub use guard::guard;
 pub use leases::{happened, lease, lease_header, lease_row, lost};
 pub use status::status;
 pub use time::{duration, utc};

@@ -3,6 +3,7 @@ mod bootp;
 mod classes;
 mod delay;
 mod fast;
+mod flood;
 mod forcerenew;
 mod fuzz;
 mod hosts;

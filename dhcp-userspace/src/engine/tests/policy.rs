@@ -102,27 +102,6 @@ fn network_broadcast_and_our_own_addresses_are_never_given() {
 }
 
 #[test]
-fn open_offers_are_bounded_and_beginners_are_shed_first() {
-    let mut config = config(vec![subnet("10.0.0.0/16", ("10.0.1.0", "10.0.1.255"))]);
-    config.server.max_offers = 8;
-    let mut lab = Lab::new(config);
-    let mut late = Message::discover(mac(0));
-    late.secs = 5;
-    for i in 0..7 {
-        lab.reply(&Message::discover(mac(i)));
-    }
-    assert_eq!(lab.ignored(&Message::discover(mac(7))), Ignored::Overload);
-    late.mac = mac(7);
-    lab.reply(&late);
-    late.mac = mac(8);
-    assert_eq!(lab.ignored(&late), Ignored::Overload);
-    lab.reply(&Message::discover(mac(3)));
-    let held = lab.engine.lease_of(mac(0))[0].address;
-    assert_eq!(lab.reply(&Message::selecting(mac(0), held)).kind(), 5);
-    assert_eq!(lab.engine.open_offers(), 7);
-}
-
-#[test]
 fn reservations_are_kept_for_their_host() {
     let mut net = subnet("10.0.0.0/16", ("10.0.1.10", "10.0.1.12"));
     reserve(&mut net, A, "10.0.1.11", Some("node-a"));

@@ -15,15 +15,17 @@ use proptest::prelude::*;
 use super::host::HostEnv;
 use super::lab::{Lab, Wire, interface, run, veth};
 use super::testing::{
-    ADDRESS, CLIENT, IFINDEX, OURS, Reply, Request, memo_of, options, publish, publish_with,
-    refusals, set_up, untimely,
+    ADDRESS, CLIENT, IFINDEX, OURS, Reply, Request, SERVER, memo_of, options, publish,
+    publish_with, refusals, set_up, untimely,
 };
 use super::*;
+use crate::clock::SECOND;
 use crate::lease::table::Size;
 use crate::net::tests::elsewhere::Elsewhere;
 use crate::net::tests::tun::Tun;
 use crate::net::tests::wire::{alone, skip};
 
+const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
 const XDP_TX: u32 = 3;
 
@@ -64,14 +66,12 @@ fn same_as_host(fast_path: &FastPath, frame: &[u8]) -> Reason {
     };
     let reason = env.answer(&mut Scratch::default());
     assert_eq!(kernel, host, "{reason:?}");
-    assert_eq!(
-        action,
-        if reason == Reason::Hit {
-            XDP_TX
-        } else {
-            XDP_PASS
-        }
-    );
+    let want = match reason {
+        Reason::Hit => XDP_TX,
+        Reason::Blocked | Reason::Throttled => XDP_DROP,
+        _ => XDP_PASS,
+    };
+    assert_eq!(action, want);
     assert_eq!(
         (counted[reason as usize], counted.iter().sum()),
         (1, 1u64),

@@ -73,6 +73,96 @@ fn kernel_and_host_refuse_the_same() {
     }
 }
 
+/// A DISCOVER of the client; `by` is the relay, or all zeros.
+fn discover(by: [u8; 4]) -> Request {
+    Request {
+        to: [0xff; 6],
+        ciaddr: [0; 4].into(),
+        source: [0; 4].into(),
+        destination: [255; 4].into(),
+        giaddr: by.into(),
+        options: vec![53, 1, 1, 55, 2, 1, 3, 255],
+        ..Request::default()
+    }
+}
+
+#[test]
+fn the_guard_drops_whom_it_is_told_to_and_touches_no_byte() {
+    let Some(lab) = Lab::new() else { return };
+    let fast_path = opened(&lab);
+    let table = fast_path.table();
+    let renewal = Request::default();
+    publish(&table, &renewal, &Reply::default(), now());
+    let guard = table.guard();
+    let client = mac_bits(&CLIENT, 0);
+    guard.block(client, renewal.link().pack(), now() + 3600 * SECOND, now());
+    let say = |request: &Request| same_as_host(&fast_path, &request.frame());
+    assert_eq!(say(&renewal), Reason::Hit, "nothing is served yet");
+    guard.serve(&[renewal.link().pack()], &[SERVER.to_bits()]);
+    let relayed = Request {
+        destination: SERVER,
+        ..discover([10, 0, 9, 1])
+    };
+    assert_eq!(say(&renewal), Reason::Blocked);
+    assert_eq!(say(&discover([0; 4])), Reason::Blocked);
+    assert_eq!(say(&relayed), Reason::Relayed, "another place");
+    let tagged = Request {
+        tags: vec![(0x8100, 7)],
+        ..renewal.clone()
+    };
+    assert_eq!(say(&tagged), Reason::Hit, "another link");
+    guard.unblock_all();
+    assert_eq!(say(&renewal), Reason::Hit);
+}
+
+#[test]
+fn the_guard_throttles_strangers_and_no_client_that_it_knows() {
+    let Some(lab) = Lab::new() else { return };
+    let fast_path = opened(&lab);
+    let table = fast_path.table();
+    publish(&table, &Request::default(), &Reply::default(), now());
+    let guard = table.guard();
+    guard.serve(&[Request::default().link().pack()], &[SERVER.to_bits()]);
+    guard.limit(1);
+    // So that the next one is far away.
+    let interval = &table.meta().guard.intervals[1];
+    interval.store(3600 * SECOND);
+    let say = |request: &Request| same_as_host(&fast_path, &request.frame());
+    let ask = |request: &Request| fast_path.test_run(&request.frame(), IFINDEX).unwrap().0;
+    let relayed = Request {
+        destination: SERVER,
+        ports: (67, 67),
+        ..discover([10, 0, 9, 1])
+    };
+    for request in [&discover([0; 4]), &relayed] {
+        assert_eq!(ask(request), XDP_PASS, "the first");
+        assert_eq!(say(request), Reason::Throttled);
+    }
+    let long = Request {
+        options: [discover([0; 4]).options, vec![0; 600]].concat(),
+        ..discover([0; 4])
+    };
+    assert_eq!(say(&long), Reason::Throttled, "padding is no way round");
+    let elsewhere = Request {
+        destination: [10, 0, 0, 77].into(),
+        ..relayed.clone()
+    };
+    assert_eq!(say(&elsewhere), Reason::NotRequest, "only passing through");
+    assert_eq!(
+        say(&Request::default()),
+        Reason::Hit,
+        "renewals are not counted"
+    );
+    guard.offer(mac_bits(&CLIENT, 0));
+    assert_eq!(say(&discover([0; 4])), Reason::Throttled);
+    let mut request = discover([0; 4]);
+    request.options[2] = 3;
+    assert_eq!(say(&request), Reason::NotRenewal, "takes an offer");
+    guard.know(mac_bits(&CLIENT, 0));
+    assert_eq!(say(&discover([0; 4])), Reason::NotRenewal);
+    assert_eq!(say(&relayed), Reason::NotRequest);
+}
+
 #[test]
 fn kernel_and_host_agree_on_mutated_frames() {
     let Some(lab) = Lab::new() else { return };

@@ -131,6 +131,7 @@ fn a_reply_goes_to_whom_the_request_came_from() {
             frame: &frame,
             incoming: &parse(&frame).unwrap(),
             conflicts: 0,
+            admitted: None,
         };
         assert_eq!(packet.parcel(Vec::new()).to, frame.from);
         let kept = packet.kept(Vec::new());

@@ -69,6 +69,7 @@ impl Desk {
             frame: &frame,
             incoming: &incoming,
             conflicts: 0,
+            admitted: None,
         };
         self.handler.wait(packet, reply, later, before, now);
     }

@@ -1,0 +1,102 @@
+//! How many offers each place may hold: a link or relay, and a circuit behind it.
+//!
+//! One word for each: when its next offer would be due if all came evenly spaced. Nobody has to
+//! tell when an offer ends, and the memory is bounded whoever asks; places that share a word share
+//! what it allows.
+
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use foldhash::quality::RandomState;
+
+const WORDS: usize = 1 << 14;
+
+pub(super) struct Shares {
+    due: Box<[AtomicU64]>,
+    hasher: RandomState,
+}
+
+/// What a place may hold: `most` offers in any stretch of time as long as `hold`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Share {
+    pub(super) most: u32,
+    pub(super) hold: Duration,
+}
+
+impl Default for Shares {
+    fn default() -> Self {
+        Self {
+            due: (0..WORDS).map(|_| AtomicU64::new(0)).collect(),
+            hasher: RandomState::default(),
+        }
+    }
+}
+
+impl Shares {
+    /// Takes one of the place's share, if there is one left.
+    pub(super) fn take(&self, place: (u64, &[u8]), share: Share, now: u64) -> bool {
+        let hash = self.hasher.hash_one(place);
+        let due = &self.due[hash as usize % WORDS];
+        // Half of them at once, the other half spread over the time: never more than all.
+        let half = u64::from(share.most / 2).max(1);
+        let interval = share.hold.as_nanos() as u64 / half;
+        let next = |due: u64| {
+            let due = due.max(now);
+            (due < now + interval * half).then_some(due + interval)
+        };
+        due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
+            .is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SECOND;
+
+    const SHARE: Share = Share {
+        most: 64,
+        hold: Duration::from_secs(10),
+    };
+
+    #[test]
+    fn never_more_than_the_share_in_the_time_of_an_offer() {
+        let shares = Shares::default();
+        let times = (0..400).map(|tenth| 1000 * SECOND + tenth * SECOND / 10);
+        let taken: Vec<u64> = times
+            .flat_map(|now| [now; 40])
+            .filter(|now| shares.take((7, b"port 1"), SHARE, *now))
+            .collect();
+        let window = |from: u64| {
+            let until = from + 10 * SECOND;
+            taken
+                .iter()
+                .filter(|at| (from..until).contains(*at))
+                .count()
+        };
+        assert!(
+            taken
+                .iter()
+                .all(|from| (30..=64).contains(&window(*from)) || *from > 1030 * SECOND)
+        );
+        assert_eq!(taken.iter().filter(|at| **at == 1000 * SECOND).count(), 32);
+    }
+
+    #[test]
+    fn every_circuit_of_a_relay_has_its_own() {
+        let shares = Shares::default();
+        let take = |relay, circuit: &[u8]| shares.take((relay, circuit), SHARE, SECOND);
+        while take(7, b"port 1") {}
+        assert!(take(7, b"port 2") && take(8, b"port 1"));
+        assert!(!take(7, b"port 1"));
+    }
+
+    #[test]
+    fn a_share_of_nothing_still_lets_one_in() {
+        let share = Share { most: 0, ..SHARE };
+        let shares = Shares::default();
+        assert!(shares.take((1, &[]), share, SECOND));
+        assert!(!shares.take((1, &[]), share, SECOND));
+    }
+}

@@ -1,0 +1,91 @@
+//! What many DISCOVERs can take, and what they cannot.
+
+use std::net::Ipv4Addr;
+
+use super::lab::*;
+use crate::engine::Ignored;
+
+/// A DISCOVER of client `number` that came by a relay, or directly.
+fn discover_by(number: u32, relay: Ipv4Addr, secs: u16) -> Message {
+    let mut message = Message::discover(mac(number));
+    (message.giaddr, message.secs) = (relay, secs);
+    message
+}
+
+#[test]
+fn open_offers_are_bounded_and_beginners_go_without_first() {
+    let mut config = config(vec![subnet("10.0.0.0/16", ("10.0.1.0", "10.0.1.255"))]);
+    config.server.max_offers = 8;
+    let mut lab = Lab::new(config);
+    let relay = ip("10.0.0.9");
+    let mut ask = |number, relay, secs| {
+        lab.reply(&discover_by(number, relay, secs));
+        lab.engine.open_offers()
+    };
+    // A link or relay holds half of them at once.
+    let open: Vec<_> = (0..6).map(|number| ask(number, ANYONE, 0)).collect();
+    assert_eq!(open, [1, 2, 3, 4, 4, 4]);
+    let open: Vec<_> = (10..13).map(|number| ask(number, relay, 0)).collect();
+    assert_eq!(open, [5, 6, 7]);
+    assert_eq!(ask(13, relay, 0), 7);
+    assert_eq!(ask(14, relay, 5), 8);
+    assert_eq!(ask(15, ip("10.0.0.8"), 5), 8);
+    assert_eq!(ask(3, ANYONE, 0), 8, "again is not one more");
+    let held = lab.engine.lease_of(mac(0))[0].address;
+    assert_eq!(lab.reply(&Message::selecting(mac(0), held)).kind(), 5);
+    assert_eq!(
+        (lab.engine.open_offers(), lab.engine.offers_not_held()),
+        (7, 4)
+    );
+}
+
+#[test]
+fn a_flood_takes_nothing_from_those_who_go_on() {
+    let mut lab = Lab::new(config(vec![subnet(
+        "10.0.0.0/16",
+        ("10.0.1.0", "10.0.1.63"),
+    )]));
+    for i in 1000..5000 {
+        assert_eq!(lab.reply(&Message::discover(mac(i))).kind(), 2);
+    }
+    assert_eq!(lab.engine.open_offers(), 32, "half of the pool");
+    let clients = 0..32;
+    // All at once: offers first, then requests.
+    let offered = |i| (i, lab.reply(&Message::discover(mac(i))).yiaddr());
+    let offers: Vec<_> = clients.map(offered).collect();
+    for (i, address) in offers {
+        let ack = lab.reply(&Message::selecting(mac(i), address));
+        assert_eq!((ack.kind(), ack.yiaddr()), (5, address), "client {i}");
+    }
+    assert_eq!(lab.ignored(&Message::discover(mac(77))), Ignored::NoAddress);
+}
+
+#[test]
+fn an_address_that_was_not_held_is_the_first_ones() {
+    let mut lab = Lab::new(config(vec![subnet(
+        "10.0.0.0/16",
+        ("10.0.1.1", "10.0.1.1"),
+    )]));
+    let offers = [1, 2].map(|i| lab.reply(&Message::discover(mac(i))).yiaddr());
+    assert_eq!((offers, lab.engine.open_offers()), ([ip("10.0.1.1"); 2], 0));
+    let take = |i| Message::selecting(mac(i), ip("10.0.1.1"));
+    assert_eq!(lab.reply(&take(2)).kind(), 5);
+    assert_eq!(lab.reply(&take(1)).kind(), 6);
+    assert!(lab.engine.is_known(mac(2)) && !lab.engine.is_known(mac(1)));
+}
+
+#[test]
+fn a_circuit_holds_its_share_and_no_more() {
+    let mut config = config(vec![subnet("10.0.0.0/16", ("10.0.1.0", "10.0.7.255"))]);
+    config.guard.offers_per_circuit = 8;
+    let mut lab = Lab::new(config);
+    let mut ask = |number, circuit: u8| {
+        let mut message = discover_by(number, ip("10.0.0.9"), 0);
+        message.options.push((82, vec![1, 1, circuit]));
+        assert_eq!(lab.reply(&message).kind(), 2);
+        lab.engine.open_offers()
+    };
+    let open: Vec<_> = (0..6).map(|number| ask(number, 1)).collect();
+    assert_eq!(open, [1, 2, 3, 4, 4, 4]);
+    assert_eq!(ask(10, 2), 5);
+}
