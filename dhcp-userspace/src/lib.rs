@@ -2,6 +2,7 @@
 //!
 //! ARCHITECTURE.md in the repository shows how the modules fit together.
 
+pub mod class;
 pub mod clock;
 pub mod config;
 pub mod control;

@@ -117,7 +117,7 @@ fn included_files_are_read_in_order_and_from_where_they_are() {
             "hosts.d/b.yaml"
         ]
     );
-    assert_eq!(config.subnets[0].reservations.len(), 2);
+    assert_eq!(config.subnets[0].hosts.len(), 2);
     assert_eq!(config.subnets[1].pools.len(), 1);
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use dhcp_userspace::config::{self, Config};
+use dhcp_userspace::config::{self, Config, model::Pool};
 use dhcp_userspace::control::render::count;
 use dhcp_userspace::run::{self, logging};
 
@@ -64,15 +64,13 @@ fn check(path: &Path) -> Result<(), String> {
 
 fn summary(config: &Config) -> String {
     let subnets = &config.subnets;
-    let addresses = |(first, last): &(std::net::Ipv4Addr, std::net::Ipv4Addr)| {
-        u64::from(last.to_bits() - first.to_bits()) + 1
-    };
+    let addresses = |pool: &Pool| u64::from(pool.last.to_bits() - pool.first.to_bits()) + 1;
     let pools: u64 = subnets
         .iter()
         .flat_map(|subnet| &subnet.pools)
         .map(addresses)
         .sum();
-    let hosts: usize = subnets.iter().map(|subnet| subnet.reservations.len()).sum();
+    let hosts: usize = subnets.iter().map(|subnet| subnet.hosts.len()).sum();
     let addresses = if pools == 1 { "address" } else { "addresses" };
     format!(
         "{}, {}, {pools} {addresses} in pools, {}",

@@ -2,15 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
-use std::net::Ipv4Addr;
 use std::path::Path;
 
 use super::duration;
 use super::model::{
-    Boot, Config, FastPathMode, Mac, OptionValue, Options, Reservation, Subnet, Times,
+    Boot, Config, FastPathMode, Level, OptionValue, Options, Pool, Reservation, Subnet, Times,
 };
 use super::range::Range;
-use crate::packet::registry;
+use crate::packet::{Layers, registry};
 
 /// One line for every change, in the words of the configuration. Empty: nothing has changed.
 #[must_use]
@@ -134,19 +133,17 @@ const fn mode(mode: FastPathMode) -> &'static str {
 }
 
 fn summary(subnet: &Subnet) -> String {
-    let pools: Vec<String> = subnet.pools.iter().map(|pool| range(*pool)).collect();
+    let pools: Vec<String> = subnet.pools.iter().map(range).collect();
     let pools = if pools.is_empty() {
         "none".to_owned()
     } else {
         pools.join(", ")
     };
-    format!(
-        "pools: {pools}; reservations: {}",
-        subnet.reservations.len()
-    )
+    format!("pools: {pools}; reservations: {}", subnet.hosts.len())
 }
 
-fn range((first, last): (Ipv4Addr, Ipv4Addr)) -> String {
+fn range(pool: &Pool) -> String {
+    let Pool { first, last, .. } = *pool;
     Range { first, last }.to_string()
 }
 
@@ -165,8 +162,8 @@ fn subnet(old: &Subnet, new: &Subnet, lines: &mut Lines) {
         ),
         (
             "authoritative",
-            old.authoritative.to_string(),
-            new.authoritative.to_string(),
+            old.policy.authoritative.to_string(),
+            new.policy.authoritative.to_string(),
         ),
     ] {
         lines.change(name, &old, &new);
@@ -184,12 +181,12 @@ fn vlan(tags: [u16; 2]) -> String {
     }
 }
 
-fn pools(old: &[(Ipv4Addr, Ipv4Addr)], new: &[(Ipv4Addr, Ipv4Addr)], lines: &mut Lines) {
+fn pools(old: &[Pool], new: &[Pool], lines: &mut Lines) {
     for pool in old.iter().filter(|pool| !new.contains(pool)) {
-        lines.push(&format!("pool {} removed", range(*pool)));
+        lines.push(&format!("pool {} removed", range(pool)));
     }
     for pool in new.iter().filter(|pool| !old.contains(pool)) {
-        lines.push(&format!("pool {} added", range(*pool)));
+        lines.push(&format!("pool {} added", range(pool)));
     }
 }
 
@@ -234,27 +231,26 @@ fn told(old: &Settings, new: &Settings, lines: &mut Lines) {
 }
 
 fn reservations(old: &Subnet, new: &Subnet, lines: &mut Lines) {
-    let (before, after) = (by_mac(old), by_mac(new));
+    let (before, after) = (by_identifier(old), by_identifier(new));
     let scope = lines.scope.clone();
-    for mac in keys(&before, &after) {
-        lines.scope = format!("{scope}reservation {}: ", show_mac(mac));
-        match (before.get(mac), after.get(mac)) {
+    let shown = |host: &Reservation| or(host.address.as_ref(), "any address");
+    for identifier in keys(&before, &after) {
+        lines.scope = format!("{scope}reservation {identifier}: ");
+        match (before.get(identifier), after.get(identifier)) {
             (Some(before), Some(after)) => host((old, before), (new, after), lines),
-            (Some(host), None) => lines.push(&format!("removed ({})", host.address)),
-            (None, Some(host)) => lines.push(&format!("added ({})", host.address)),
+            (Some(host), None) => lines.push(&format!("removed ({})", shown(host))),
+            (None, Some(host)) => lines.push(&format!("added ({})", shown(host))),
             (None, None) => {}
         }
     }
     lines.scope = scope;
 }
 
-fn by_mac(subnet: &Subnet) -> BTreeMap<Mac, &Reservation> {
-    let hosts = subnet.reservations.iter();
-    hosts.map(|(mac, host)| (*mac, host)).collect()
-}
-
-fn show_mac(mac: &Mac) -> String {
-    mac.map(|byte| format!("{byte:02x}")).join(":")
+fn by_identifier(subnet: &Subnet) -> BTreeMap<String, &Reservation> {
+    let hosts = subnet.hosts.iter();
+    hosts
+        .map(|host| (host.identifier.to_string(), host))
+        .collect()
 }
 
 fn host(
@@ -264,12 +260,12 @@ fn host(
 ) {
     lines.change(
         "address",
-        &old.address.to_string(),
-        &new.address.to_string(),
+        &or(old.address.as_ref(), ""),
+        &or(new.address.as_ref(), ""),
     );
     let name = |host: &Reservation| host.hostname.clone().unwrap_or_default();
     lines.change("hostname", &name(old), &name(new));
-    if has_own(old) || has_own(new) {
+    if !(old.level.is_empty() && new.level.is_empty()) {
         told_of_host(
             (&settings_of(old_subnet), &own(old, old_subnet)),
             (&settings_of(new_subnet), &own(new, new_subnet)),
@@ -278,14 +274,23 @@ fn host(
     }
 }
 
-fn has_own(host: &Reservation) -> bool {
-    host.times.is_some() || host.options.is_some() || host.boot.is_some()
-}
-
 fn own(host: &Reservation, subnet: &Subnet) -> Settings {
-    let times = host.times.unwrap_or(subnet.times);
-    let options = host.options.as_ref().unwrap_or(&subnet.options);
-    settings(&times, options, host.boot.as_ref().unwrap_or(&subnet.boot))
+    let Level {
+        times,
+        options,
+        boot,
+    } = &host.level;
+    let over = [options];
+    let layers = Layers {
+        base: &subnet.options,
+        over: &over,
+    };
+    let options = layers.iter().map(|(code, value)| (code, value.clone()));
+    settings(
+        &times.unwrap_or(subnet.times),
+        &options.collect(),
+        &subnet.boot.overridden(boot),
+    )
 }
 
 /// What a host has from its subnet is told of the subnet.

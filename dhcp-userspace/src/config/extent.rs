@@ -14,9 +14,10 @@ impl Config {
     /// The inclusive ranges that pools and reservations span; a reservation in a pool is in both.
     pub fn addresses(&self) -> impl Iterator<Item = (Ipv4Addr, Ipv4Addr)> + '_ {
         self.subnets.iter().flat_map(|subnet| {
-            let hosts = subnet.reservations.values();
-            let singles = hosts.map(|host| (host.address, host.address));
-            subnet.pools.iter().copied().chain(singles)
+            let reserved = subnet.hosts.iter().filter_map(|host| host.address);
+            let singles = reserved.map(|address| (address, address));
+            let pools = subnet.pools.iter().map(|pool| (pool.first, pool.last));
+            pools.chain(singles)
         })
     }
 

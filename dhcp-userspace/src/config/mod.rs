@@ -11,6 +11,7 @@ mod duration;
 mod error;
 mod extent;
 mod fingerprint;
+mod hosts;
 mod include;
 pub mod model;
 mod range;

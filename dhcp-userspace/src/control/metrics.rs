@@ -18,7 +18,7 @@ use dhcp_common::Reason;
 
 type Labels = Vec<(&'static str, String)>;
 
-const KINDS: [EventKind; 9] = [
+const KINDS: [EventKind; 10] = [
     EventKind::Offer,
     EventKind::Bind,
     EventKind::Renew,
@@ -27,6 +27,7 @@ const KINDS: [EventKind; 9] = [
     EventKind::Nak,
     EventKind::Release,
     EventKind::Decline,
+    EventKind::Conflict,
     EventKind::Expire,
 ];
 
@@ -42,6 +43,7 @@ pub const fn label(kind: EventKind) -> &'static str {
         EventKind::Nak => "nak",
         EventKind::Release => "release",
         EventKind::Decline => "decline",
+        EventKind::Conflict => "conflict",
         EventKind::Expire => "expire",
     }
 }

@@ -1,6 +1,7 @@
 //! What goes into the engine and what comes out.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use dhcp_common::slot::{Kind, Lease, Link};
 use ipnet::Ipv4Net;
@@ -28,6 +29,8 @@ pub struct Incoming<'a> {
     pub source: Ipv4Addr,
     pub source_port: u16,
     pub destination: Ipv4Addr,
+    /// 67, or 4011 for PXE boot servers.
+    pub destination_port: u16,
     pub payload: &'a [u8],
 }
 
@@ -41,9 +44,32 @@ pub enum Outcome {
     Busy,
     /// Send the reply now: it promises nothing that is not on disk.
     Reply(Event),
+    /// Send the reply later, unless the client asks another server or something else by then.
+    Later(Later),
     /// Append the record, wait until it is on disk, call `Engine::complete`, then send the reply
     /// (if the buffer is not empty). The slot stays locked until then.
     Commit(Commit),
+}
+
+/// An answer that waits.
+#[derive(Clone, Debug)]
+pub struct Later {
+    /// What has happened once it is sent.
+    pub event: Event,
+    pub after: Duration,
+    /// Ask for strangers first; `after` counts from the end of that.
+    pub probe: Option<Probe>,
+}
+
+/// An address of which nobody must be heard before it is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    pub address: Ipv4Addr,
+    /// The address to ask from.
+    pub server: Ipv4Addr,
+    /// By ARP on the client's link; otherwise by ICMP.
+    pub on_link: bool,
+    pub wait: Duration,
 }
 
 /// A change that must be on disk before it may be seen.
@@ -101,6 +127,8 @@ pub enum EventKind {
     Nak,
     Release,
     Decline,
+    /// An address to be offered was found in use, and is in quarantine.
+    Conflict,
     Expire,
 }
 

@@ -1,5 +1,6 @@
 //! A packet with everything that is needed to decide about it.
 
+use std::borrow::Cow;
 use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
 
@@ -13,8 +14,10 @@ use super::held::Held;
 use super::state::{State, SubnetId};
 use super::{Engine, Stop};
 use crate::clock::Now;
-use crate::config::model::{Boot, Mac, Options, Reservation, Subnet, Times};
-use crate::packet::{Answer, Composed, Envelope, MessageType, Request, compose};
+use crate::config::model::{
+    Boot, BootOverrides, Level, Mac, Options, Overrides, Reservation, Subnet, Times,
+};
+use crate::packet::{Answer, Composed, Envelope, Layers, MessageType, Request, compose};
 
 pub(super) struct Context<'a> {
     pub(super) engine: &'a Engine,
@@ -121,6 +124,16 @@ impl<'a> Context<'a> {
         Ok(server.ok_or(Ignored::NoSubnet)?)
     }
 
+    /// What the configuration has about this client in a subnet.
+    pub(super) fn host(&self, id: SubnetId) -> Option<&'a Reservation> {
+        self.state.reservation(id, self.mac())
+    }
+
+    /// The address that is reserved for this client.
+    pub(super) fn reserved(&self, id: SubnetId) -> Option<Ipv4Addr> {
+        self.host(id)?.address
+    }
+
     /// Whether this client has a lease or a reservation here.
     pub(super) fn is_known_in(&self, id: SubnetId) -> bool {
         let leased = || {
@@ -131,7 +144,7 @@ impl<'a> Context<'a> {
             let his = slot.lease().chaddr == self.chaddr;
             Some(his && matches!(kind, Kind::Bound | Kind::Released | Kind::Expired))
         };
-        self.state.reservation(id, self.mac()).is_some() || leased() == Some(true)
+        self.host(id).is_some() || leased() == Some(true)
     }
 
     /// Whether this client has a lease or a reservation anywhere.
@@ -142,9 +155,9 @@ impl<'a> Context<'a> {
     /// Whether the configuration lets this client have this address: his reserved one, or one
     /// of the pools if he has none or another client is still on it.
     pub(super) fn may_have(&self, id: SubnetId, address: Ipv4Addr) -> bool {
-        match self.state.reservation(id, self.mac()) {
-            Some(own) if own.address == address => true,
-            Some(own) if !self.is_in_use(own.address) => false,
+        match self.reserved(id) {
+            Some(own) if own == address => true,
+            Some(own) if !self.is_in_use(own) => false,
             _ => self.state.pools[id].contains(address) && !self.state.is_ours(address),
         }
     }
@@ -176,8 +189,7 @@ impl<'a> Context<'a> {
         if held.kind.is_taken() {
             return Ok(held.is_of(self.chaddr).then_some(held));
         }
-        let reservation = self.state.reservation(id, self.mac());
-        if reservation.is_some_and(|own| own.address == address) {
+        if self.reserved(id) == Some(address) {
             return Ok(Some(held));
         }
         if only_own && !held.is_of(self.chaddr) {
@@ -201,19 +213,19 @@ impl<'a> Context<'a> {
 
     pub(super) fn terms(&self, id: SubnetId) -> Result<Terms<'a>, Stop> {
         let subnet = self.subnet(id);
-        let own = self.state.reservation(id, self.mac());
-        Ok(Terms {
+        let host = self.host(id);
+        let levels = host.map(|host| &host.level).into_iter();
+        let mut terms = Terms {
             server: self.server(id)?,
             prefix: subnet.prefix,
-            times: own.and_then(|own| own.times).unwrap_or(subnet.times),
-            options: own
-                .and_then(|own| own.options.as_deref())
-                .unwrap_or(&subnet.options),
-            boot: own
-                .and_then(|own| own.boot.as_ref())
-                .unwrap_or(&subnet.boot),
-            hostname: own.and_then(hostname_of),
-        })
+            times: subnet.times,
+            options: &subnet.options,
+            over: Vec::new(),
+            boot: Cow::Borrowed(&subnet.boot),
+            hostname: host.and_then(|host| host.hostname.as_deref()),
+        };
+        levels.for_each(|level| terms.add(level));
+        Ok(terms)
     }
 
     /// Writes a reply that gives or confirms an address.
@@ -326,19 +338,35 @@ pub(super) struct Terms<'a> {
     prefix: Ipv4Net,
     pub(super) times: Times,
     options: &'a Options,
-    boot: &'a Boot,
+    over: Vec<&'a Overrides>,
+    boot: Cow<'a, Boot>,
     hostname: Option<&'a str>,
 }
 
-impl Terms<'_> {
+impl<'a> Terms<'a> {
+    /// What a more specific level says.
+    fn add(&mut self, level: &'a Level) {
+        self.times = level.times.unwrap_or(self.times);
+        if !level.options.is_empty() {
+            self.over.push(&level.options);
+        }
+        if level.boot != BootOverrides::default() {
+            self.boot = Cow::Owned(self.boot.overridden(&level.boot));
+        }
+    }
+
     fn answer(&self, message_type: MessageType) -> Answer<'_> {
         Answer {
             message_type,
             server: self.server,
             times: Some(self.times),
             mask: Some(self.prefix.netmask()),
-            boot: self.boot,
-            options: self.options,
+            boot: &self.boot,
+            options: Layers {
+                base: self.options,
+                over: &self.over,
+            },
+            once: &[],
             hostname: self.hostname,
             message: None,
         }
@@ -349,8 +377,4 @@ fn is_broadcast(interface: &Interface, to: Ipv4Addr) -> bool {
     let mut networks = interface.addresses.iter();
     // A /31 or /32 has no broadcast address (RFC 3021).
     to.is_broadcast() || networks.any(|net| net.prefix_len() < 31 && net.broadcast() == to)
-}
-
-fn hostname_of(reservation: &Reservation) -> Option<&str> {
-    reservation.hostname.as_deref()
 }

@@ -36,8 +36,8 @@ impl<'a> Context<'a> {
 
     /// The client's reserved address, the one it has, or the one it had.
     fn own_address(&self, id: SubnetId) -> Result<Option<Held<'a>>, Stop> {
-        if let Some(reservation) = self.state.reservation(id, self.mac())
-            && let Some(held) = self.seize(id, reservation.address, true)?
+        if let Some(reserved) = self.reserved(id)
+            && let Some(held) = self.seize(id, reserved, true)?
         {
             return Ok(Some(held));
         }

@@ -141,8 +141,7 @@ impl<'a> Context<'a> {
         composed: &Composed,
         reply: &[u8],
     ) -> Option<Memo> {
-        let reservation = self.state.reservation(id, self.mac());
-        if reservation.is_some_and(|own| own.address != address) {
+        if self.reserved(id).is_some_and(|own| own != address) {
             return None;
         }
         if self.request.is_relayed() || self.packet.source_port != CLIENT_PORT {

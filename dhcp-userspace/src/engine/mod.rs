@@ -28,7 +28,9 @@ mod view;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-pub use api::{Change, Commit, Event, EventKind, Ignored, Incoming, Interface, Outcome};
+pub use api::{
+    Change, Commit, Event, EventKind, Ignored, Incoming, Interface, Later, Outcome, Probe,
+};
 pub use operate::{Binding, Refused};
 pub use sweep::Swept;
 pub use view::{LeaseView, PoolView};

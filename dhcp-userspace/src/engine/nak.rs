@@ -11,7 +11,7 @@ use super::api::{EventKind, Ignored, Outcome};
 use super::context::Context;
 use super::state::SubnetId;
 use crate::config::model::{Boot, Options};
-use crate::packet::{Answer, MessageType};
+use crate::packet::{Answer, Layers, MessageType};
 
 static NO_OPTIONS: Options = BTreeMap::new();
 static NO_BOOT: LazyLock<Boot> = LazyLock::new(Boot::default);
@@ -33,7 +33,11 @@ impl Context<'_> {
             times: None,
             mask: None,
             boot: &NO_BOOT,
-            options: &NO_OPTIONS,
+            options: Layers {
+                base: &NO_OPTIONS,
+                over: &[],
+            },
+            once: &[],
             hostname: None,
             message: Some(no.message),
         };
@@ -56,7 +60,7 @@ impl Context<'_> {
         no: &No,
         reply: &mut Vec<u8>,
     ) -> Result<Outcome, Stop> {
-        if known || self.subnet(no.id).authoritative {
+        if known || self.subnet(no.id).policy.authoritative {
             self.nak(no, reply)
         } else {
             Err(Ignored::Unknown.into())

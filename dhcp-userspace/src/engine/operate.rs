@@ -12,7 +12,7 @@ use super::clients::Client;
 use super::held::{Entry, Held};
 use super::state::{State, SubnetId};
 use crate::clock::Now;
-use crate::config::model::Mac;
+use crate::config::model::{Identifier, Mac};
 use crate::journal::{Kind as RecordKind, Record};
 
 /// A lease to be made by hand.
@@ -29,7 +29,7 @@ pub struct Binding {
 }
 
 /// Why a change by hand is not possible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     #[error("{0} is in no pool and no reservation")]
     Unknown(Ipv4Addr),
@@ -39,8 +39,8 @@ pub enum Refused {
     Taken(Ipv4Addr, Mac),
     #[error("{0} is {mac}'s by now; nothing was released", mac = Colons(*.1))]
     Another(Ipv4Addr, Mac),
-    #[error("{0} is reserved for {mac}", mac = Colons(*.1))]
-    Reserved(Ipv4Addr, Mac),
+    #[error("{0} is reserved for {1}")]
+    Reserved(Ipv4Addr, Identifier),
     #[error("{0} is an address of this server")]
     Ours(Ipv4Addr),
     #[error("{0} is the network or broadcast address of {1}")]
@@ -190,18 +190,18 @@ fn leasable(state: &State, address: Ipv4Addr, mac: Mac) -> Result<SubnetId, Refu
         return Err(Refused::Ours(address));
     }
     let own = state.reservation(id, mac);
-    if state.pools[id].contains(address) || own.is_some_and(|own| own.address == address) {
+    if state.pools[id].contains(address) || own.is_some_and(|own| own.address == Some(address)) {
         return Ok(id);
     }
     let subnet = state.subnet(id);
     let prefix = subnet.prefix;
     let holder = subnet
-        .reservations
+        .hosts
         .iter()
-        .find(|(_, other)| other.address == address);
+        .find(|other| other.address == Some(address));
     let is_edge = address == prefix.network() || address == prefix.broadcast();
     Err(match holder {
-        Some((mac, _)) => Refused::Reserved(address, *mac),
+        Some(host) => Refused::Reserved(address, host.identifier.clone()),
         // A /31 or /32 has neither (RFC 3021).
         None if is_edge && prefix.prefix_len() < 31 => Refused::Edge(address, prefix),
         None => Refused::Unknown(address),

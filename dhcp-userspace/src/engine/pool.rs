@@ -6,6 +6,8 @@
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
+use crate::config::model::Pool;
+
 /// The pools of a subnet.
 #[derive(Debug, Default)]
 pub(super) struct Pools {
@@ -27,10 +29,10 @@ struct Range {
 
 impl Pools {
     /// Pools over inclusive ranges, all free but what `never` tells.
-    pub(super) fn new(ranges: &[(Ipv4Addr, Ipv4Addr)], never: impl Fn(Ipv4Addr) -> bool) -> Self {
-        let ranges = ranges
+    pub(super) fn new(pools: &[Pool], never: impl Fn(Ipv4Addr) -> bool) -> Self {
+        let ranges = pools
             .iter()
-            .map(|(first, last)| Range::new(first.to_bits(), last.to_bits(), &never))
+            .map(|pool| Range::new(pool.first.to_bits(), pool.last.to_bits(), &never))
             .collect();
         Self { ranges }
     }
@@ -169,12 +171,17 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn new(ranges: &[(Ipv4Addr, Ipv4Addr)], never: impl Fn(Ipv4Addr) -> bool) -> Pools {
+        let pools: Vec<Pool> = ranges.iter().map(|range| Pool::open(*range)).collect();
+        Pools::new(&pools, never)
+    }
+
     fn pools() -> Pools {
         let ranges = [
             (ip("10.0.0.250"), ip("10.0.1.10")),
             (ip("10.0.2.0"), ip("10.0.2.0")),
         ];
-        Pools::new(&ranges, |address| address == ip("10.0.1.0"))
+        new(&ranges, |address| address == ip("10.0.1.0"))
     }
 
     #[test]
@@ -200,7 +207,7 @@ mod tests {
 
     #[test]
     fn an_address_given_back_rests() {
-        let pools = Pools::new(&[(ip("10.0.0.1"), ip("10.0.0.200"))], |_| false);
+        let pools = new(&[(ip("10.0.0.1"), ip("10.0.0.200"))], |_| false);
         for i in 1..=200 {
             let given = pools.claim_next().unwrap();
             assert_eq!(given, Ipv4Addr::new(10, 0, 0, i));
@@ -211,7 +218,7 @@ mod tests {
 
     #[test]
     fn threads_never_get_the_same_address() {
-        let pools = Pools::new(&[(ip("10.0.0.1"), ip("10.0.7.254"))], |_| false);
+        let pools = new(&[(ip("10.0.0.1"), ip("10.0.7.254"))], |_| false);
         let mut all: Vec<Ipv4Addr> = std::thread::scope(|scope| {
             let take = || std::iter::from_fn(|| pools.claim_next()).collect::<Vec<_>>();
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
@@ -230,7 +237,7 @@ mod tests {
         fn never_two_holders(steps in prop::collection::vec((0u8..3, 0u32..300), 1..400)) {
             let first = ip("10.0.0.0").to_bits();
             let range = (Ipv4Addr::from_bits(first + 10), Ipv4Addr::from_bits(first + 200));
-            let pools = Pools::new(&[range], |address| address.to_bits() % 7 == 0);
+            let pools = new(&[range], |address| address.to_bits() % 7 == 0);
             let mut held = HashSet::new();
             for (what, offset) in steps {
                 let address = Ipv4Addr::from_bits(first + offset);

@@ -153,8 +153,8 @@ fn is_answered_alike(
     let mac = mac_bytes(lease.chaddr);
     let reservation = new.reservation(id, mac);
     let allowed = match reservation {
-        Some(own) => own.address == address,
-        None => new.pools[id].contains(address),
+        Some(own) if own.address.is_some() => own.address == Some(address),
+        _ => new.pools[id].contains(address),
     };
     allowed && old.reservation(before, mac) == reservation
 }

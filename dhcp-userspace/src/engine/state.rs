@@ -111,7 +111,7 @@ impl State {
     }
 
     pub(super) fn reservation(&self, id: SubnetId, mac: Mac) -> Option<&Reservation> {
-        self.subnet(id).reservations.get(&mac)
+        self.subnet(id).hosts.by_mac(&mac)
     }
 
     /// Takes note of where a block stands that the table may have got since.
@@ -139,16 +139,20 @@ impl State {
 
 fn add_blocks(config: &Config, table: &Table) -> Result<(), Full> {
     for subnet in &config.subnets {
-        for (first, last) in &subnet.pools {
-            for block in first.to_bits() / BLOCK..=last.to_bits() / BLOCK {
+        for pool in &subnet.pools {
+            for block in pool.first.to_bits() / BLOCK..=pool.last.to_bits() / BLOCK {
                 table.add(Ipv4Addr::from_bits(block * BLOCK))?;
             }
         }
-        for reservation in subnet.reservations.values() {
-            table.add(reservation.address)?;
+        for address in reserved(subnet) {
+            table.add(address)?;
         }
     }
     Ok(())
+}
+
+fn reserved(subnet: &Subnet) -> impl Iterator<Item = Ipv4Addr> {
+    subnet.hosts.iter().filter_map(|host| host.address)
 }
 
 fn pools_of(config: &Config, table: &Table) -> Vec<Pools> {
@@ -160,10 +164,7 @@ fn pools_of(config: &Config, table: &Table) -> Vec<Pools> {
 }
 
 fn pools_in(subnet: &Subnet, table: &Table) -> Pools {
-    let reservations = subnet.reservations.values();
-    let reserved: HashSet<Ipv4Addr, RandomState> = reservations
-        .map(|reservation| reservation.address)
-        .collect();
+    let reserved: HashSet<Ipv4Addr, RandomState> = reserved(subnet).collect();
     let prefix = subnet.prefix;
     // A /31 or /32 has neither (RFC 3021).
     let edges = prefix.prefix_len() < 31;
@@ -172,8 +173,8 @@ fn pools_in(subnet: &Subnet, table: &Table) -> Pools {
             || reserved.contains(&address)
     };
     let pools = Pools::new(&subnet.pools, never);
-    for (first, last) in &subnet.pools {
-        for address in first.to_bits()..=last.to_bits() {
+    for pool in &subnet.pools {
+        for address in pool.first.to_bits()..=pool.last.to_bits() {
             let address = Ipv4Addr::from_bits(address);
             let index = table.index(address);
             if index.is_some_and(|index| table.slot(index).kind().is_taken()) {

@@ -22,16 +22,9 @@ pub struct Needs {
 impl Needs {
     #[must_use]
     pub fn of(config: &Config) -> Self {
-        let pools = config.subnets.iter().flat_map(|subnet| &subnet.pools);
-        let ranges = pools.map(|(first, last)| (first.to_bits(), last.to_bits()));
-        let reserved = config
-            .subnets
-            .iter()
-            .flat_map(|subnet| subnet.reservations.values());
-        let hosts = reserved.map(|host| (host.address.to_bits(), host.address.to_bits()));
-        let blocks = ranges
-            .chain(hosts)
-            .flat_map(|(first, last)| first / BLOCK..=last / BLOCK);
+        let ranges = config.addresses();
+        let blocks =
+            ranges.flat_map(|(first, last)| first.to_bits() / BLOCK..=last.to_bits() / BLOCK);
         Self {
             blocks: blocks.map(|block| block * BLOCK).collect(),
             capacity: config.fast_path.capacity,

@@ -1,9 +1,6 @@
 //! Frames and leases for the tests of this folder, and an independent idea of the right reply.
 
-use std::collections::HashMap;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
-use std::time::Duration;
 
 use dhcp_common::Reason;
 use dhcp_common::layout::PORTS;
@@ -14,7 +11,7 @@ use dhcp_common::wire::{BOOTP_HEAD, MAGIC_COOKIE, Sum, mac_bits};
 
 use crate::clock::SECOND;
 use crate::config::Config;
-use crate::config::model::{Boot, FastPath, FastPathMode, Mac, Server, Subnet, Times};
+use crate::config::model::{FastPath, Mac, Pool, Server, Subnet};
 use crate::lease::table::{Size, Table};
 
 pub const OURS: Mac = [0x02, 0, 0, 0, 0, 0x01];
@@ -403,43 +400,20 @@ pub fn memo_of(table: &Table, options: &[u8]) -> u64 {
 pub fn config(pools: &str) -> Config {
     let address = |text: &str| text.parse::<Ipv4Addr>().expect("an address");
     let range = |text: &str| text.split_once('-').map(|(a, b)| (address(a), address(b)));
-    let hour = Duration::from_secs(3600);
-    let subnet = Subnet {
-        prefix: "10.0.0.0/8".parse().expect("a prefix"),
-        interface: None,
-        vlan: [0, 0],
-        server_address: None,
-        pools: pools.split_whitespace().filter_map(range).collect(),
-        authoritative: false,
-        times: Times {
-            lease: hour,
-            renew: hour / 2,
-            rebind: hour,
-        },
-        options: Arc::default(),
-        boot: Boot::default(),
-        reservations: HashMap::new(),
-    };
+    let ranges = pools.split_whitespace().filter_map(range);
+    let mut subnet = Subnet::new("10.0.0.0/8".parse().expect("a prefix"));
+    subnet.pools = ranges.map(Pool::open).collect();
     Config {
-        interfaces: Vec::new(),
         server: Server {
-            workers: None,
             state_dir: "/nonexistent/state".into(),
             control_socket: "/nonexistent/socket".into(),
-            metrics: None,
-            offer_hold: hour,
-            max_offers: 1,
-            decline_hold: hour,
+            ..Server::default()
         },
         fast_path: FastPath {
-            mode: FastPathMode::Auto,
-            reserve: 2.0,
             pin_dir: "/nonexistent/pins".into(),
-            capacity: None,
+            ..FastPath::default()
         },
         subnets: vec![subnet],
-        files: Vec::new(),
-        include_directories: Vec::new(),
-        fingerprint: 0,
+        ..Config::default()
     }
 }

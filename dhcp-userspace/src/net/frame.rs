@@ -43,6 +43,7 @@ pub fn parse<'a>(frame: &Frame<'a>) -> Result<Incoming<'a>, Malformed> {
         source,
         source_port: be16(udp, 0),
         destination,
+        destination_port: be16(udp, 2),
         payload: &udp[UDP_LEN..],
     })
 }

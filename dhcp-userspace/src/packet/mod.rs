@@ -1,10 +1,12 @@
 //! DHCP messages as bytes: requests are parsed, replies are built, and nothing is decided.
+mod layers;
 mod options;
 mod region;
 pub mod registry;
 mod reply;
 mod request;
 
+pub use layers::Layers;
 pub use options::{Field, Options, Truncated, put};
 pub use region::{Cut, Region};
 pub use reply::{Answer, Composed, Envelope, Recipe, compose};

@@ -17,10 +17,11 @@ use dhcp_common::wire::{
     BOOTP_HEAD, BOOTREPLY, HTYPE_ETHERNET, IP_LEN, MAGIC_COOKIE, Sum, UDP_LEN, bootp, option,
 };
 
+use super::layers::Layers;
 use super::options::{encoded_len, put};
 use super::region::Region;
 use super::request::{MessageType, Request};
-use crate::config::model::{Boot, Mac, Options, Times};
+use crate::config::model::{Boot, Mac, Times};
 use crate::lease::templates::Content;
 
 /// A client takes messages of this size at least (RFC 2132 section 9.10); IP and UDP headers
@@ -43,7 +44,9 @@ pub struct Answer<'a> {
     /// Option 1.
     pub mask: Option<Ipv4Addr>,
     pub boot: &'a Boot,
-    pub options: &'a Options,
+    pub options: Layers<'a>,
+    /// Options of this message alone: a renewal's answer has them not, and the kernel says them not.
+    pub once: &'a [(u8, Vec<u8>)],
     /// Option 12 of a reservation.
     pub hostname: Option<&'a str>,
     /// Option 56.
@@ -76,6 +79,8 @@ pub struct Composed {
     /// The reservation's hostname option, at the start of the client part.
     tail_len: usize,
     facts: Facts,
+    /// Options of this message alone took room that a renewal's answer has.
+    cramped: bool,
     /// Options left out because they did not fit.
     pub left_out: u32,
 }
@@ -94,10 +99,19 @@ pub fn compose(
     put_fixed(frame, answer.boot);
     put_own(frame, answer);
     let limit = start + size_limit(request, envelope.mtu) - HEADERS;
-    let room = limit.saturating_sub(client.len() + 1);
+    let once: usize = answer
+        .once
+        .iter()
+        .map(|(_, value)| encoded_len(value))
+        .sum();
+    let room = limit.saturating_sub(client.len() + once + 1);
     let left_out = put_configured(frame, request, answer, room);
 
     let body = start + BOOTP_HEAD..frame.len();
+    for (code, value) in answer.once {
+        put(frame, *code, value);
+    }
+    let client_start = frame.len();
     client.put(frame);
     frame.push(option::END);
     let client_end = frame.len();
@@ -105,10 +119,11 @@ pub fn compose(
     frame.resize(start + bootp_len, 0);
     finish(frame, start, request, answer, envelope);
     Composed {
-        client: body.end..client_end,
+        client: client_start..client_end,
         tail_len: client.hostname.map_or(0, encoded_len),
         facts: facts_of(&frame[body.clone()], answer),
         body,
+        cramped: once > 0 && left_out > 0,
         left_out,
     }
 }
@@ -147,7 +162,7 @@ fn put_own(frame: &mut Vec<u8>, answer: &Answer<'_>) {
         }
     }
     if let Some(mask) = answer.mask {
-        match answer.options.get(&option::SUBNET_MASK) {
+        match answer.options.get(option::SUBNET_MASK) {
             Some(own) => put(frame, option::SUBNET_MASK, &own.data),
             None => put(frame, option::SUBNET_MASK, &mask.octets()),
         }
@@ -210,12 +225,12 @@ fn put_configured(
     let always = options
         .iter()
         .filter(|(_, value)| asked.is_none() || value.always_send)
-        .map(|(code, _)| *code);
+        .map(|(code, _)| code);
     let wanted = asked.as_deref().unwrap_or_default().iter().copied();
     let mut sent = Codes::own(answer.hostname.is_some());
     let mut left_out = 0;
     for code in wanted.chain(always) {
-        let Some(value) = options.get(&code) else {
+        let Some(value) = options.get(code) else {
             continue;
         };
         if !sent.insert(code) {
@@ -347,7 +362,8 @@ impl Composed {
     #[must_use]
     pub fn recipe(&self, frame: &[u8], region: &Region) -> Option<Recipe> {
         let open = &frame[self.body.clone()];
-        if usize::from(self.facts.full_len) > MAX_BODY || self.tail_len > MAX_TAIL {
+        let too_long = usize::from(self.facts.full_len) > MAX_BODY || self.tail_len > MAX_TAIL;
+        if self.cramped || too_long {
             return None;
         }
         let mut body = [0; MAX_BODY];

@@ -145,6 +145,11 @@ impl Handler {
                 self.out.push(Arc::clone(socket), reply);
                 self.shared.core.happened(&event, now);
             }
+            // Nothing makes the engine wait yet.
+            Outcome::Later(later) => {
+                self.out.push(Arc::clone(socket), reply);
+                self.shared.core.happened(&later.event, now);
+            }
             Outcome::Commit(commit) => {
                 let reply = (!reply.is_empty()).then(|| (Arc::clone(socket), reply));
                 let appended = ticket::append(&self.shared.journal, commit, reply, None);

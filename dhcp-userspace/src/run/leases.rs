@@ -9,7 +9,7 @@ use super::report::state_name;
 use super::shared::Shared;
 use crate::clock::{Now, SECOND};
 use crate::config::Config;
-use crate::config::model::{Mac, Reservation};
+use crate::config::model::{Identifier, Mac, Reservation};
 use crate::control::protocol::{Filter, Lease, format_mac, parse_mac};
 use crate::engine::LeaseView;
 use crate::lease::yaml::hex;
@@ -98,13 +98,10 @@ fn passes(lease: &Lease, filter: &Filter) -> bool {
 type Names = BTreeMap<(Ipv4Addr, Mac), String>;
 
 fn reserved_names(config: &Config) -> Names {
-    let hosts = config
-        .subnets
-        .iter()
-        .flat_map(|subnet| &subnet.reservations);
-    let named = |(mac, host): (&Mac, &Reservation)| {
-        let name = host.hostname.clone()?;
-        Some(((host.address, *mac), name))
+    let hosts = config.subnets.iter().flat_map(|subnet| &subnet.hosts);
+    let named = |host: &Reservation| match host.identifier {
+        Identifier::Mac(mac) => Some(((host.address?, mac), host.hostname.clone()?)),
+        _ => None,
     };
     hosts.filter_map(named).collect()
 }

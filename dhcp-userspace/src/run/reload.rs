@@ -149,7 +149,7 @@ mod tests {
     fn settings_that_wait_for_a_restart_are_named() {
         let old = config("10.0.0.0/24");
         let mut new = old.clone();
-        new.subnets[0].authoritative = false;
+        new.subnets[0].policy.authoritative = false;
         assert_eq!(needs_restart(&old, &new), None);
         new.server.workers = Some(7);
         new.fast_path.capacity = Some(1000);

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use dhcp_userspace::config::model::{Boot, FastPathMode, Times};
+use dhcp_userspace::config::model::{Boot, FastPathMode, Pool, Times};
 
 use crate::config;
 
@@ -45,7 +45,7 @@ fn a_subnet_is_all_that_is_needed() {
     assert_eq!(config.fast_path.capacity, None);
     let subnet = &config.subnets[0];
     assert_eq!(subnet.times, times(3600, 1800, 3150));
-    assert!(!subnet.authoritative && subnet.options.is_empty() && subnet.pools.is_empty());
+    assert!(!subnet.policy.authoritative && subnet.options.is_empty() && subnet.pools.is_empty());
     assert_eq!(
         (subnet.vlan, &subnet.interface, subnet.server_address),
         ([0, 0], &None, None)
@@ -72,8 +72,8 @@ subnets:
         "rounded down, and no 20m of the defaults"
     );
     assert_eq!(of(2), times(7200, 1800, 6300));
-    let host = &config.subnets[0].reservations[&MAC];
-    assert_eq!(host.times, Some(times(7200, 1200, 3600)));
+    let host = config.subnets[0].hosts.by_mac(&MAC).unwrap();
+    assert_eq!(host.level.times, Some(times(7200, 1200, 3600)));
 }
 
 #[test]
@@ -98,14 +98,13 @@ subnets:
     };
     let subnet = &config.subnets[0];
     let name = (15, b"a.example".to_vec());
-    assert_eq!(
-        data(&subnet.options),
-        [(3, vec![10, 0, 0, 1]), name.clone()]
-    );
-    let host = subnet.reservations[&MAC].options.as_ref().unwrap();
-    let search = (119, b"\x01b\x07example\0".to_vec());
-    assert_eq!(data(host), [(3, vec![10, 0, 0, 9]), name, search]);
-    assert!(host[&119].always_send && !host[&3].always_send);
+    assert_eq!(data(&subnet.options), [(3, vec![10, 0, 0, 1]), name]);
+    let host = &subnet.hosts.by_mac(&MAC).unwrap().level.options;
+    let own = |code| host[&code].as_ref().unwrap();
+    assert_eq!(own(3).data, [10, 0, 0, 9]);
+    assert_eq!(own(119).data, b"\x01b\x07example\0");
+    assert!(own(119).always_send && !own(3).always_send);
+    assert_eq!(host.len(), 2);
     let untouched = data(&config.subnets[1].options);
     assert_eq!(untouched[1], (42, vec![10, 0, 0, 2, 10, 0, 0, 3]));
 }
@@ -154,15 +153,14 @@ subnets:
         next_server: Some(address("10.0.0.2")),
         server_name: "boot".to_owned(),
         file: file.to_owned(),
+        menu: None,
     };
     let subnet = &config.subnets[0];
     assert_eq!(subnet.boot, boot("a.efi"));
-    assert_eq!(subnet.reservations[&MAC].boot, Some(boot("")));
-    let other = &subnet.reservations[&[0x52, 0x54, 0, 0, 0, 2]];
-    assert_eq!(
-        (&other.boot, &other.options, other.times),
-        (&None, &None, None)
-    );
+    let own = &subnet.hosts.by_mac(&MAC).unwrap().level;
+    assert_eq!(subnet.boot.overridden(&own.boot), boot(""));
+    let other = subnet.hosts.by_mac(&[0x52, 0x54, 0, 0, 0, 2]).unwrap();
+    assert!(other.level.is_empty());
 }
 
 #[test]
@@ -184,14 +182,17 @@ subnets:
         (first.vlan, first.interface.as_deref()),
         ([100, 200], Some("eth0"))
     );
-    assert!(first.authoritative && !second.authoritative);
+    assert!(first.policy.authoritative && !second.policy.authoritative);
     assert_eq!(
         second.server_address,
         Some(address("192.0.2.1")),
         "may be relayed"
     );
     assert_eq!(third.vlan, [5, 0]);
-    assert_eq!(third.pools, [(address("10.0.2.0"), address("10.0.2.1"))]);
+    assert_eq!(
+        third.pools,
+        [Pool::open((address("10.0.2.0"), address("10.0.2.1")))]
+    );
 }
 
 #[test]

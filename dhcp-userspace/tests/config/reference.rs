@@ -183,11 +183,7 @@ fn the_examples_are_right() {
     }
     assert_eq!(count, 4);
     let cluster = load(&repository().join("config/examples/cluster.yaml")).unwrap();
-    assert_eq!(
-        cluster.subnets[0].reservations.len(),
-        2,
-        "with its inventory"
-    );
+    assert_eq!(cluster.subnets[0].hosts.len(), 2, "with its inventory");
 }
 
 #[test]

@@ -16,7 +16,7 @@ subnets:
     pools: [10.0.1.7]
 ";
 
-const FINGERPRINT: u64 = 7_047_861_088_603_604_334;
+const FINGERPRINT: u64 = 6_666_812_972_097_258_891;
 
 const AFTER: &str = "
 interfaces: [eth0]

@@ -1,11 +1,10 @@
 //! Reservations: those written in a subnet, and those that find theirs by their address.
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 
 use super::super::decode::Placed;
 use super::super::error::{At, Place, Problem, Report};
-use super::super::model::{Mac, Reservation, Subnet};
+use super::super::model::{Identifier, Level, Mac, Reservation, Subnet};
 use super::super::range::Range;
 use super::super::scalar::{Parse, Scalar};
 use super::super::written;
@@ -70,37 +69,31 @@ pub(super) fn reserve(
     let address = address(host, at, report);
     let hint = "write the hardware address of the host, like 52:54:00:12:34:56";
     let mac = required(host, (&host.value.mac, "mac", hint), at, report).map(|mac| mac.0);
-    let reservation = address.map(|address| reservation(host, address, &draft.subnet, at, report));
     check_address(address, host, draft, at, report);
     check_mac(mac, host, draft, at, report);
-    if let (Some(mac), Some(reservation)) = (mac, reservation) {
-        draft.subnet.reservations.insert(mac, reservation);
+    if let (Some(mac), Some(address)) = (mac, address) {
+        let reservation = Reservation {
+            hostname: hostname(&host.value, at, report),
+            level: level(&host.value, &draft.subnet, at, report),
+            ..Reservation::new(Identifier::Mac(mac), Some(address))
+        };
+        draft.subnet.hosts.insert(reservation);
     }
 }
 
-fn reservation(
-    host: &Placed<written::Reservation>,
-    address: Ipv4Addr,
-    subnet: &Subnet,
-    at: &At<'_>,
-    report: &Report,
-) -> Reservation {
-    let written = &host.value;
+fn hostname(written: &written::Reservation, at: &At<'_>, report: &Report) -> Option<String> {
+    let name = written.hostname.as_ref()?;
+    Some(name.get(&at.key("hostname"), report)?.0)
+}
+
+fn level(written: &written::Reservation, subnet: &Subnet, at: &At<'_>, report: &Report) -> Level {
     let own_times: times::Written<'_> = written.into();
-    let name = written.hostname.as_ref();
-    let hostname = name.and_then(|name| name.get(&at.key("hostname"), report));
-    Reservation {
-        address,
-        hostname: hostname.map(|name| name.0),
+    Level {
         times: (!own_times.is_empty())
             .then(|| times::resolve(own_times, subnet.times, at, report))
             .filter(|times| *times != subnet.times),
-        options: (!written.options.0.is_empty()).then(|| {
-            let inherited = (*subnet.options).clone();
-            Arc::new(options::resolve(&written.options, inherited, at, report))
-        }),
-        boot: (!options::boot_is_empty(&written.boot))
-            .then(|| options::boot(&written.boot, subnet.boot.clone(), at, report)),
+        options: options::overrides(&written.options, at, report),
+        boot: options::boot_overrides(&written.boot, at, report),
     }
 }
 

@@ -24,8 +24,7 @@ pub(super) fn resolve(main: &Document, included: &[Inventory], report: &Report) 
         fast_path: server::fast_path(&main.fast_path, report),
         subnets,
         files: report.files(),
-        include_directories: Vec::new(),
-        fingerprint: 0,
+        ..Config::default()
     };
     check_capacity(main, &config, report);
     config.fingerprint = fingerprint::of(&config);

@@ -34,6 +34,25 @@ pub(super) fn resolve(
     at: &At<'_>,
     report: &Report,
 ) -> model::Options {
+    for (code, value) in overrides(written, at, report) {
+        match value {
+            Some(value) => options.insert(code, value),
+            None => options.remove(&code),
+        };
+    }
+    if let Some((key, _)) = written.0.first() {
+        check_room(&options, key.place, &at.key("options"), report);
+    }
+    options
+}
+
+/// A level's options by themselves.
+pub(super) fn overrides(
+    written: &written::Options,
+    at: &At<'_>,
+    report: &Report,
+) -> model::Overrides {
+    let mut options = model::Overrides::new();
     let at = at.key("options");
     let mut places: HashMap<u8, Place> = HashMap::new();
     for (key, entry) in &written.0 {
@@ -49,13 +68,10 @@ pub(super) fn resolve(
             report.add(key.place, &at, Problem::new(what, "keep one of them"));
         }
         if takes_away(&entry.value.0) {
-            options.remove(&code);
+            options.insert(code, None);
         } else if let Some(value) = value(code, entry, &at, report) {
-            options.insert(code, value);
+            options.insert(code, Some(value));
         }
-    }
-    if let Some((key, _)) = written.0.first() {
-        check_room(&options, key.place, &at, report);
     }
     options
 }
@@ -213,9 +229,25 @@ pub(super) fn boot(
         next_server: next.or(inherited.next_server),
         server_name: name.map_or(inherited.server_name, |name| name.0),
         file: file.map_or(inherited.file, |file| file.0),
+        menu: inherited.menu,
     }
 }
 
-pub(super) fn boot_is_empty(written: &written::Boot) -> bool {
-    written.next_server.is_none() && written.server_name.is_none() && written.file.is_none()
+/// The boot fields of a level that are kept as they are.
+pub(super) fn boot_overrides(
+    written: &written::Boot,
+    at: &At<'_>,
+    report: &Report,
+) -> model::BootOverrides {
+    let boot = at.key("boot");
+    let at = |key| boot.key(key);
+    let next = get(written.next_server.as_ref(), &at("next-server"), report);
+    let name = get(written.server_name.as_ref(), &at("server-name"), report);
+    let file = get(written.file.as_ref(), &at("file"), report);
+    model::BootOverrides {
+        next_server: next.map(Some),
+        server_name: name.map(|name| name.0),
+        file: file.map(|file| file.0),
+        menu: None,
+    }
 }

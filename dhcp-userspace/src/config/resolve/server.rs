@@ -56,6 +56,7 @@ pub(super) fn server(written: &written::Server, report: &Report) -> model::Serve
         offer_hold: between(written.offer_hold.as_ref(), offer_hold, report).unwrap_or(10 * SECOND),
         max_offers: max_offers.map_or(65536, |count| count.0 as usize),
         decline_hold: between(written.decline_hold.as_ref(), decline_hold, report).unwrap_or(DAY),
+        ..model::Server::default()
     }
 }
 

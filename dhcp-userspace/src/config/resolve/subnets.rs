@@ -8,7 +8,7 @@ use ipnet::Ipv4Net;
 
 use super::super::decode::Placed;
 use super::super::error::{At, Place, Problem, Report};
-use super::super::model::{Boot, Mac, Options, Subnet, Times};
+use super::super::model::{Boot, Mac, Options, Policy, Pool, Subnet, Times};
 use super::super::range::Range;
 use super::super::scalar::{Between, Scalar, get};
 use super::super::written::{self, Document};
@@ -118,16 +118,22 @@ fn draft(
     let prefix = prefix?;
     let mut draft = Draft {
         subnet: Subnet {
-            prefix,
             interface,
             vlan,
             server_address: server_address(written, prefix, &pools, at, report),
-            pools: pools.iter().map(|pool| (pool.first, pool.last)).collect(),
-            authoritative: authoritative.unwrap_or(common.authoritative),
+            pools: pools
+                .iter()
+                .map(|pool| Pool::open((pool.first, pool.last)))
+                .collect(),
+            policy: Policy {
+                authoritative: authoritative.unwrap_or(common.authoritative),
+                ..Policy::default()
+            },
             times: level.times,
+            lease_bounds: (level.times.lease, level.times.lease),
             options: level.options,
             boot: level.boot,
-            reservations: HashMap::new(),
+            ..Subnet::new(prefix)
         },
         place: *place,
         index,

@@ -13,17 +13,7 @@ use super::server::{YEAR, between};
 const SHORTEST: Duration = Duration::from_secs(30);
 
 /// Without any word about times.
-pub(in super::super) const DEFAULT_TIMES: Times = fractions(Duration::from_secs(3600));
-
-/// T1 at half and T2 at seven eighths of a lease (RFC 2131, 4.4.5), rounded down.
-const fn fractions(lease: Duration) -> Times {
-    let seconds = lease.as_secs();
-    Times {
-        lease,
-        renew: Duration::from_secs(seconds / 2),
-        rebind: Duration::from_secs(seconds * 7 / 8),
-    }
-}
+pub(in super::super) const DEFAULT_TIMES: Times = Times::of(Duration::from_secs(3600));
 
 /// What one level says about times.
 #[derive(Clone, Copy)]
@@ -66,7 +56,7 @@ pub(super) fn resolve(
     let value = |key, scalar| between(scalar, (&at.key(key), [SHORTEST / 30, YEAR]), report);
     let range = (&at.key("lease_time"), [SHORTEST, YEAR]);
     let lease = between(written.lease, range, report);
-    let base = lease.map_or(inherited, fractions);
+    let base = lease.map_or(inherited, Times::of);
     let times = Times {
         lease: base.lease,
         renew: value("renew_time", written.renew).unwrap_or(base.renew),

@@ -98,7 +98,7 @@ proptest! {
                     Outcome::Commit(commit) if durable => lab.commit(commit),
                     Outcome::Commit(commit) => lab.engine.refuse(&commit.change, lab.now),
                     Outcome::Busy => panic!("nobody else is here"),
-                    Outcome::Reply(_) | Outcome::Ignore(_) => {}
+                    Outcome::Reply(_) | Outcome::Later(_) | Outcome::Ignore(_) => {}
                 },
             }
             books_balance(&lab);
@@ -122,6 +122,7 @@ proptest! {
                 source: message.source,
                 source_port: 68,
                 destination: ALL,
+                destination_port: 67,
                 payload: &payload[..len],
             };
             let _ = lab.engine.handle(lab.now, &packet, &mut reply);

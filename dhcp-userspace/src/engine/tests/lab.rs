@@ -1,8 +1,7 @@
 //! A server on 10.0.0.1/16 with clients that speak bytes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +10,8 @@ use dhcp_common::wire::{BOOTP_LEN, MAGIC_COOKIE, Sum, bootp};
 
 use crate::clock::{Now, SECOND};
 use crate::config::model::{
-    Boot, Config, FastPath, FastPathMode, Mac, OptionValue, Options, Reservation, Server, Subnet,
-    Times,
+    Config, FastPath, FastPathMode, Identifier, Mac, OptionValue, Options, Pool, Reservation,
+    Server, Subnet,
 };
 use crate::engine::{Commit, Engine, Event, EventKind, Ignored, Incoming, Interface, Outcome};
 use crate::journal::Record;
@@ -57,60 +56,40 @@ pub(super) fn options(list: &[(u8, &[u8], bool)]) -> Arc<Options> {
 
 pub(super) fn subnet(prefix: &str, pool: (&str, &str)) -> Subnet {
     Subnet {
-        prefix: prefix.parse().unwrap(),
-        interface: None,
-        vlan: [0, 0],
-        server_address: None,
-        pools: vec![(ip(pool.0), ip(pool.1))],
-        authoritative: false,
-        times: Times {
-            lease: Duration::from_nanos(LEASE),
-            renew: Duration::from_nanos(LEASE / 2),
-            rebind: Duration::from_nanos(LEASE / 8 * 7),
-        },
+        pools: vec![Pool::open((ip(pool.0), ip(pool.1)))],
         options: options(&[
             (3, &[10, 0, 0, 254], false),
             (6, &[10, 0, 0, 2, 10, 0, 0, 3], false),
             (15, b"cluster.example", false),
         ]),
-        boot: Boot::default(),
-        reservations: HashMap::new(),
+        ..Subnet::new(prefix.parse().unwrap())
     }
 }
 
 pub(super) fn reserve(subnet: &mut Subnet, mac: Mac, address: &str, hostname: Option<&str>) {
     let reservation = Reservation {
-        address: ip(address),
         hostname: hostname.map(str::to_owned),
-        times: None,
-        options: None,
-        boot: None,
+        ..Reservation::new(Identifier::Mac(mac), Some(ip(address)))
     };
-    subnet.reservations.insert(mac, reservation);
+    subnet.hosts.insert(reservation);
 }
 
 pub(super) fn config(subnets: Vec<Subnet>) -> Config {
     Config {
-        interfaces: Vec::new(),
         server: Server {
-            workers: None,
-            state_dir: PathBuf::new(),
-            control_socket: PathBuf::new(),
-            metrics: None,
             offer_hold: Duration::from_secs(30),
             max_offers: 1000,
             decline_hold: Duration::from_secs(600),
+            ..Server::default()
         },
         fast_path: FastPath {
             mode: FastPathMode::Off,
             reserve: 2.0,
-            pin_dir: PathBuf::new(),
-            capacity: None,
+            ..FastPath::default()
         },
         subnets,
-        files: Vec::new(),
-        include_directories: Vec::new(),
         fingerprint: 1,
+        ..Config::default()
     }
 }
 
@@ -381,6 +360,7 @@ impl Lab {
             source: message.source,
             source_port: message.source_port,
             destination: message.destination,
+            destination_port: 67,
             payload: &payload,
         };
         self.engine.handle(self.now, &packet, reply)
@@ -393,6 +373,7 @@ impl Lab {
             Outcome::Ignore(why) => return Err(why),
             Outcome::Busy => panic!("busy"),
             Outcome::Reply(event) => event,
+            Outcome::Later(later) => later.event,
             Outcome::Commit(commit) => {
                 let event = commit.event.clone().unwrap();
                 self.commit(commit);

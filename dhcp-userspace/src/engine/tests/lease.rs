@@ -4,6 +4,7 @@ use dhcp_common::slot::Kind;
 
 use super::lab::*;
 use crate::clock::SECOND;
+use crate::config::model::Identifier;
 use crate::engine::{Binding, Change, EventKind, Outcome, Refused};
 use crate::journal::Kind as RecordKind;
 
@@ -378,7 +379,7 @@ fn an_operator_binds_only_what_clients_may_get() {
     let reserved = ip("10.0.9.9");
     assert_eq!(
         bind(B, "10.0.9.9").unwrap_err(),
-        Refused::Reserved(reserved, A)
+        Refused::Reserved(reserved, Identifier::Mac(A))
     );
     assert!(bind(A, "10.0.9.9").is_ok());
     assert_eq!(bind(B, "10.0.0.1").unwrap_err(), Refused::Ours(SERVER));

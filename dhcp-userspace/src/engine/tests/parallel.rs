@@ -18,7 +18,7 @@ fn send(lab: &Lab, message: &Message) -> Option<(u8, Ipv4Addr)> {
         match lab.handle(message, &mut reply) {
             Outcome::Ignore(_) => return None,
             Outcome::Busy => std::thread::yield_now(),
-            Outcome::Reply(_) => break,
+            Outcome::Reply(_) | Outcome::Later(_) => break,
             Outcome::Commit(commit) => {
                 std::thread::yield_now();
                 lab.engine.complete(&commit.change, lab.now);

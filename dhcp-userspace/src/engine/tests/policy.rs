@@ -19,7 +19,7 @@ fn two_subnets() -> Lab {
 
 fn authoritative() -> Lab {
     let mut config = config(vec![subnet("10.0.0.0/16", ("10.0.1.10", "10.0.1.19"))]);
-    config.subnets[0].authoritative = true;
+    config.subnets[0].policy.authoritative = true;
     Lab::new(config)
 }
 

@@ -7,7 +7,7 @@ use dhcproto::Decodable;
 use dhcproto::v4;
 
 use super::lab::*;
-use crate::config::model::Boot;
+use crate::config::model::{Boot, Identifier, Reservation, Times};
 use crate::engine::{EventKind, Ignored};
 
 const A: [u8; 6] = [0x52, 0x54, 0, 0, 0, 0xa];
@@ -55,6 +55,7 @@ fn head_and_length() {
         next_server: Some(ip("10.0.0.2")),
         server_name: "boot".into(),
         file: "ipxe.efi".into(),
+        menu: None,
     };
     let mut lab = Lab::new(config(vec![net]));
     let mut message = Message::discover(A).with(55, &[3]);
@@ -193,16 +194,14 @@ fn long_values_are_split_and_what_does_not_fit_is_left_out() {
 #[test]
 fn a_reservation_has_its_own_times_options_and_boot_file() {
     let mut net = subnet("10.0.0.0/16", ("10.0.1.10", "10.0.1.19"));
-    reserve(&mut net, A, "10.0.1.11", None);
-    let own = net.reservations.get_mut(&A).unwrap();
-    let mut times = net.times;
-    times.lease = Duration::from_secs(60);
-    own.times = Some(times);
-    own.options = Some(options(&[(15, b"own", false), (1, &[255; 4], false)]));
-    own.boot = Some(Boot {
-        file: "own.efi".into(),
-        ..Boot::default()
-    });
+    let mut own = Reservation::new(Identifier::Mac(A), Some(ip("10.0.1.11")));
+    own.level.times = Some(Times::of(Duration::from_secs(60)));
+    for (code, value) in &*options(&[(15, b"own", false), (1, &[255; 4], false)]) {
+        own.level.options.insert(*code, Some(value.clone()));
+    }
+    own.level.options.insert(3, None);
+    own.level.boot.file = Some("own.efi".into());
+    net.hosts.insert(own);
     let offer = Lab::new(config(vec![net])).reply(&Message::discover(A));
     assert_eq!(offer.option(51), Some(&60u32.to_be_bytes()[..]));
     assert_eq!(offer.option(15), Some(&b"own"[..]));

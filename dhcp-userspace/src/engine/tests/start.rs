@@ -8,6 +8,7 @@ use dhcp_common::slot::Kind;
 use super::lab::*;
 use crate::clock::SECOND;
 use crate::config::Config;
+use crate::config::model::Pool;
 use crate::engine::{Outcome, Swept};
 use crate::journal::Record;
 use crate::lease::table::{Size, Table};
@@ -192,7 +193,7 @@ fn leases_outside_of_the_pools_are_kept_in_mind_until_they_end() {
     let mut old = Lab::small();
     let address = old.bind(A);
     let mut config = small();
-    config.subnets[0].pools = vec![(ip("10.0.9.10"), ip("10.0.9.19"))];
+    config.subnets[0].pools = vec![Pool::open((ip("10.0.9.10"), ip("10.0.9.19")))];
     let table = Arc::new(Table::anonymous(Size::for_addresses(64, 8)).unwrap());
     let mut lab = restart(&old, config, table);
     assert_eq!(lab.reply(&Message::renewing(A, address)).kind(), 6);

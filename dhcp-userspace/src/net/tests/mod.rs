@@ -3,15 +3,11 @@
 
 pub(crate) mod wire;
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
-
 use dhcp_common::wire::{IP_LEN, Sum, UDP_LEN, udp_checksum};
 
 use super::Nic;
 use crate::config::Config;
-use crate::config::model::{Boot, FastPath, FastPathMode, Server, Subnet, Times};
+use crate::config::model::{FastPath, FastPathMode, Subnet};
 use crate::engine::Interface;
 
 pub(crate) fn nic(index: u32, name: &str, net: &str) -> Nic {
@@ -31,44 +27,17 @@ pub(crate) fn nic(index: u32, name: &str, net: &str) -> Nic {
 }
 
 pub(crate) fn config(prefix: &str) -> Config {
-    let hour = Duration::from_secs(3600);
-    let subnet = Subnet {
-        prefix: prefix.parse().unwrap(),
-        interface: None,
-        vlan: [0, 0],
-        server_address: None,
-        pools: Vec::new(),
-        authoritative: true,
-        times: Times {
-            lease: hour,
-            renew: hour / 2,
-            rebind: hour * 7 / 8,
-        },
-        options: Arc::default(),
-        boot: Boot::default(),
-        reservations: std::collections::HashMap::new(),
-    };
+    let mut subnet = Subnet::new(prefix.parse().unwrap());
+    subnet.policy.authoritative = true;
     Config {
-        interfaces: Vec::new(),
-        server: Server {
-            workers: None,
-            state_dir: PathBuf::new(),
-            control_socket: PathBuf::new(),
-            metrics: None,
-            offer_hold: Duration::from_secs(30),
-            max_offers: 100,
-            decline_hold: hour,
-        },
         fast_path: FastPath {
             mode: FastPathMode::Off,
             reserve: 2.0,
-            pin_dir: PathBuf::new(),
-            capacity: None,
+            ..FastPath::default()
         },
         subnets: vec![subnet],
-        files: Vec::new(),
-        include_directories: Vec::new(),
         fingerprint: 1,
+        ..Config::default()
     }
 }
 
