@@ -11,5 +11,6 @@ pub mod fastpath;
 pub mod journal;
 pub mod lease;
 pub mod net;
+pub mod netboot;
 pub mod packet;
 pub mod run;

@@ -87,11 +87,17 @@ impl Books {
     /// Oldest first.
     pub fn transfers(&self, now: Now) -> Vec<Transfer> {
         let state = self.lock();
-        state.transfers.values().map(|one| one.report(now)).collect()
+        state
+            .transfers
+            .values()
+            .map(|one| one.report(now))
+            .collect()
     }
 
     pub fn totals(&self) -> Vec<Totals> {
-        Protocol::ALL.map(|protocol| self.of(protocol).report(protocol)).into()
+        Protocol::ALL
+            .map(|protocol| self.of(protocol).report(protocol))
+            .into()
     }
 
     pub fn not_found(&self) -> Vec<NotFound> {
@@ -210,7 +216,9 @@ impl Ongoing {
     pub fn has(&self, bytes: u64) {
         let before = self.progress.bytes.swap(bytes, Relaxed);
         let counters = self.place.books.of(self.place.protocol);
-        counters.bytes.fetch_add(bytes.saturating_sub(before), Relaxed);
+        counters
+            .bytes
+            .fetch_add(bytes.saturating_sub(before), Relaxed);
     }
 
     pub fn resent(&self, blocks: u64) {
@@ -225,7 +233,14 @@ impl Ongoing {
 
 impl Drop for Ongoing {
     fn drop(&mut self) {
-        let Progress { protocol, client, file, of, bytes, .. } = &*self.progress;
+        let Progress {
+            protocol,
+            client,
+            file,
+            of,
+            bytes,
+            ..
+        } = &*self.progress;
         let (bytes, how) = (bytes.load(Relaxed), self.ended.label());
         tracing::debug!(protocol = protocol.label(), %client, file, bytes, of, "{how}");
         self.place.ended(self.ended);
@@ -274,7 +289,10 @@ mod tests {
         let mut now = Now::read();
         now.boot += SECOND;
         let list = books.transfers(now);
-        assert_eq!((list[0].file.as_str(), list[0].bytes, list[0].of), ("a", 500, 1000));
+        assert_eq!(
+            (list[0].file.as_str(), list[0].bytes, list[0].of),
+            ("a", 500, 1000)
+        );
         assert!((400..=500).contains(&list[0].bytes_per_second), "{list:?}");
         one.end(Ended::Complete);
         drop(two);

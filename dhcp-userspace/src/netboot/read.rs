@@ -11,7 +11,9 @@ use bytes::Bytes;
 pub async fn on_disk<T: Send + 'static>(
     action: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<T> {
-    tokio::task::spawn_blocking(action).await.map_err(io::Error::other)
+    tokio::task::spawn_blocking(action)
+        .await
+        .map_err(io::Error::other)
 }
 
 /// `len` bytes from `at` on.

@@ -34,7 +34,9 @@ pub struct Opened {
 pub enum OpenError {
     #[error("there is no such file below boot.root")]
     NotFound,
-    #[error("the name leads out of boot.root (`..`, or a link to elsewhere or with an absolute target)")]
+    #[error(
+        "the name leads out of boot.root (`..`, or a link to elsewhere or with an absolute target)"
+    )]
     Outside,
     #[error("it is no regular file")]
     NotAFile,
@@ -117,7 +119,7 @@ fn relative(name: &[u8]) -> Result<PathBuf, OpenError> {
     }
     let parts = name.split(|byte| matches!(byte, b'/' | b'\\'));
     let mut path = PathBuf::new();
-    for part in parts.filter(|part| !matches!(part, b"" | b".")) {
+    for part in parts.filter(|part| !matches!(*part, b"" | b".")) {
         if part == b".." {
             return Err(OpenError::Outside);
         }
@@ -174,24 +176,52 @@ mod tests {
     #[test]
     fn names_as_firmware_writes_them() {
         let tree = tree();
-        let names = ["x86/b.efi", "/x86/b.efi", "\\x86\\b.efi", "//x86/./b.efi", "x86\\b.efi"];
+        let names = [
+            "x86/b.efi",
+            "/x86/b.efi",
+            "\\x86\\b.efi",
+            "//x86/./b.efi",
+            "x86\\b.efi",
+        ];
         for name in names {
             assert_eq!(size(&tree, name).unwrap(), 4, "{name}");
         }
-        for name in ["", "/", "nothing", "a.efi/b", "x86/b.efi\0", &"a".repeat(5000)] {
-            assert!(matches!(size(&tree, name), Err(OpenError::NotFound)), "{name}");
+        for name in [
+            "",
+            "/",
+            "nothing",
+            "a.efi/b",
+            "x86/b.efi\0",
+            &"a".repeat(5000),
+        ] {
+            assert!(
+                matches!(size(&tree, name), Err(OpenError::NotFound)),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn no_name_leads_out() {
         let tree = tree();
-        for name in ["../secret", "/../secret", "x86/../../secret", "..\\secret", "x86/../a.efi"] {
-            assert!(matches!(size(&tree, name), Err(OpenError::Outside)), "{name}");
+        for name in [
+            "../secret",
+            "/../secret",
+            "x86/../../secret",
+            "..\\secret",
+            "x86/../a.efi",
+        ] {
+            assert!(
+                matches!(size(&tree, name), Err(OpenError::Outside)),
+                "{name}"
+            );
         }
         let absolute = tree.root.parent().unwrap().join("secret");
         let name = absolute.to_str().unwrap();
-        assert!(matches!(size(&tree, name), Err(OpenError::NotFound)), "absolute");
+        assert!(
+            matches!(size(&tree, name), Err(OpenError::NotFound)),
+            "absolute"
+        );
     }
 
     #[test]
@@ -210,8 +240,17 @@ mod tests {
         link(outside, "door");
         link(Path::new("loop"), "loop");
         link(Path::new("/proc/self/root"), "magic");
-        for name in ["absolute", "above", "door/secret", "loop", "magic/etc/passwd"] {
-            assert!(matches!(size(&tree, name), Err(OpenError::Outside)), "{name}");
+        for name in [
+            "absolute",
+            "above",
+            "door/secret",
+            "loop",
+            "magic/etc/passwd",
+        ] {
+            assert!(
+                matches!(size(&tree, name), Err(OpenError::Outside)),
+                "{name}"
+            );
         }
     }
 
@@ -222,7 +261,10 @@ mod tests {
         rustix::fs::mknodat(CWD, &fifo, rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(tree.root.join("socket")).unwrap();
         for name in ["fifo", "socket", "x86"] {
-            assert!(matches!(size(&tree, name), Err(OpenError::NotAFile)), "{name}");
+            assert!(
+                matches!(size(&tree, name), Err(OpenError::NotAFile)),
+                "{name}"
+            );
         }
     }
 

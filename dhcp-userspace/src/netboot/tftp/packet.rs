@@ -47,7 +47,9 @@ pub fn parse(bytes: &[u8]) -> Option<Packet<'_>> {
         RRQ => Some(read(rest).map_or(Packet::Unserved, Packet::Read)),
         WRQ => Some(Packet::Unserved),
         ACK => Some(Packet::Ack(u16::from_be_bytes(*rest.first_chunk::<2>()?))),
-        ERROR => Some(Packet::Error(words(rest.get(2..)?).next().unwrap_or_default())),
+        ERROR => Some(Packet::Error(
+            words(rest.get(2..)?).next().unwrap_or_default(),
+        )),
         _ => None,
     }
 }
@@ -110,7 +112,10 @@ mod tests {
         let rows: [(&[u8], Option<Packet<'_>>); 8] = [
             (
                 b"\0\x01a.efi\0octet\0",
-                Some(Packet::Read(Read { file: b"a.efi", options: vec![] })),
+                Some(Packet::Read(Read {
+                    file: b"a.efi",
+                    options: vec![],
+                })),
             ),
             (
                 b"\0\x01a\0OcTeT\0tsize\x000\0blksize\x001468\0",
@@ -121,7 +126,10 @@ mod tests {
             ),
             (
                 b"\0\x01a\0netascii\0tsize",
-                Some(Packet::Read(Read { file: b"a", options: vec![] })),
+                Some(Packet::Read(Read {
+                    file: b"a",
+                    options: vec![],
+                })),
             ),
             (b"\0\x01a\0mail\0", Some(Packet::Unserved)),
             (b"\0\x02a\0octet\0", Some(Packet::Unserved)),
@@ -150,7 +158,10 @@ mod tests {
         let mut packet = vec![9; 9];
         data(&mut packet, 65537, b"xy");
         assert_eq!(packet, b"\0\x03\0\x01xy");
-        assert_eq!(oack(&[("tsize", 7), ("blksize", 512)]), b"\0\x06tsize\x007\0blksize\x00512\0");
+        assert_eq!(
+            oack(&[("tsize", 7), ("blksize", 512)]),
+            b"\0\x06tsize\x007\0blksize\x00512\0"
+        );
         assert_eq!(error(Code::NotFound, "no"), b"\0\x05\0\x01no\0");
     }
 }

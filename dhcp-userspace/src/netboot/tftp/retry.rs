@@ -55,7 +55,11 @@ impl Retry {
     pub fn heard(&mut self, now: Instant) {
         if let (None, Some(sent)) = (self.fixed, self.measured.take()) {
             let took = (now - sent) * PATIENCE;
-            let usual = if self.usual == FIRST { took } else { (self.usual * 7 + took) / 8 };
+            let usual = if self.usual == FIRST {
+                took
+            } else {
+                (self.usual * 7 + took) / 8
+            };
             // Never again just FIRST, which says that nothing was measured yet.
             self.usual = usual.clamp(SHORTEST, FIRST - Duration::from_nanos(1));
         }

@@ -49,7 +49,8 @@ fn tell_destination(socket: RawFd) -> io::Result<()> {
     let on: libc::c_int = 1;
     let (value, len) = ((&raw const on).cast(), size_of::<libc::c_int>() as u32);
     // SAFETY: the pointer and the length are those of `on`.
-    let result = unsafe { libc::setsockopt(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, value, len) };
+    let result =
+        unsafe { libc::setsockopt(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, value, len) };
     if result != 0 {
         return Err(io::Error::last_os_error());
     }
@@ -85,10 +86,16 @@ pub fn receive(socket: RawFd, buffer: &mut [u8]) -> io::Result<Asked> {
     // SAFETY: the message names buffers that outlive the call, with their lengths.
     let len = unsafe { libc::recvmsg(socket, &raw mut message, 0) };
     let len = usize::try_from(len).map_err(|_| io::Error::last_os_error())?;
-    if (control.header.cmsg_level, control.header.cmsg_type) != (libc::IPPROTO_IP, libc::IP_PKTINFO) {
-        return Err(io::Error::other("the kernel does not tell whom the client asked"));
+    if (control.header.cmsg_level, control.header.cmsg_type) != (libc::IPPROTO_IP, libc::IP_PKTINFO)
+    {
+        return Err(io::Error::other(
+            "the kernel does not tell whom the client asked",
+        ));
     }
-    let (server, to) = (address(control.info.ipi_spec_dst), address(control.info.ipi_addr));
+    let (server, to) = (
+        address(control.info.ipi_spec_dst),
+        address(control.info.ipi_addr),
+    );
     Ok(Asked {
         len,
         client: SocketAddrV4::new(address(from.sin_addr), u16::from_be(from.sin_port)),
@@ -112,7 +119,9 @@ mod tests {
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut buffer = [0; 9];
         for server in [[127, 0, 0, 1], [127, 0, 0, 77]] {
-            client.send_to(b"hello", (Ipv4Addr::from(server), port)).unwrap();
+            client
+                .send_to(b"hello", (Ipv4Addr::from(server), port))
+                .unwrap();
             let asked = receive(listener.as_raw_fd(), &mut buffer).unwrap();
             let want = (5, Ipv4Addr::from(server), false);
             assert_eq!((asked.len, asked.server, asked.is_broadcast), want);
@@ -124,7 +133,11 @@ mod tests {
         }
         client.set_broadcast(true).unwrap();
         client.send_to(b"all", ("127.255.255.255", port)).unwrap();
-        assert!(receive(listener.as_raw_fd(), &mut buffer).unwrap().is_broadcast);
+        assert!(
+            receive(listener.as_raw_fd(), &mut buffer)
+                .unwrap()
+                .is_broadcast
+        );
         let nothing = receive(listener.as_raw_fd(), &mut buffer).unwrap_err();
         assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
     }

@@ -130,17 +130,11 @@ impl Line {
     }
 
     fn acked(&mut self, block: u16) -> Next {
-        let before = self.window.acked();
         let next = self.window.ack(block);
-        if let Next::Send(blocks) = &next
-            && self.window.acked() == before
-            && before > 0
-        {
-            self.ongoing.resent(blocks.clone().count() as u64);
-        }
         if next != Next::Nothing {
             self.retry.heard(Instant::now());
-            self.ongoing.has(self.source.size.min(self.window.acked() * self.block));
+            self.ongoing
+                .has(self.source.size.min(self.window.acked() * self.block));
         }
         next
     }
@@ -154,7 +148,6 @@ impl Line {
             return Ok(Next::Nothing);
         }
         let blocks = self.window.timeout();
-        self.ongoing.resent(blocks.clone().count() as u64);
         self.blocks(blocks).await?;
         Ok(Next::Nothing)
     }
@@ -166,9 +159,14 @@ impl Line {
     }
 
     async fn blocks(&mut self, blocks: RangeInclusive<u64>) -> Result<(), Stop> {
+        self.ongoing.resent(self.window.take_resent());
         let start = (blocks.start() - 1) * self.block;
         let end = self.source.size.min(blocks.end() * self.block);
-        let bytes = self.source.bytes(start, end - start).await.map_err(Stop::Read)?;
+        let bytes = self
+            .source
+            .bytes(start, end - start)
+            .await
+            .map_err(Stop::Read)?;
         // A file whose last block is full ends with an empty one.
         let mut parts = bytes.chunks(self.block as usize);
         for block in blocks {
@@ -191,6 +189,9 @@ impl Line {
             Stop::Gone if self.window.is_all_sent() => Ended::Complete,
             _ => Ended::Aborted,
         };
+        if ended == Ended::Complete {
+            self.ongoing.has(self.source.size);
+        }
         if let Stop::Read(_) = stop {
             let words = packet::error(Code::NotDefined, "the file cannot be read to its end");
             let _ = self.socket.send(&words).await;

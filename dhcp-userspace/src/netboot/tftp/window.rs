@@ -11,6 +11,8 @@ pub struct Window {
     size: u64,
     acked: u64,
     sent: u64,
+    /// Since [`Self::take_resent`].
+    resent: u64,
     /// The window was sent again because of an acknowledgement, or began in the midst of the last
     /// one: more of these are echoes of what is still on its way.
     went_back: bool,
@@ -33,6 +35,7 @@ impl Window {
             size,
             acked: 0,
             sent: 0,
+            resent: 0,
             went_back: false,
         }
     }
@@ -89,7 +92,13 @@ impl Window {
         self.send()
     }
 
+    /// How many blocks were sent once more since this was asked last.
+    pub const fn take_resent(&mut self) -> u64 {
+        std::mem::replace(&mut self.resent, 0)
+    }
+
     fn send(&mut self) -> RangeInclusive<u64> {
+        self.resent += self.sent - self.acked;
         self.sent = self.last.min(self.acked + self.size);
         self.acked + 1..=self.sent
     }
@@ -123,6 +132,8 @@ mod tests {
         assert_eq!(window.ack(6), Next::Send(7..=10), "7 was lost");
         assert_eq!(window.ack(6), Next::Nothing);
         assert_eq!(window.timeout(), 7..=10);
+        // 3 and 4, 7 to 10, and those again.
+        assert_eq!((window.take_resent(), window.take_resent()), (10, 0));
     }
 
     #[test]
@@ -154,7 +165,10 @@ mod tests {
             acks.clear();
             let end = *blocks.end();
             sent += blocks.clone().count() as u64;
-            for block in blocks.filter(|_| !lost()) {
+            for block in blocks {
+                if lost() {
+                    continue;
+                }
                 has += u64::from(block == has + 1);
                 // At the window's end, and for what comes out of order.
                 if (block == end || block != has) && !lost() {
