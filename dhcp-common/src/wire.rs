@@ -59,6 +59,7 @@ pub mod option {
     pub const PAD: u8 = 0;
     pub const SUBNET_MASK: u8 = 1;
     pub const HOSTNAME: u8 = 12;
+    pub const VENDOR_OPTIONS: u8 = 43;
     pub const REQUESTED_ADDRESS: u8 = 50;
     pub const LEASE_TIME: u8 = 51;
     pub const OVERLOAD: u8 = 52;
@@ -69,9 +70,11 @@ pub mod option {
     pub const MAX_SIZE: u8 = 57;
     pub const RENEWAL_TIME: u8 = 58;
     pub const REBINDING_TIME: u8 = 59;
+    pub const VENDOR_CLASS: u8 = 60;
     pub const CLIENT_ID: u8 = 61;
     pub const RAPID_COMMIT: u8 = 80;
     pub const RELAY_AGENT: u8 = 82;
+    pub const UUID: u8 = 97;
     pub const END: u8 = 255;
 }
 

@@ -18,12 +18,13 @@ use dhcp_common::Reason;
 
 type Labels = Vec<(&'static str, String)>;
 
-const KINDS: [EventKind; 10] = [
+const KINDS: [EventKind; 11] = [
     EventKind::Offer,
     EventKind::Bind,
     EventKind::Renew,
     EventKind::KernelRenew,
     EventKind::Inform,
+    EventKind::Proxy,
     EventKind::Nak,
     EventKind::Release,
     EventKind::Decline,
@@ -40,6 +41,7 @@ pub const fn label(kind: EventKind) -> &'static str {
         EventKind::Renew => "renew",
         EventKind::KernelRenew => "kernel-renew",
         EventKind::Inform => "inform",
+        EventKind::Proxy => "proxy",
         EventKind::Nak => "nak",
         EventKind::Release => "release",
         EventKind::Decline => "decline",
@@ -51,8 +53,8 @@ pub const fn label(kind: EventKind) -> &'static str {
 /// Whether the daemon sends something when this happens.
 #[must_use]
 pub const fn is_reply(kind: EventKind) -> bool {
-    use EventKind::{Bind, Inform, Nak, Offer, Renew};
-    matches!(kind, Offer | Bind | Renew | Inform | Nak)
+    use EventKind::{Bind, Inform, Nak, Offer, Proxy, Renew};
+    matches!(kind, Offer | Bind | Renew | Inform | Proxy | Nak)
 }
 
 /// Counters that the daemon's threads hold: counting looks no label up.

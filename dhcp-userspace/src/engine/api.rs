@@ -123,6 +123,9 @@ pub enum EventKind {
     KernelRenew,
     /// DHCPACK to an INFORM.
     Inform,
+    /// Told where to boot from, the address being another server's (proxyDHCP) or known (PXE boot
+    /// server).
+    Proxy,
     /// DHCPNAK sent.
     Nak,
     Release,
@@ -180,4 +183,6 @@ ignored! {
     DiskFull = "disk-full",
     /// A RELEASE or DECLINE that names no lease of the sender.
     NotHolder = "not-holder",
+    /// No firmware that boots from the network, where another server gives the addresses.
+    NotNetboot = "not-netboot",
 }

@@ -339,7 +339,7 @@ pub(super) struct Terms<'a> {
     pub(super) times: Times,
     options: &'a Options,
     over: Vec<&'a Overrides>,
-    boot: Cow<'a, Boot>,
+    pub(super) boot: Cow<'a, Boot>,
     hostname: Option<&'a str>,
 }
 
@@ -355,7 +355,7 @@ impl<'a> Terms<'a> {
         }
     }
 
-    fn answer(&self, message_type: MessageType) -> Answer<'_> {
+    pub(super) fn answer(&self, message_type: MessageType) -> Answer<'_> {
         Answer {
             message_type,
             server: self.server,

@@ -16,6 +16,7 @@ mod inform;
 mod nak;
 mod operate;
 mod pool;
+mod proxy;
 mod reload;
 mod request;
 mod restore;
@@ -39,7 +40,7 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::lease::table::{Full, Table};
 use crate::lease::templates::Templates;
-use crate::packet::{MessageType, Request};
+use crate::packet::{MessageType, Request, pxe};
 use clients::Clients;
 use commit::Tainted;
 use context::Context;
@@ -177,6 +178,12 @@ impl Engine {
 }
 
 fn answer(context: &Context<'_>, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
+    if context.packet.destination_port == pxe::PORT {
+        return context.boot_server(reply);
+    }
+    if context.is_proxied() {
+        return context.proxy(reply);
+    }
     match context.request.message_type {
         MessageType::Discover => context.discover(reply),
         MessageType::Request => context.request(reply),

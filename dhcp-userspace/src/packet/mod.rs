@@ -1,6 +1,7 @@
 //! DHCP messages as bytes: requests are parsed, replies are built, and nothing is decided.
 mod layers;
 mod options;
+pub mod pxe;
 mod region;
 pub mod registry;
 mod reply;

@@ -112,6 +112,7 @@ pub(super) struct Message {
     pub(super) source: Ipv4Addr,
     pub(super) source_port: u16,
     pub(super) destination: Ipv4Addr,
+    pub(super) destination_port: u16,
     pub(super) secs: u16,
     pub(super) flags: u16,
     pub(super) ciaddr: Ipv4Addr,
@@ -132,6 +133,7 @@ impl Message {
             source: ANYONE,
             source_port: 68,
             destination: ALL,
+            destination_port: 67,
             secs: 0,
             flags: 0,
             ciaddr: ANYONE,
@@ -360,7 +362,7 @@ impl Lab {
             source: message.source,
             source_port: message.source_port,
             destination: message.destination,
-            destination_port: 67,
+            destination_port: message.destination_port,
             payload: &payload,
         };
         self.engine.handle(self.now, &packet, reply)

@@ -5,5 +5,6 @@ mod lab;
 mod lease;
 mod parallel;
 mod policy;
+mod proxy;
 mod reply;
 mod start;
