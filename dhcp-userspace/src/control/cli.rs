@@ -43,6 +43,9 @@ enum Command {
         #[command(subcommand)]
         command: Option<FastPath>,
     },
+    /// Boot files, by TFTP and HTTP.
+    #[command(subcommand)]
+    Boot(Boot),
     /// Read the configuration again; prints what changed.
     Reload,
     /// What happens to clients, as it happens.
@@ -80,6 +83,12 @@ enum Leases {
 }
 
 #[derive(Debug, Subcommand)]
+enum Boot {
+    /// Who fetches what now, how far it is, and what was asked for in vain.
+    Status,
+}
+
+#[derive(Debug, Subcommand)]
 enum FastPath {
     /// Log what the kernel does with each packet of a MAC; `off` ends it.
     Trace { mac: String },
@@ -112,6 +121,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), ClientError
         Command::Fastpath {
             command: Some(command),
         } => fastpath_command(cli, command),
+        Command::Boot(Boot::Status) => cli.one(&Request::Boot, |report| render::boot(&report)),
         Command::Reload => cli.changes(&Request::Reload, "nothing changed"),
         Command::Events => cli.events(),
     }

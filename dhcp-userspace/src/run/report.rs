@@ -71,6 +71,7 @@ pub fn state(shared: &Shared) -> State {
         journal: journal(shared),
         open_offers: shared.core.engine.open_offers() as u64,
         templates: shared.core.engine.templates_in_use() as u64,
+        boot: shared.netboot.report(),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::fastpath::FastPath;
 use crate::journal::Handle;
+use crate::netboot::Netboot;
 
 pub struct Shared {
     pub core: Arc<Core>,
@@ -24,6 +25,7 @@ pub struct Shared {
     pub journal: Handle<Ticket>,
     pub fastpath: Mutex<FastPath>,
     pub ports: Mutex<Ports>,
+    pub netboot: Netboot,
     pub workers: usize,
     pub started: Now,
     /// What the kernel had answered before this run.

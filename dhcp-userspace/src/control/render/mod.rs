@@ -1,10 +1,12 @@
 //! Answers as people read them.
 
+mod boot;
 mod fastpath;
 mod leases;
 mod status;
 mod time;
 
+pub use boot::boot;
 pub use fastpath::fastpath;
 pub use leases::{happened, lease, lease_header, lease_row, lost};
 pub use status::status;

@@ -52,11 +52,12 @@ pub async fn answer<B>(
         );
     }
     let name: Vec<u8> = percent_decode_str(request.uri().path()).collect();
-    let file = root::shown(&name);
+    let shown = root::shown(&name);
+    let file = shown.trim_start_matches('/');
     match open(shared, name).await {
         Ok(opened) => found(place, request, &opened, file),
         Err(why) => {
-            place.refused(file.trim_start_matches('/'), &why);
+            place.refused(file, &why);
             words(Response::builder(), status(&why), &why.to_string())
         }
     }
@@ -80,7 +81,7 @@ fn found<B>(
     place: &Arc<Place>,
     request: &Request<B>,
     opened: &Opened,
-    file: String,
+    file: &str,
 ) -> Response<Body> {
     let (headers, version) = (request.headers(), Version::of(opened));
     let head = Response::builder()
@@ -117,13 +118,12 @@ fn found<B>(
         }
     };
     let head = head
-        .header(CONTENT_TYPE, kind::of(&file))
+        .header(CONTENT_TYPE, kind::of(file))
         .header(CONTENT_LENGTH, part.end - part.start);
     if request.method() == Method::HEAD {
         place.ended(Ended::Asked);
         return empty(head);
     }
-    let file = file.trim_start_matches('/').to_owned();
     send(place, head, opened, file, part)
 }
 
@@ -146,10 +146,10 @@ fn send(
     place: &Arc<Place>,
     head: Builder,
     opened: &Opened,
-    name: String,
+    name: &str,
     part: Range<u64>,
 ) -> Response<Body> {
-    let ongoing = place.begin(name, part.end - part.start);
+    let ongoing = place.begin(name.to_owned(), part.end - part.start);
     let (to, body) = Channel::new(1);
     tokio::spawn(feed(to, Arc::clone(&opened.file), part, ongoing));
     head.body(Either::Right(body))
