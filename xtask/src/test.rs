@@ -158,7 +158,12 @@ fn prepare() -> Result<(), String> {
     if !privileges::is_root() {
         return Err("namespaces and BPF want root".to_owned());
     }
-    let needs = [packages::LAB, packages::CLIENTS, packages::RELAY];
+    let needs = [
+        packages::LAB,
+        packages::CLIENTS,
+        packages::RELAY,
+        packages::NETBOOT,
+    ];
     packages::ensure(&needs).map_err(|why| format!("{why:#}"))
 }
 

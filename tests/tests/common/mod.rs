@@ -5,6 +5,7 @@ pub mod books;
 pub mod captures;
 pub mod config;
 pub mod faults;
+pub mod files;
 pub mod fleet;
 pub mod frame;
 pub mod message;
