@@ -28,58 +28,51 @@ pub enum Firmware {
 /// Switched off on drop.
 pub struct Machine {
     process: Process,
+    serial: PathBuf,
 }
 
 impl Machine {
-    /// Switches one on, plugged into `bridge` of the namespace `switch` by an interface that is
-    /// named after it. What it prints on its serial console goes to `serial` in `directory`.
+    /// Switches one on, with its cable in `bridge` of the namespace `switch`. Its port there has
+    /// its name; its files are in `directory`.
     pub fn start(
         firmware: Firmware,
-        switch: &Namespace,
-        bridge: &str,
         (name, mac): (&str, [u8; 6]),
+        (switch, bridge): (&Namespace, &str),
         directory: &Path,
     ) -> Result<Self> {
         switch.ip(&format!("tuntap add dev {name} mode tap"))?;
         switch.ip(&format!("link set dev {name} master {bridge} up"))?;
+        let serial = directory.join("serial");
         let mut command = switch.command("qemu-system-x86_64");
         // Without graphics, SeaBIOS and iPXE print on the serial console.
-        command.args([
-            "-nodefaults",
-            "-no-user-config",
-            "-machine",
-            "q35,accel=tcg,graphics=off",
-        ]);
+        let machine = "q35,accel=tcg,graphics=off";
+        command.args(["-nodefaults", "-no-user-config", "-machine", machine]);
         command.args(["-m", MEMORY_MB, "-display", "none", "-monitor", "none"]);
         command
             .arg("-serial")
-            .arg(format!("file:{}", serial(directory).display()));
-        command.args([
-            "-netdev",
-            &format!("tap,id=lan,ifname={name},script=no,downscript=no"),
-        ]);
+            .arg(format!("file:{}", serial.display()));
+        let cable = format!("tap,id=lan,ifname={name},script=no,downscript=no");
+        command.args(["-netdev", &cable]);
         boot(&mut command, firmware, mac, directory)?;
         let process = Process::start(name, &mut command, &directory.join("qemu.log"))?;
-        Ok(Self { process })
+        Ok(Self { process, serial })
     }
 
-    /// Waits until it has printed this.
-    pub fn wait_serial(&mut self, text: &str, directory: &Path, limit: Duration) -> Result<()> {
-        let what = format!(
-            "{} to print {text:?} on its serial console",
-            self.process.name()
-        );
+    /// Waits until it has printed this; a failure shows what it did print.
+    pub fn wait_serial(&mut self, text: &str, limit: Duration) -> Result<()> {
+        let name = self.process.name();
+        let what = format!("{name} to print {text:?} on its serial console");
+        let serial = &self.serial;
         let waited = self.process.wait_for(&what, limit, |_| {
-            Ok(read_serial(directory).contains(text).then_some(()))
+            Ok(read(serial).contains(text).then_some(()))
         });
-        waited.with_context(|| format!("it printed:\n{}", read_serial(directory)))
+        waited.with_context(|| format!("it printed:\n{}", self.serial()))
     }
-}
 
-/// All that it printed so far, without the sequences that move a terminal's cursor.
-pub fn read_serial(directory: &Path) -> String {
-    let bytes = fs::read(serial(directory)).unwrap_or_default();
-    plain(&String::from_utf8_lossy(&bytes))
+    /// All that it printed so far, without the sequences that move a terminal's cursor.
+    pub fn serial(&self) -> String {
+        read(&self.serial)
+    }
 }
 
 /// Makes a program for machines from its source; `message` is what it prints.
@@ -90,8 +83,9 @@ pub fn assemble(source: &Path, message: &str, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn serial(directory: &Path) -> PathBuf {
-    directory.join("serial")
+fn read(serial: &Path) -> String {
+    let bytes = fs::read(serial).unwrap_or_default();
+    plain(&String::from_utf8_lossy(&bytes))
 }
 
 fn boot(command: &mut Command, firmware: Firmware, mac: [u8; 6], directory: &Path) -> Result<()> {
@@ -133,7 +127,7 @@ fn boot(command: &mut Command, firmware: Firmware, mac: [u8; 6], directory: &Pat
     Ok(())
 }
 
-/// Without escape sequences: `ESC [ ... letter`.
+/// Without escape sequences (`ESC [ ... letter`) and what else moves the cursor.
 fn plain(text: &str) -> String {
     let mut pieces = text.split("\x1b[");
     let mut plain = pieces.next().unwrap_or_default().to_owned();
@@ -141,6 +135,7 @@ fn plain(text: &str) -> String {
         let end = piece.find(|c: char| c.is_ascii_alphabetic());
         plain.push_str(end.map_or("", |end| &piece[end + 1..]));
     }
+    plain.retain(|c| c == '\n' || !c.is_control());
     plain
 }
 
@@ -150,7 +145,8 @@ mod tests {
 
     #[test]
     fn a_terminals_sequences_are_left_out() {
-        assert_eq!(plain("\x1b[2J\x1b[01;01Hhello \x1b[0mworld"), "hello world");
+        let text = "\x1b[2J\x1b[01;01Hhello \x1b[0mworld\x08\r\n";
+        assert_eq!(plain(text), "hello world\n");
         assert_eq!(plain("cut \x1b[0"), "cut ");
     }
 }

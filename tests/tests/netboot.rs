@@ -1,47 +1,104 @@
 //! Machines that boot from the network, with xdhcpd alone to give them addresses and files.
+//!
+//! With `XDHCPD_TEST_LOGS` set to a directory, what each machine printed, what the server told of
+//! it and how long it took are kept there.
 
 mod common;
 
+use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use common::books;
+use common::files::{Files, services};
 use common::site::PATIENCE;
-use dhcp_userspace::config::model::FileService;
-use dhcp_userspace::netboot::Netboot;
+use dhcp_userspace::clock::{Now, SECOND};
+use dhcp_userspace::netboot::report::Protocol;
 use xdhcpd_tests::lab::{INTERFACE, SERVER};
-use xdhcpd_tests::qemu::{self, Firmware, Machine};
-use xdhcpd_tests::{Binaries, Daemon, Lab};
+use xdhcpd_tests::{Binaries, Daemon, Firmware, Lab, Machine, Process, qemu};
 
-fn lab() -> Result<(Lab, Daemon, Netboot)> {
-    common::root();
-    let lab = Lab::new(0)?;
-    let root = lab.directory("boot")?;
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("netboot");
-    qemu::assemble(
-        &source.join("hello.nasm"),
-        "hello from the BIOS program",
-        &root.join("hello.0"),
-    )?;
-    qemu::assemble(
-        &source.join("hello-efi.nasm"),
-        "hello from UEFI by TFTP",
-        &root.join("tftp.efi"),
-    )?;
-    qemu::assemble(
-        &source.join("hello-efi.nasm"),
-        "hello from UEFI by HTTP",
-        &root.join("http.efi"),
-    )?;
-    fs::write(
-        root.join("boot.ipxe"),
-        format!("#!ipxe\necho the script is at work\nchain http://{SERVER}/hello.0\n"),
-    )?;
-    let yaml = format!("\
+const BIOS: &str = "hello from a BIOS program";
+const UEFI_TFTP: &str = "hello from a UEFI program by TFTP";
+const UEFI_HTTP: &str = "hello from a UEFI program by HTTP";
+
+struct Site {
+    events: Process,
+    daemon: Daemon,
+    files: Files,
+    lab: Lab,
+}
+
+impl Site {
+    fn new() -> Result<Self> {
+        common::root();
+        let lab = Lab::new(0)?;
+        let files = services(&lab)?;
+        programs(&files.root)?;
+        let directory = lab.directory("xdhcpd")?;
+        let daemon = Daemon::start(&Binaries::find()?, &lab.server, &directory, &yaml(&lab))?;
+        let log = lab.directory("events")?.join("log");
+        let events = Process::start("xdhcpctl", daemon.ctl_command().arg("events"), &log)?;
+        Ok(Self {
+            events,
+            daemon,
+            files,
+            lab,
+        })
+    }
+
+    /// Switches a machine on, and waits until it prints `text`.
+    fn boot(&self, name: &str, firmware: Firmware, mac: u8, text: &str) -> Result<()> {
+        let mac = [0x52, 0x54, 0, 0, 0, mac];
+        let directory = self.lab.directory("machine")?;
+        let plug = (&self.lab.switch, "br0");
+        let begin = Now::read().boot;
+        let mut machine = Machine::start(firmware, ("machine", mac), plug, &directory)?;
+        let booted = machine.wait_serial(text, PATIENCE);
+        let took = (Now::read().boot - begin) as f64 / SECOND as f64;
+        self.keep(name, &format!("{}\n({took:.1} s)\n", machine.serial()))?;
+        booted
+    }
+
+    fn keep(&self, name: &str, serial: &str) -> Result<()> {
+        let Some(directory) = env::var_os("XDHCPD_TEST_LOGS").map(PathBuf::from) else {
+            return Ok(());
+        };
+        fs::create_dir_all(&directory)?;
+        fs::write(directory.join(format!("{name}.serial")), serial)?;
+        let report = serde_json::to_string_pretty(&self.files.report()?)?;
+        let daemon = fs::read_to_string(self.daemon.directory().join("xdhcpd.log"))?;
+        let server = format!("{}\n{daemon}\n{report}\n", self.events.log());
+        fs::write(directory.join(format!("{name}.server")), server)?;
+        Ok(())
+    }
+
+    /// How many files went out whole, by TFTP and by HTTP, and how often a machine got an address.
+    fn books(&self) -> Result<(u64, u64, u64)> {
+        let complete = |protocol| self.files.totals(protocol).map(|totals| totals.complete);
+        let binds = books::replies(&self.daemon, "bind")?;
+        Ok((complete(Protocol::Tftp)?, complete(Protocol::Http)?, binds))
+    }
+}
+
+/// Puts what the machines boot below the root.
+fn programs(root: &Path) -> Result<()> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("netboot");
+    let (bios, uefi) = (sources.join("hello.nasm"), sources.join("hello-efi.nasm"));
+    qemu::assemble(&bios, BIOS, &root.join("hello.0"))?;
+    qemu::assemble(&uefi, UEFI_TFTP, &root.join("tftp.efi"))?;
+    qemu::assemble(&uefi, UEFI_HTTP, &root.join("http.efi"))?;
+    let script = format!("#!ipxe\necho this is the script\nchain http://{SERVER}/hello.0\n");
+    Ok(fs::write(root.join("boot.ipxe"), script)?)
+}
+
+fn yaml(lab: &Lab) -> String {
+    let bpffs = lab.bpffs().display();
+    format!(
+        "\
 interfaces: [{INTERFACE}]
 server: {{state_dir: @DIR@/state, control_socket: @DIR@/control.sock}}
-fast_path: {{mode: native, pin_dir: {}/xdhcpd}}
+fast_path: {{mode: native, pin_dir: {bpffs}/xdhcpd}}
 subnets:
   - subnet: 10.77.0.0/16
     pools: [10.77.1.0-10.77.1.255]
@@ -49,50 +106,35 @@ subnets:
     reservations:
       - {{mac: '52:54:00:00:00:01', address: 10.77.0.11, boot: {{file: boot.ipxe}}}}
       - {{mac: '52:54:00:00:00:02', address: 10.77.0.12, boot: {{file: tftp.efi}}}}
-      - {{mac: '52:54:00:00:00:03', address: 10.77.0.13, boot: {{file: 'http://{SERVER}/http.efi'}}, options: {{vendor-class-identifier: HTTPClient}}}}
-", lab.bpffs().display());
-    let directory = lab.directory("xdhcpd")?;
-    let daemon = Daemon::start(&Binaries::find()?, &lab.server, &directory, &yaml)?;
-    let netboot = lab.server.enter(|| {
-        let netboot = Netboot::default();
-        let config = FileService {
-            root,
-            tftp: Some("0.0.0.0:69".parse().unwrap()),
-            http: Some("0.0.0.0:80".parse().unwrap()),
-            max_transfers: 100,
-        };
-        netboot.apply(Some(&config)).map(|()| netboot)
-    })??;
-    Ok((lab, daemon, netboot))
+      - mac: '52:54:00:00:00:03'
+        address: 10.77.0.13
+        boot: {{file: 'http://{SERVER}/http.efi'}}
+        options: {{vendor-class-identifier: HTTPClient}}
+"
+    )
 }
 
-fn boot(firmware: Firmware, n: u8, text: &str) -> Result<()> {
-    let (lab, daemon, netboot) = lab()?;
-    let dir = lab.directory("machine")?;
-    let start = std::time::Instant::now();
-    let mut machine = Machine::start(
-        firmware,
-        &lab.switch,
-        "br0",
-        ("machine0", [0x52, 0x54, 0, 0, 0, n]),
-        &dir,
-    )?;
-    let r = machine.wait_serial(text, &dir, PATIENCE);
-    println!("{:?}\n{}", start.elapsed(), qemu::read_serial(&dir));
-    println!("{:#?}", netboot.report());
-    println!("{}", daemon.ctl_text(&["status"])?);
-    r
+/// The script by TFTP, and the program that it names by HTTP.
+#[test]
+fn ipxe_boots_by_a_script() -> Result<()> {
+    let site = Site::new()?;
+    site.boot("ipxe", Firmware::Bios, 1, BIOS)?;
+    ensure!(site.books()? == (1, 1, 1), "{:?}", site.books()?);
+    Ok(())
 }
 
 #[test]
-fn ipxe() -> Result<()> {
-    boot(Firmware::Bios, 1, "hello from the BIOS program")
+fn uefi_boots_by_pxe() -> Result<()> {
+    let site = Site::new()?;
+    site.boot("uefi-pxe", Firmware::UefiPxe, 2, UEFI_TFTP)?;
+    ensure!(site.books()? == (1, 0, 1), "{:?}", site.books()?);
+    Ok(())
 }
+
 #[test]
-fn uefi_pxe() -> Result<()> {
-    boot(Firmware::UefiPxe, 2, "hello from UEFI by TFTP")
-}
-#[test]
-fn uefi_http() -> Result<()> {
-    boot(Firmware::UefiHttp, 3, "hello from UEFI by HTTP")
+fn uefi_boots_by_http() -> Result<()> {
+    let site = Site::new()?;
+    site.boot("uefi-http", Firmware::UefiHttp, 3, UEFI_HTTP)?;
+    ensure!(site.books()? == (0, 1, 1), "{:?}", site.books()?);
+    Ok(())
 }

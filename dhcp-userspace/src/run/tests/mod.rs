@@ -1,6 +1,7 @@
 //! The whole daemon in this process, without signals, on a veth pair in a namespace of its own.
 
 mod leases;
+mod netboot;
 mod packets;
 mod reload;
 
