@@ -38,6 +38,12 @@ pub(crate) const NETBOOT: &[Need] = &[
     ("/usr/lib/ipxe/snponly.efi", "ipxe"),
 ];
 
+/// The servers that this one is compared with.
+pub(crate) const PEERS: &[Need] = &[
+    ("kea-dhcp4", "kea-dhcp4-server"),
+    ("dnsmasq", "dnsmasq-base"),
+];
+
 /// Makes sure that the programs are there.
 pub(crate) fn ensure(needs: &[&[Need]]) -> Result<()> {
     let missing = needs.iter().copied().flatten();

@@ -163,6 +163,7 @@ fn prepare() -> Result<(), String> {
         packages::CLIENTS,
         packages::RELAY,
         packages::NETBOOT,
+        packages::PEERS,
     ];
     packages::ensure(&needs).map_err(|why| format!("{why:#}"))
 }

@@ -94,6 +94,11 @@ impl Books {
             .collect()
     }
 
+    #[cfg(test)]
+    pub fn is_idle(&self) -> bool {
+        self.lock().taken == 0
+    }
+
     pub fn totals(&self) -> Vec<Totals> {
         Protocol::ALL
             .map(|protocol| self.of(protocol).report(protocol))
@@ -155,14 +160,19 @@ impl Place {
     /// The file cannot be had: counted, and told of where somebody may look for it.
     pub fn refused(&self, file: &str, why: &OpenError) {
         let (protocol, client) = (self.protocol.label(), self.client.ip());
-        let OpenError::NotFound = why else {
-            self.ended(Ended::Denied);
-            tracing::debug!(protocol, %client, file, "refused: {why}");
-            return;
-        };
-        self.ended(Ended::NotFound);
-        let now = Now::read().boot;
-        if self.books.lock().missing.note(client, file, now) {
+        let is_missing = matches!(why, OpenError::NotFound);
+        self.ended(if is_missing {
+            Ended::NotFound
+        } else {
+            Ended::Denied
+        });
+        let mut state = self.books.lock();
+        if is_missing {
+            state.missing.count(client, file);
+        }
+        let is_news = state.missing.is_news(client, file, Now::read().boot);
+        drop(state);
+        if is_news {
             tracing::info!(protocol, %client, file, "{why}");
         }
     }

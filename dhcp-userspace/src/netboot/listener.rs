@@ -5,6 +5,7 @@ use std::net::{SocketAddr, SocketAddrV4, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
@@ -31,6 +32,15 @@ impl Listener {
         self.task.abort();
         // An error is what an aborted task ends with.
         let _ = runtime.block_on(self.task);
+    }
+}
+
+/// Every transfer needs a socket and a file: takes as many as the system lets us have.
+pub fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "limit of open files");
     }
 }
 

@@ -1,4 +1,5 @@
-//! What clients ask for in vain: counted by name, and told in the log at a bounded rate.
+//! What clients ask for in vain: names that are not there are counted, and every refusal is told
+//! in the log, at a bounded rate.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -25,16 +26,16 @@ pub struct Missing {
 }
 
 impl Missing {
-    /// Counts, and says whether the log is to tell of it.
-    pub fn note(&mut self, client: IpAddr, file: &str, now: u64) -> bool {
+    /// There is no file of this name.
+    pub fn count(&mut self, client: IpAddr, file: &str) {
         let known = self.names.contains_key(file) || self.names.len() < MAX_NAMES;
         let name = if known { file } else { OTHERS };
         let entry = self.names.entry(name.to_owned()).or_insert((0, client));
         *entry = (entry.0 + 1, client);
-        self.is_news(client, file, now)
     }
 
-    fn is_news(&mut self, client: IpAddr, file: &str, now: u64) -> bool {
+    /// Whether the log is to tell that this client did not get this file.
+    pub fn is_news(&mut self, client: IpAddr, file: &str, now: u64) -> bool {
         let key = (client, file.to_owned());
         if self.told.get(&key).is_some_and(|told| now < told + QUIET) {
             return false;
@@ -77,6 +78,13 @@ mod tests {
 
     fn client(last: u8) -> IpAddr {
         [10, 0, 0, last].into()
+    }
+
+    impl Missing {
+        fn note(&mut self, client: IpAddr, file: &str, now: u64) -> bool {
+            self.count(client, file);
+            self.is_news(client, file, now)
+        }
     }
 
     #[test]

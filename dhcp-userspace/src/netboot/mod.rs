@@ -89,6 +89,7 @@ impl Netboot {
 
 impl Running {
     fn start(config: &FileService, shared: &Arc<Shared>) -> Result<Self, NetbootError> {
+        listener::raise_file_limit();
         let mut running = Self {
             config: FileService {
                 tftp: None,

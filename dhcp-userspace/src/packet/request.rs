@@ -197,6 +197,12 @@ impl<'a> Request<'a> {
         &self.payload[bootp::CHADDR..bootp::SNAME]
     }
 
+    /// giaddr, as it stands in the message.
+    #[must_use]
+    pub fn giaddr_bytes(&self) -> &'a [u8] {
+        &self.payload[bootp::GIADDR..bootp::CHADDR]
+    }
+
     /// Everything behind the magic cookie.
     #[must_use]
     pub fn region(&self) -> &'a [u8] {

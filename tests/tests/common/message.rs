@@ -25,7 +25,7 @@ pub const EVERYBODY: Mac = [0xff; 6];
 const ETHERNET: usize = 14;
 const IP: usize = 20;
 const UDP: usize = 8;
-const BOOTP: usize = 240;
+pub const BOOTP: usize = 240;
 const SHORTEST: usize = 300;
 const COOKIE: [u8; 4] = [99, 130, 83, 99];
 
@@ -40,6 +40,7 @@ pub struct Message {
     /// BOOTREQUEST is 1, BOOTREPLY 2.
     pub op: u8,
     pub xid: u32,
+    pub flags: u16,
     pub ciaddr: Ipv4Addr,
     pub yiaddr: Ipv4Addr,
     pub giaddr: Ipv4Addr,
@@ -58,6 +59,7 @@ impl Message {
             destination: Ipv4Addr::BROADCAST,
             op: 1,
             xid,
+            flags: 0,
             ciaddr: Ipv4Addr::UNSPECIFIED,
             yiaddr: Ipv4Addr::UNSPECIFIED,
             giaddr: Ipv4Addr::UNSPECIFIED,
@@ -105,7 +107,8 @@ impl Message {
     fn bootp(&self) -> Vec<u8> {
         let mut bootp = vec![self.op, 1, 6, 0];
         bootp.extend(self.xid.to_be_bytes());
-        bootp.extend([0; 4]);
+        bootp.extend([0; 2]);
+        bootp.extend(self.flags.to_be_bytes());
         for address in [self.ciaddr, self.yiaddr, Ipv4Addr::UNSPECIFIED, self.giaddr] {
             bootp.extend(address.octets());
         }
@@ -149,6 +152,7 @@ impl Message {
             destination: address(ip, 16)?,
             op: bootp[0],
             xid: u32::from_be_bytes(*bootp[4..].first_chunk()?),
+            flags: be16(bootp, 10)?,
             ciaddr: address(bootp, 12)?,
             yiaddr: address(bootp, 16)?,
             giaddr: address(bootp, 24)?,

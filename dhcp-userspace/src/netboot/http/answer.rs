@@ -26,8 +26,8 @@ use super::version::{Verdict, Version};
 
 pub type Body = Either<Full<Bytes>, Channel<Bytes, io::Error>>;
 
-/// Read at once. Two such pieces wait for a client at most.
-const PIECE: u64 = 256 << 10;
+/// Read at once. A few such pieces wait for a client at most.
+const PIECE: u64 = 128 << 10;
 
 /// Answers a request. `place` is the connection's; without one the client is to come again.
 pub async fn answer<B>(

@@ -25,6 +25,8 @@ use super::shared::Shared;
 const IDLE: Duration = Duration::from_secs(15);
 /// A client that takes nothing for so long is gone.
 const STALLED: Duration = Duration::from_secs(60);
+/// What waits to be sent, beside the kernel's own buffer.
+const BUFFER: usize = 64 << 10;
 /// Connections at once, also those that are told to come again.
 const MAX_CONNECTIONS: usize = 4096;
 
@@ -53,6 +55,7 @@ async fn connection(
     shared: Arc<Shared>,
     _permit: OwnedSemaphorePermit,
 ) {
+    let client = SocketAddr::new(client.ip().to_canonical(), client.port());
     let place: Option<Arc<Place>> = shared.books.admit(Protocol::Http, client).map(Arc::new);
     let options = socket2::SockRef::from(&stream);
     let set = options
@@ -69,6 +72,7 @@ async fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
         .keep_alive(place.is_some())
+        .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {

@@ -9,6 +9,10 @@ use std::path::PathBuf;
 
 use super::report::{Protocol, Totals};
 use super::*;
+use crate::clock::SECOND;
+
+/// What never comes is waited for so long.
+const PATIENCE: u64 = 20 * SECOND;
 
 /// Services on ports that were free, over a directory of their own.
 struct Site {
@@ -60,12 +64,23 @@ impl Site {
 
     /// Waits until a protocol's counters are like this.
     fn wait(&self, protocol: Protocol, like: impl Fn(&Totals) -> bool) -> Totals {
+        let deadline = Now::read().boot + PATIENCE;
         loop {
             let report = self.report();
             let totals = &report.totals[protocol as usize];
             if like(totals) {
                 return totals.clone();
             }
+            assert!(Now::read().boot < deadline, "in vain: {report:?}");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits until every place is free again.
+    fn wait_idle(&self) {
+        let deadline = Now::read().boot + PATIENCE;
+        while !self.netboot.shared.books.is_idle() {
+            assert!(Now::read().boot < deadline, "in vain: {:?}", self.report());
             std::thread::yield_now();
         }
     }

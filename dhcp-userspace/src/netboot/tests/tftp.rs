@@ -160,6 +160,7 @@ fn who_asks_for_the_size_only_is_left_alone() {
     client.send(b"\0\x05\0\x08User aborted the transfer\0");
     site.wait(Protocol::Tftp, |totals| totals.asked == 1);
     assert_eq!(site.report().transfers, []);
+    site.wait_idle();
     assert_eq!(
         client.fetch("f", "blksize 1468", (1468, 1), |_| false),
         bytes
@@ -254,7 +255,7 @@ fn a_client_without_a_place_waits_for_one() {
     first.ack(1);
     first.block();
     first.ack(2);
-    site.wait(Protocol::Tftp, |totals| totals.complete == 1);
+    site.wait_idle();
     second.ask("f", "");
     assert_eq!(second.block().0, 1);
 }

@@ -1,0 +1,9 @@
+//! The language, its errors, the short form and the ready-made classes, on requests.
+
+mod any_text;
+mod docs;
+mod errors;
+mod kea;
+mod language;
+mod ready;
+mod short;
