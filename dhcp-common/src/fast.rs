@@ -415,6 +415,7 @@ fn write_reply(
     let header = head::Header {
         source: facts.server,
         destination: grant.renewal.ciaddr,
+        source_port: SERVER_PORT,
         port: CLIENT_PORT,
         bootp: plan.bootp,
         rest,

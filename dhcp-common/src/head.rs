@@ -4,8 +4,8 @@
 
 use crate::fast::Peek;
 use crate::wire::{
-    BOOTP_HEAD, BOOTP_LEN, BOOTREPLY, HTYPE_ETHERNET, IP_LEN, PROTO_UDP, SERVER_PORT, Sum, UDP_LEN,
-    bootp, chunk, mac_bytes, udp_checksum,
+    BOOTP_HEAD, BOOTP_LEN, BOOTREPLY, HTYPE_ETHERNET, IP_LEN, PROTO_UDP, Sum, UDP_LEN, bootp,
+    chunk, mac_bytes, udp_checksum,
 };
 
 /// Link header (right-aligned to [`HEAD_IP`]), IP and UDP header and the BOOTP head of a reply.
@@ -47,6 +47,7 @@ pub fn write_bootp(head: &mut Head, b: &[u8; BOOTP_LEN], siaddr: u32) {
 pub struct Header {
     pub source: u32,
     pub destination: u32,
+    pub source_port: u16,
     pub port: u16,
     /// Bytes of the BOOTP message.
     pub bootp: usize,
@@ -76,7 +77,7 @@ pub fn write_ip_udp(head: &mut Head, header: &Header) {
         .word(u16::from_ne_bytes([64, PROTO_UDP]));
     put(h, HEAD_IP + 10, sum.checksum().to_ne_bytes());
 
-    put(h, HEAD_UDP, SERVER_PORT.to_be_bytes());
+    put(h, HEAD_UDP, header.source_port.to_be_bytes());
     put(h, HEAD_UDP + 2, header.port.to_be_bytes());
     put(h, HEAD_UDP + 4, udp_len.to_be_bytes());
     // The pseudo header has the length a second time (RFC 768).
@@ -84,7 +85,7 @@ pub fn write_ip_udp(head: &mut Head, header: &Header) {
         .word(u16::from_ne_bytes([0, PROTO_UDP]))
         .word(udp_len.to_be())
         .word(udp_len.to_be())
-        .word(SERVER_PORT.to_be())
+        .word(header.source_port.to_be())
         .word(header.port.to_be())
         .add(header.rest);
     let sum = sum.bytes(&chunk::<HEAD_LEN, BOOTP_HEAD>(h, HEAD_BOOTP));

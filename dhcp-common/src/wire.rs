@@ -17,6 +17,8 @@ pub const UDP_LEN: usize = 8;
 pub const PROTO_UDP: u8 = 17;
 pub const SERVER_PORT: u16 = 67;
 pub const CLIENT_PORT: u16 = 68;
+/// Where PXE clients ask a boot server, or a proxyDHCP server a second time (PXE 2.1 section 2.2).
+pub const BOOT_SERVER_PORT: u16 = 4011;
 
 /// The fixed part of a DHCP message, magic cookie included (RFC 2131 section 2).
 pub const BOOTP_LEN: usize = 240;

@@ -8,15 +8,16 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use common::files::{Files, services};
+use common::files;
 use common::site::PATIENCE;
-use dhcp_userspace::netboot::report::Protocol;
+use dhcp_userspace::netboot::report::{Protocol, Totals};
 use xdhcpd_tests::lab::{INTERFACE, SERVER};
 use xdhcpd_tests::process::output;
-use xdhcpd_tests::{Lab, Namespace, Process};
+use xdhcpd_tests::{Binaries, Daemon, Lab, Namespace, Process};
 
 struct Site {
-    files: Files,
+    daemon: Daemon,
+    root: PathBuf,
     lab: Lab,
 }
 
@@ -25,8 +26,17 @@ impl Site {
         common::root();
         let lab = Lab::new(1)?;
         lab.clients[0].ip(&format!("address add 10.77.3.1/16 dev {INTERFACE}"))?;
-        let files = services(&lab)?;
-        Ok(Self { files, lab })
+        let (root, yaml) = (
+            files::root(&lab)?,
+            lab.config("1h", "boot: {root: @DIR@/boot}\n"),
+        );
+        let directory = lab.directory("xdhcpd")?;
+        let daemon = Daemon::start(&Binaries::find()?, &lab.server, &directory, &yaml)?;
+        Ok(Self { daemon, root, lab })
+    }
+
+    fn totals(&self, protocol: Protocol) -> Result<Totals> {
+        files::totals(&self.daemon, protocol)
     }
 
     fn client(&self) -> &Namespace {
@@ -38,7 +48,7 @@ impl Site {
         let words = (0..len.div_ceil(4) as u32).map(|i| i.wrapping_mul(0x9e37_79b9).to_le_bytes());
         let mut bytes = words.collect::<Vec<_>>().concat();
         bytes.truncate(len);
-        fs::write(self.files.root.join(name), &bytes)?;
+        fs::write(self.root.join(name), &bytes)?;
         Ok(bytes)
     }
 
@@ -97,7 +107,7 @@ fn every_tftp_client_gets_the_file() -> Result<()> {
             ensure!(got == bytes, "{line}: {} bytes of {len}", got.len());
         }
     }
-    let totals = site.files.totals(Protocol::Tftp)?;
+    let totals = site.totals(Protocol::Tftp)?;
     ensure!(
         (totals.complete, totals.aborted, totals.busy) == (21, 0, 0),
         "{totals:?}"
@@ -161,7 +171,7 @@ fn curl_gets_parts_and_asks_for_news() -> Result<()> {
 #[test]
 fn nothing_leads_out_of_the_root() -> Result<()> {
     let site = Site::new()?;
-    let root = &site.files.root;
+    let root = &site.root;
     let secret = root.with_file_name("secret");
     fs::write(&secret, "secret")?;
     symlink("../secret", root.join("relative"))?;
@@ -182,7 +192,7 @@ fn nothing_leads_out_of_the_root() -> Result<()> {
         let got = site.fetch(&format!("tftp -m binary SERVER -c get '{name}' @"));
         ensure!(got.map_or(true, |bytes| bytes.is_empty()), "{name} by TFTP");
     }
-    let denied = |protocol| site.files.totals(protocol).map(|totals| totals.denied);
+    let denied = |protocol| site.totals(protocol).map(|totals| totals.denied);
     ensure!((denied(Protocol::Http)?, denied(Protocol::Tftp)?) == (7, 7));
     Ok(())
 }
@@ -214,8 +224,30 @@ fn forty_machines_at_once() -> Result<()> {
         let got = fs::read(site.lab.directory("fetched")?.join(number.to_string()))?;
         ensure!(got == bytes, "{number} got {} bytes", got.len());
     }
-    let complete = |protocol| site.files.totals(protocol).map(|totals| totals.complete);
+    let complete = |protocol| site.totals(protocol).map(|totals| totals.complete);
     ensure!((complete(Protocol::Tftp)?, complete(Protocol::Http)?) == (20, 20));
-    ensure!(site.files.report()?.transfers.is_empty());
+    ensure!(files::report(&site.daemon)?.transfers.is_empty());
+    Ok(())
+}
+
+/// What people look for when a machine does not boot.
+#[test]
+fn a_file_that_is_missing_is_told_and_counted() -> Result<()> {
+    let mut site = Site::new()?;
+    for _ in 0..3 {
+        ensure!(
+            site.curl(
+                "--output /dev/null --write-out '%{http_code}'",
+                "pxelinux.0"
+            )? == "404"
+        );
+    }
+    let page = site.daemon.ctl_text(&["boot", "status"])?;
+    let found = page.lines().find(|line| line.starts_with("pxelinux.0"));
+    let words: Vec<_> = found.unwrap_or_default().split_whitespace().collect();
+    ensure!(words == ["pxelinux.0", "3", "10.77.3.1"], "{page}");
+    let log = site.daemon.process().log();
+    let told = log.lines().filter(|line| line.contains("pxelinux.0"));
+    ensure!(told.count() == 1, "once for each client and file: {log}");
     Ok(())
 }

@@ -4,56 +4,58 @@
 //! skipped, and what has the wrong shape is reported and read as if it were not there. So one
 //! run finds them all.
 
+mod access;
+mod forms;
+
 use std::fmt;
-use std::marker::PhantomData;
-use std::slice;
 
-use serde::de::value::StrDeserializer;
-use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess,
-    Visitor,
-};
-use serde::{Deserialize, forward_to_deserialize_any};
+use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
+use serde::forward_to_deserialize_any;
 
-use super::error::{At, Place, Problem, Report, did_you_mean};
-use super::yaml::{Content, Key, Node};
-
-/// A value and where it stood.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Placed<T> {
-    pub place: Place,
-    pub value: T,
-}
-
-/// The text of a scalar; `None` if something else stood there, which has been reported.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Text(pub Option<String>);
-
-/// One value or a list of them.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct OneOrMany<T>(pub Vec<T>);
-
-impl<T> Default for OneOrMany<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-/// A mapping, or its `value` alone.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub(super) struct ValueOrMap<T>(pub T);
+use super::error::{At, Problem, Report, did_you_mean};
+use super::yaml::{Entries as Pairs, Key, Node, Shape, Style, Tree};
+use access::{Alone, Entries, Items, Numbers, Single};
+pub(super) use forms::{KeyOrMap, Later, OneOrMany, Passage, Placed, Short, Text, ValueOrMap};
 
 /// Reads a whole document.
-pub(super) fn decode<T: DeserializeOwned + Default>(root: &Node, report: &Report) -> T {
-    let cursor = Cursor {
-        node: root,
+pub(super) fn decode<T: DeserializeOwned + Default>(tree: &Tree, report: &Report) -> T {
+    read(Cursor {
+        tree,
+        node: tree.root,
         at: At::Root,
         report,
-    };
+    })
+}
+
+fn read<T: DeserializeOwned + Default>(cursor: Cursor<'_>) -> T {
     T::deserialize(cursor).unwrap_or_else(|Broken(what)| {
-        report.add(root.place, &At::Root, Problem::new(what, ""));
+        let problem = Problem::new(what, "");
+        cursor.report.add(cursor.node.place, &cursor.at, problem);
         T::default()
     })
+}
+
+impl<T: DeserializeOwned + Default> Later<T> {
+    /// The items, of the tree that this was read from.
+    pub(super) fn each(
+        &self,
+        tree: &Tree,
+        at: &At<'_>,
+        report: &Report,
+        mut take: impl FnMut(&Placed<T>, &At<'_>),
+    ) {
+        for (index, node) in tree.items(self.items).iter().enumerate() {
+            let at = at.item(index);
+            let value = read(Cursor {
+                tree,
+                node: *node,
+                at,
+                report,
+            });
+            let place = node.place;
+            take(&Placed { place, value }, &at);
+        }
+    }
 }
 
 /// What serde itself finds wrong: nothing, as [`Cursor`] hands it only what it asks for.
@@ -69,18 +71,23 @@ impl de::Error for Broken {
 
 #[derive(Clone, Copy)]
 struct Cursor<'a> {
-    node: &'a Node,
+    tree: &'a Tree,
+    node: Node,
     at: At<'a>,
     report: &'a Report,
 }
 
 impl<'a> Cursor<'a> {
+    fn shape(&self) -> Shape<'a> {
+        self.tree.shape(self.node)
+    }
+
     fn wrong_shape(&self, expected: &str) {
-        let found = match &self.node.content {
-            Content::Null => "nothing",
-            Content::Scalar(_) => "a single value",
-            Content::List(_) => "a list",
-            Content::Map(_) => "a mapping",
+        let found = match self.shape() {
+            Shape::Null => "nothing",
+            Shape::Scalar(..) => "a single value",
+            Shape::List(_) => "a list",
+            Shape::Map(_) => "a mapping",
         };
         let problem = Problem::new(format!("found {found}"), format!("write {expected}"));
         self.report
@@ -88,15 +95,42 @@ impl<'a> Cursor<'a> {
     }
 
     /// The entries of a mapping; none, and a report, if it is something else.
-    fn entries(&self) -> &'a [(Key, Node)] {
-        match &self.node.content {
-            Content::Map(entries) => entries,
-            Content::Null => &[],
-            _ => {
-                self.wrong_shape("a mapping (key: value)");
-                &[]
-            }
+    fn entries(&self) -> Pairs<'a> {
+        match self.shape() {
+            Shape::Map(entries) => return entries,
+            Shape::Null => {}
+            _ => self.wrong_shape("a mapping (key: value)"),
         }
+        self.tree.no_entries()
+    }
+
+    /// The items of a list; none, and a report, if it is something else.
+    fn items(&self) -> &'a [Node] {
+        match self.shape() {
+            Shape::List(items) => return items,
+            Shape::Null => {}
+            _ => self.wrong_shape("a list ([a, b], or lines that start with -)"),
+        }
+        &[]
+    }
+
+    /// Where the items lie.
+    fn list(&self) -> [u64; 2] {
+        self.items();
+        let part = Tree::list(self.node).unwrap_or_default();
+        [part.start.into(), part.len.into()]
+    }
+
+    /// Where a scalar and its first character stand; 0: not known.
+    fn passage(&self) -> [u64; 2] {
+        let place = self.node.place;
+        let lead = match self.shape() {
+            Shape::Scalar(Style::Plain, _) => 0,
+            Shape::Scalar(Style::Quoted, _) => 1,
+            _ => return [place.pack(), 0],
+        };
+        let column = place.column + lead;
+        [place.pack(), super::error::Place { column, ..place }.pack()]
     }
 
     fn visit_entries<'de, V: Visitor<'de>>(
@@ -106,14 +140,14 @@ impl<'a> Cursor<'a> {
     ) -> Result<V::Value, Broken> {
         visitor.visit_map(Entries {
             map: self,
-            rest: self.entries().iter(),
+            rest: self.entries(),
             known,
             value: None,
         })
     }
 
-    fn unknown(&self, key: &Key, known: &[&'static str]) {
-        let hint = did_you_mean(&key.name, known.iter().copied());
+    fn unknown(&self, key: Key<'_>, known: &[&'static str]) {
+        let hint = did_you_mean(key.name, known.iter().copied());
         let hint = hint.unwrap_or_else(|| format!("known here: {}", known.join(", ")));
         let problem = Problem::new(format!("unknown key {}", key.name), hint);
         self.report.add(key.place, &self.at, problem);
@@ -123,12 +157,19 @@ impl<'a> Cursor<'a> {
 impl<'de> Deserializer<'de> for Cursor<'_> {
     type Error = Broken;
 
+    /// For what may be anything.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Broken> {
-        self.deserialize_str(visitor)
+        match self.shape() {
+            Shape::Null => visitor.visit_unit(),
+            Shape::List(_) => self.deserialize_seq(visitor),
+            Shape::Map(_) => self.deserialize_map(visitor),
+            Shape::Scalar(Style::Plain, text) => visit_plain(text, visitor),
+            Shape::Scalar(_, text) => visitor.visit_str(text),
+        }
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Broken> {
-        if let Content::Scalar(text) = &self.node.content {
+        if let Shape::Scalar(_, text) = self.shape() {
             return visitor.visit_str(text);
         }
         self.wrong_shape("a single value");
@@ -136,25 +177,15 @@ impl<'de> Deserializer<'de> for Cursor<'_> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Broken> {
-        match &self.node.content {
-            Content::Null => visitor.visit_none(),
+        match self.shape() {
+            Shape::Null => visitor.visit_none(),
             _ => visitor.visit_some(self),
         }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Broken> {
-        let items: &[Node] = match &self.node.content {
-            Content::List(items) => items,
-            Content::Null => &[],
-            _ => {
-                self.wrong_shape("a list ([a, b], or lines that start with -)");
-                &[]
-            }
-        };
-        visitor.visit_seq(Items {
-            list: self,
-            rest: items.iter().enumerate(),
-        })
+        let rest = self.items().iter().enumerate();
+        visitor.visit_seq(Items { list: self, rest })
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Broken> {
@@ -175,13 +206,19 @@ impl<'de> Deserializer<'de> for Cursor<'_> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Broken> {
-        let is_list = matches!(self.node.content, Content::List(_));
-        let is_map = matches!(self.node.content, Content::Map(_));
+        let is_list = matches!(self.shape(), Shape::List(_));
+        let is_map = matches!(self.shape(), Shape::Map(_));
+        let key = name.strip_prefix("KeyOrMap ");
+        let key = key.or((name == "ValueOrMap").then_some("value"));
         match name {
-            "Placed" => visitor.visit_seq(PlaceThen::new(self.node.place, self)),
+            "Placed" => visitor.visit_seq(Numbers::new([self.node.place.pack()], self)),
+            "Passage" => visitor.visit_seq(Numbers::new(self.passage(), self)),
+            "Later" => visitor.visit_seq(Numbers::new(self.list(), self)),
             "OneOrMany" if !is_list => visitor.visit_newtype_struct(Single(Some(self))),
-            "ValueOrMap" if !is_map => visitor.visit_newtype_struct(ValueAlone(Some(self))),
-            _ => visitor.visit_newtype_struct(self),
+            _ => match key {
+                Some(key) if !is_map => visitor.visit_newtype_struct(Alone::new(key, self)),
+                _ => visitor.visit_newtype_struct(self),
+            },
         }
     }
 
@@ -191,233 +228,21 @@ impl<'de> Deserializer<'de> for Cursor<'_> {
     }
 }
 
-struct Items<'a> {
-    list: Cursor<'a>,
-    rest: std::iter::Enumerate<slice::Iter<'a, Node>>,
-}
-
-impl<'de> SeqAccess<'de> for Items<'_> {
-    type Error = Broken;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Broken> {
-        let Some((index, node)) = self.rest.next() else {
-            return Ok(None);
-        };
-        let item = Cursor {
-            node,
-            at: self.list.at.item(index),
-            report: self.list.report,
-        };
-        seed.deserialize(item).map(Some)
+/// A plain scalar without a type: a number or truth value if it looks like one.
+fn visit_plain<'de, V: Visitor<'de>>(text: &str, visitor: V) -> Result<V::Value, Broken> {
+    let digits = text.trim_start_matches(['-', '+']);
+    let is_code = digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0.");
+    if let Ok(truth) = text.parse::<bool>() {
+        return visitor.visit_bool(truth);
     }
-}
-
-struct Entries<'a> {
-    map: Cursor<'a>,
-    rest: slice::Iter<'a, (Key, Node)>,
-    /// The keys there are; `None`: any.
-    known: Option<&'static [&'static str]>,
-    value: Option<&'a (Key, Node)>,
-}
-
-impl<'de> MapAccess<'de> for Entries<'_> {
-    type Error = Broken;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Broken> {
-        for entry in self.rest.by_ref() {
-            match self.known {
-                Some(known) if !known.contains(&entry.0.name.as_str()) => {
-                    self.map.unknown(&entry.0, known);
-                }
-                _ => {
-                    self.value = Some(entry);
-                    return seed.deserialize(KeyCursor(&entry.0)).map(Some);
-                }
-            }
-        }
-        Ok(None)
+    if is_code || !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return visitor.visit_str(text);
     }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Broken> {
-        let (key, node) = self.value.ok_or_else(|| de::Error::custom("key first"))?;
-        seed.deserialize(Cursor {
-            node,
-            at: self.map.at.key(&key.name),
-            report: self.map.report,
-        })
+    if let Ok(number) = text.parse::<i64>() {
+        return visitor.visit_i64(number);
     }
-}
-
-struct KeyCursor<'a>(&'a Key);
-
-impl<'de> Deserializer<'de> for KeyCursor<'_> {
-    type Error = Broken;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Broken> {
-        visitor.visit_str(&self.0.name)
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Broken> {
-        match name {
-            "Placed" => visitor.visit_seq(PlaceThen::new(self.0.place, self)),
-            _ => visitor.visit_newtype_struct(self),
-        }
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
-        unit_struct seq tuple tuple_struct map struct enum identifier ignored_any
-    }
-}
-
-/// A value that stands alone, as a list of one.
-struct Single<'a>(Option<Cursor<'a>>);
-
-impl<'de> Deserializer<'de> for Single<'_> {
-    type Error = Broken;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Broken> {
-        visitor.visit_seq(self)
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
-        unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
-    }
-}
-
-impl<'de> SeqAccess<'de> for Single<'_> {
-    type Error = Broken;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Broken> {
-        let value = self.0.take();
-        value.map(|value| seed.deserialize(value)).transpose()
-    }
-}
-
-/// A value that stands alone, as a mapping with the key `value`.
-struct ValueAlone<'a>(Option<Cursor<'a>>);
-
-impl<'de> Deserializer<'de> for ValueAlone<'_> {
-    type Error = Broken;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Broken> {
-        visitor.visit_map(self)
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
-        unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
-    }
-}
-
-impl<'de> MapAccess<'de> for ValueAlone<'_> {
-    type Error = Broken;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Broken> {
-        let key: StrDeserializer<'_, Broken> = "value".into_deserializer();
-        let there = self.0.is_some();
-        there.then(|| seed.deserialize(key)).transpose()
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Broken> {
-        let value = self.0.take();
-        seed.deserialize(value.ok_or_else(|| de::Error::custom("key first"))?)
-    }
-}
-
-/// What a [`Placed`] is read from: the place as a number, then the value.
-struct PlaceThen<D> {
-    place: Option<Place>,
-    value: Option<D>,
-}
-
-impl<D> PlaceThen<D> {
-    fn new(place: Place, value: D) -> Self {
-        Self {
-            place: Some(place),
-            value: Some(value),
-        }
-    }
-}
-
-impl<'de, D: Deserializer<'de, Error = Broken>> SeqAccess<'de> for PlaceThen<D> {
-    type Error = Broken;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Broken> {
-        if let Some(place) = self.place.take() {
-            return seed.deserialize(place.pack().into_deserializer()).map(Some);
-        }
-        let value = self.value.take();
-        value.map(|value| seed.deserialize(value)).transpose()
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Placed<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_newtype_struct("Placed", PlacedVisitor(PhantomData))
-    }
-}
-
-struct PlacedVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for PlacedVisitor<T> {
-    type Value = Placed<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a place and a value")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Placed<T>, A::Error> {
-        let missing = || de::Error::custom("a place without a value");
-        let place = seq.next_element()?.ok_or_else(missing)?;
-        let value = seq.next_element()?.ok_or_else(missing)?;
-        Ok(Placed {
-            place: Place::unpack(place),
-            value,
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(TextVisitor)
-    }
-}
-
-struct TextVisitor;
-
-impl Visitor<'_> for TextVisitor {
-    type Value = Text;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a single value")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Text, E> {
-        Ok(Text(Some(text.to_owned())))
-    }
-
-    fn visit_unit<E>(self) -> Result<Text, E> {
-        Ok(Text(None))
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() => visitor.visit_f64(number),
+        _ => visitor.visit_str(text),
     }
 }

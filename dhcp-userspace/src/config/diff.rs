@@ -1,15 +1,19 @@
 //! What differs between two configurations, for people.
 
+mod clients;
+mod hosts;
+mod settings;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::path::Path;
 
-use super::duration;
+use ipnet::Ipv4Net;
+
+use super::duration::show;
 use super::model::{
-    Boot, Config, FastPathMode, Level, OptionValue, Options, Pool, Reservation, Subnet, Times,
+    Bootp, Config, ConflictCheck, FastPathMode, FileService, Guard, Policy, Rate, Server, Subnet,
 };
-use super::range::Range;
-use crate::packet::{Layers, registry};
 
 /// One line for every change, in the words of the configuration. Empty: nothing has changed.
 #[must_use]
@@ -17,18 +21,16 @@ pub fn diff(old: &Config, new: &Config) -> Vec<String> {
     let mut lines = Lines::default();
     let all = |config: &Config| config.interfaces.join(", ");
     lines.change("interfaces", &all(old), &all(new));
-    server(old, new, &mut lines);
-    fast_path(old, new, &mut lines);
-    let (before, after) = (by_prefix(old), by_prefix(new));
-    for prefix in keys(&before, &after) {
-        lines.scope = format!("subnet {prefix}: ");
-        match (before.get(prefix), after.get(prefix)) {
-            (Some(old), Some(new)) => subnet(old, new, &mut lines),
-            (Some(old), None) => lines.push(&format!("removed ({})", summary(old))),
-            (None, Some(new)) => lines.push(&format!("added ({})", summary(new))),
-            (None, None) => {}
-        }
-    }
+    lines.facts("server.", server(&old.server), server(&new.server));
+    lines.facts("fast_path.", fast_path(old), fast_path(new));
+    lines.facts("guard.", guard(&old.guard), guard(&new.guard));
+    file_service(old.boot.as_ref(), new.boot.as_ref(), &mut lines);
+    lines.facts("leasequery.", leasequery(old), leasequery(new));
+    clients::classes(old, new, &mut lines);
+    networks(old, new, &mut lines);
+    subnets(old, new, &mut lines);
+    lines.scope = String::new();
+    hosts::diff((old, &old.hosts), (new, &new.hosts), &mut lines);
     lines.all
 }
 
@@ -39,26 +41,41 @@ struct Lines {
     all: Vec<String>,
 }
 
+/// Keys and their values, in the order in which they are told.
+type Facts = Vec<(&'static str, String)>;
+
 impl Lines {
     fn push(&mut self, what: &str) {
         self.all.push(format!("{}{what}", self.scope));
     }
 
     fn change(&mut self, name: &str, old: &str, new: &str) {
-        let shown = |text: &str| if text.is_empty() { "none" } else { text }.to_owned();
-        if old != new {
-            self.push(&format!("{name}: {} -> {}", shown(old), shown(new)));
+        if let Some(line) = changed(name, old, new) {
+            self.push(&line);
         }
     }
+
+    /// Two lists of the same keys.
+    fn facts(&mut self, prefix: &str, old: Facts, new: Facts) {
+        for ((name, old), (_, new)) in old.into_iter().zip(new) {
+            self.change(&format!("{prefix}{name}"), &old, &new);
+        }
+    }
+}
+
+/// `name: old -> new`, if they differ.
+fn changed(name: &str, old: &str, new: &str) -> Option<String> {
+    let shown = |text: &str| if text.is_empty() { "none" } else { text }.to_owned();
+    (old != new).then(|| format!("{name}: {} -> {}", shown(old), shown(new)))
 }
 
 fn or<T: Display>(value: Option<&T>, other: &str) -> String {
     value.map_or_else(|| other.to_owned(), T::to_string)
 }
 
-fn by_prefix(config: &Config) -> BTreeMap<ipnet::Ipv4Net, &Subnet> {
-    let subnets = config.subnets.iter();
-    subnets.map(|subnet| (subnet.prefix, subnet)).collect()
+fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    items.join(", ")
 }
 
 /// The keys of either map, in order.
@@ -66,61 +83,38 @@ fn keys<'a, K: Ord, A, B>(one: &'a BTreeMap<K, A>, other: &'a BTreeMap<K, B>) ->
     one.keys().chain(other.keys()).collect()
 }
 
-fn server(old: &Config, new: &Config, lines: &mut Lines) {
+fn server(server: &Server) -> Facts {
     let path = |path: &Path| path.display().to_string();
-    let (old, new) = (&old.server, &new.server);
-    for (name, old, new) in [
-        (
-            "workers",
-            or(old.workers.as_ref(), "auto"),
-            or(new.workers.as_ref(), "auto"),
-        ),
-        ("state_dir", path(&old.state_dir), path(&new.state_dir)),
-        (
-            "control_socket",
-            path(&old.control_socket),
-            path(&new.control_socket),
-        ),
-        (
-            "metrics",
-            or(old.metrics.as_ref(), ""),
-            or(new.metrics.as_ref(), ""),
-        ),
-        (
-            "offer_hold",
-            duration::show(old.offer_hold),
-            duration::show(new.offer_hold),
-        ),
-        (
-            "max_offers",
-            old.max_offers.to_string(),
-            new.max_offers.to_string(),
-        ),
-        (
-            "decline_hold",
-            duration::show(old.decline_hold),
-            duration::show(new.decline_hold),
-        ),
-    ] {
-        lines.change(&format!("server.{name}"), &old, &new);
+    vec![
+        ("workers", or(server.workers.as_ref(), "auto")),
+        ("state_dir", path(&server.state_dir)),
+        ("control_socket", path(&server.control_socket)),
+        ("metrics", or(server.metrics.as_ref(), "")),
+        ("offer_hold", show(server.offer_hold)),
+        ("max_offers", server.max_offers.to_string()),
+        ("decline_hold", show(server.decline_hold)),
+        ("serve_local", server.serve_local.to_string()),
+        ("serve_relayed", server.serve_relayed.to_string()),
+        ("allowed_relays", who(&server.allowed_relays, "all")),
+        ("forcerenew", server.forcerenew.to_string()),
+    ]
+}
+
+fn who(networks: &[Ipv4Net], nobody: &str) -> String {
+    match networks {
+        [] => nobody.to_owned(),
+        networks => list(networks),
     }
 }
 
-fn fast_path(old: &Config, new: &Config, lines: &mut Lines) {
-    let path = |path: &Path| path.display().to_string();
-    let (old, new) = (&old.fast_path, &new.fast_path);
-    for (name, old, new) in [
-        ("mode", mode(old.mode).to_owned(), mode(new.mode).to_owned()),
-        ("reserve", old.reserve.to_string(), new.reserve.to_string()),
-        ("pin_dir", path(&old.pin_dir), path(&new.pin_dir)),
-        (
-            "capacity",
-            or(old.capacity.as_ref(), "auto"),
-            or(new.capacity.as_ref(), "auto"),
-        ),
-    ] {
-        lines.change(&format!("fast_path.{name}"), &old, &new);
-    }
+fn fast_path(config: &Config) -> Facts {
+    let path = &config.fast_path;
+    vec![
+        ("mode", mode(path.mode).to_owned()),
+        ("reserve", path.reserve.to_string()),
+        ("pin_dir", path.pin_dir.display().to_string()),
+        ("capacity", or(path.capacity.as_ref(), "auto")),
+    ]
 }
 
 const fn mode(mode: FastPathMode) -> &'static str {
@@ -132,45 +126,115 @@ const fn mode(mode: FastPathMode) -> &'static str {
     }
 }
 
-fn summary(subnet: &Subnet) -> String {
-    let pools: Vec<String> = subnet.pools.iter().map(range).collect();
-    let pools = if pools.is_empty() {
-        "none".to_owned()
-    } else {
-        pools.join(", ")
+fn guard(guard: &Guard) -> Facts {
+    let rate = match guard.unknown_rate {
+        Rate::Auto => "auto".to_owned(),
+        Rate::Off => "off".to_owned(),
+        Rate::PerSecond(rate) => rate.to_string(),
     };
+    let threshold = guard.misbehaving_threshold.to_string();
+    vec![
+        ("enabled", guard.enabled.to_string()),
+        ("unknown_rate", rate),
+        ("misbehaving_threshold", threshold),
+        ("misbehaving_hold", show(guard.misbehaving_hold)),
+        ("suspicious_hold", show(guard.suspicious_hold)),
+        ("offers_per_circuit", guard.offers_per_circuit.to_string()),
+    ]
+}
+
+fn file_service(old: Option<&FileService>, new: Option<&FileService>, lines: &mut Lines) {
+    let facts = |service: &FileService| -> Facts {
+        vec![
+            ("root", service.root.display().to_string()),
+            ("tftp", or(service.tftp.as_ref(), "off")),
+            ("http", or(service.http.as_ref(), "off")),
+            ("max_transfers", service.max_transfers.to_string()),
+        ]
+    };
+    match (old, new) {
+        (Some(old), Some(new)) => lines.facts("boot.", facts(old), facts(new)),
+        (Some(old), None) => lines.push(&format!("boot removed ({})", old.root.display())),
+        (None, Some(new)) => lines.push(&format!("boot added ({})", new.root.display())),
+        (None, None) => {}
+    }
+}
+
+fn leasequery(config: &Config) -> Facts {
+    vec![
+        ("allowed", who(&config.leasequery.allowed, "nobody")),
+        ("bulk", config.leasequery.bulk.to_string()),
+    ]
+}
+
+fn networks(old: &Config, new: &Config, lines: &mut Lines) {
+    for name in old
+        .networks
+        .iter()
+        .filter(|name| !new.networks.contains(name))
+    {
+        lines.push(&format!("network {name} removed"));
+    }
+    for name in new
+        .networks
+        .iter()
+        .filter(|name| !old.networks.contains(name))
+    {
+        lines.push(&format!("network {name} added"));
+    }
+}
+
+fn subnets(old: &Config, new: &Config, lines: &mut Lines) {
+    let by_prefix = |config: &'_ Config| -> BTreeMap<Ipv4Net, usize> {
+        let all = config.subnets.iter().zip(0..);
+        all.map(|(subnet, index)| (subnet.prefix, index)).collect()
+    };
+    let (before, after) = (by_prefix(old), by_prefix(new));
+    for prefix in keys(&before, &after) {
+        lines.scope = format!("subnet {prefix}: ");
+        let before = before.get(prefix).map(|index| (old, &old.subnets[*index]));
+        let after = after.get(prefix).map(|index| (new, &new.subnets[*index]));
+        match (before, after) {
+            (Some(old), Some(new)) => subnet(old, new, lines),
+            (Some((_, old)), None) => lines.push(&format!("removed ({})", summary(old))),
+            (None, Some((_, new))) => lines.push(&format!("added ({})", summary(new))),
+            (None, None) => {}
+        }
+    }
+}
+
+fn summary(subnet: &Subnet) -> String {
+    let pools = list(subnet.pools.iter().map(clients::range));
+    let pools = if pools.is_empty() { "none" } else { &pools };
     format!("pools: {pools}; reservations: {}", subnet.hosts.len())
 }
 
-fn range(pool: &Pool) -> String {
-    let Pool { first, last, .. } = *pool;
-    Range { first, last }.to_string()
+fn subnet(
+    (old_config, old): (&Config, &Subnet),
+    (new_config, new): (&Config, &Subnet),
+    lines: &mut Lines,
+) {
+    lines.facts("", place(old_config, old), place(new_config, new));
+    lines.facts("", policy(&old.policy), policy(&new.policy));
+    clients::pools((old_config, old), (new_config, new), lines);
+    let settings = settings::of_subnet;
+    settings::told(&settings(old), &settings(new), "", lines);
+    hosts::diff((old_config, &old.hosts), (new_config, &new.hosts), lines);
 }
 
-fn subnet(old: &Subnet, new: &Subnet, lines: &mut Lines) {
-    for (name, old, new) in [
-        (
-            "interface",
-            or(old.interface.as_ref(), ""),
-            or(new.interface.as_ref(), ""),
-        ),
-        ("vlan", vlan(old.vlan), vlan(new.vlan)),
+fn place(config: &Config, subnet: &Subnet) -> Facts {
+    let network = subnet.network.and_then(|index| config.networks.get(index));
+    vec![
+        ("network", or(network, "")),
+        ("interface", or(subnet.interface.as_ref(), "")),
+        ("vlan", vlan(subnet.vlan)),
         (
             "server_address",
-            or(old.server_address.as_ref(), "the interface's"),
-            or(new.server_address.as_ref(), "the interface's"),
+            or(subnet.server_address.as_ref(), "the interface's"),
         ),
-        (
-            "authoritative",
-            old.policy.authoritative.to_string(),
-            new.policy.authoritative.to_string(),
-        ),
-    ] {
-        lines.change(name, &old, &new);
-    }
-    pools(&old.pools, &new.pools, lines);
-    told(&settings_of(old), &settings_of(new), lines);
-    reservations(old, new, lines);
+        ("relays", list(&subnet.relays)),
+        ("classes", clients::names(config, &subnet.classes)),
+    ]
 }
 
 fn vlan(tags: [u16; 2]) -> String {
@@ -181,125 +245,27 @@ fn vlan(tags: [u16; 2]) -> String {
     }
 }
 
-fn pools(old: &[Pool], new: &[Pool], lines: &mut Lines) {
-    for pool in old.iter().filter(|pool| !new.contains(pool)) {
-        lines.push(&format!("pool {} removed", range(pool)));
-    }
-    for pool in new.iter().filter(|pool| !old.contains(pool)) {
-        lines.push(&format!("pool {} added", range(pool)));
-    }
-}
-
-/// What a subnet and a host both can say, in the order in which it is told.
-type Settings = BTreeMap<(u16, String), String>;
-
-fn settings(times: &Times, options: &Options, boot: &Boot) -> Settings {
-    let mut all = Settings::new();
-    let mut set = |rank, name: &str, value: String| all.insert((rank, name.to_owned()), value);
-    set(0, "lease_time", duration::show(times.lease));
-    set(1, "renew_time", duration::show(times.renew));
-    set(2, "rebind_time", duration::show(times.rebind));
-    for (code, value) in options {
-        let name = format!("option {}", registry::name(*code));
-        set(3 + u16::from(*code), &name, option(*code, value));
-    }
-    set(300, "boot.next-server", or(boot.next_server.as_ref(), ""));
-    set(301, "boot.server-name", boot.server_name.clone());
-    set(302, "boot.file", boot.file.clone());
-    all
-}
-
-fn option(code: u8, value: &OptionValue) -> String {
-    let kind = registry::by_code(code).map_or(registry::Kind::Binary, |known| known.kind);
-    let always = if value.always_send {
-        " (always sent)"
-    } else {
-        ""
+fn policy(policy: &Policy) -> Facts {
+    let bootp = match policy.bootp {
+        Bootp::Off => "off",
+        Bootp::Reserved => "reserved",
+        Bootp::Dynamic => "dynamic",
     };
-    format!("{}{always}", registry::show(kind, &value.data))
-}
-
-fn settings_of(subnet: &Subnet) -> Settings {
-    settings(&subnet.times, &subnet.options, &subnet.boot)
-}
-
-fn told(old: &Settings, new: &Settings, lines: &mut Lines) {
-    let value = |settings: &Settings, key| settings.get(key).cloned().unwrap_or_default();
-    for key in keys(old, new) {
-        lines.change(&key.1, &value(old, key), &value(new, key));
-    }
-}
-
-fn reservations(old: &Subnet, new: &Subnet, lines: &mut Lines) {
-    let (before, after) = (by_identifier(old), by_identifier(new));
-    let scope = lines.scope.clone();
-    let shown = |host: &Reservation| or(host.address.as_ref(), "any address");
-    for identifier in keys(&before, &after) {
-        lines.scope = format!("{scope}reservation {identifier}: ");
-        match (before.get(identifier), after.get(identifier)) {
-            (Some(before), Some(after)) => host((old, before), (new, after), lines),
-            (Some(host), None) => lines.push(&format!("removed ({})", shown(host))),
-            (None, Some(host)) => lines.push(&format!("added ({})", shown(host))),
-            (None, None) => {}
-        }
-    }
-    lines.scope = scope;
-}
-
-fn by_identifier(subnet: &Subnet) -> BTreeMap<String, &Reservation> {
-    let hosts = subnet.hosts.iter();
-    hosts
-        .map(|host| (host.identifier.to_string(), host))
-        .collect()
-}
-
-fn host(
-    (old_subnet, old): (&Subnet, &Reservation),
-    (new_subnet, new): (&Subnet, &Reservation),
-    lines: &mut Lines,
-) {
-    lines.change(
-        "address",
-        &or(old.address.as_ref(), ""),
-        &or(new.address.as_ref(), ""),
-    );
-    let name = |host: &Reservation| host.hostname.clone().unwrap_or_default();
-    lines.change("hostname", &name(old), &name(new));
-    if !(old.level.is_empty() && new.level.is_empty()) {
-        told_of_host(
-            (&settings_of(old_subnet), &own(old, old_subnet)),
-            (&settings_of(new_subnet), &own(new, new_subnet)),
-            lines,
-        );
-    }
-}
-
-fn own(host: &Reservation, subnet: &Subnet) -> Settings {
-    let Level {
-        times,
-        options,
-        boot,
-    } = &host.level;
-    let over = [options];
-    let layers = Layers {
-        base: &subnet.options,
-        over: &over,
+    let check = |check: ConflictCheck| {
+        let reservations = check.reservations;
+        format!(
+            "{{wait: {}, reservations: {reservations}}}",
+            show(check.wait)
+        )
     };
-    let options = layers.iter().map(|(code, value)| (code, value.clone()));
-    settings(
-        &times.unwrap_or(subnet.times),
-        &options.collect(),
-        &subnet.boot.overridden(boot),
-    )
-}
-
-/// What a host has from its subnet is told of the subnet.
-fn told_of_host(old: (&Settings, &Settings), new: (&Settings, &Settings), lines: &mut Lines) {
-    let value = |(subnet, host): (&Settings, &Settings), key| match host.get(key) {
-        value if value == subnet.get(key) => "the subnet's".to_owned(),
-        value => value.cloned().unwrap_or_default(),
-    };
-    for key in keys(old.1, new.1) {
-        lines.change(&key.1, &value(old, key), &value(new, key));
-    }
+    let check = policy.conflict_check.map_or("off".to_owned(), check);
+    vec![
+        ("proxy", policy.proxy.to_string()),
+        ("authoritative", policy.authoritative.to_string()),
+        ("rapid_commit", policy.rapid_commit.to_string()),
+        ("bootp", bootp.to_owned()),
+        ("offer_delay", show(policy.offer_delay)),
+        ("min_secs", policy.min_secs.to_string()),
+        ("conflict_check", check),
+    ]
 }

@@ -1,11 +1,17 @@
-//! Durations as people write them: `90s`, `30m`, `1h30m`, `2d`.
+//! Durations as people write them: `90s`, `30m`, `1h30m`, `2d`, `500ms`.
 
 use std::time::Duration;
 
 use super::error::Problem;
 
-/// Longest first, with their seconds.
-const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
+/// Longest first, with their milliseconds.
+const UNITS: [(&str, u64); 5] = [
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1000),
+    ("ms", 1),
+];
 const HINT: &str = "write numbers with units: 90s, 30m, 1h, 1h30m, 2d";
 
 /// Reads a duration: whole numbers with units, the longest unit first.
@@ -19,32 +25,33 @@ pub(super) fn parse(text: &str) -> Result<Duration, Problem> {
         let hint = format!("write {text}s, or another unit: m (minutes), h (hours), d (days)");
         return Err(Problem::new(what, hint));
     }
-    let seconds = seconds(text)
+    let milliseconds = milliseconds(text)
         .ok_or_else(|| Problem::new(format!("{text:?} is not a duration"), HINT.to_owned()))?;
-    Ok(Duration::from_secs(seconds))
+    Ok(Duration::from_millis(milliseconds))
 }
 
-fn seconds(text: &str) -> Option<u64> {
+fn milliseconds(text: &str) -> Option<u64> {
     let mut units = UNITS.iter();
     let mut rest = text;
     let mut sum = 0u64;
     loop {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
         let (number, tail) = rest.split_at(digits);
-        let unit = tail.chars().next()?;
+        let end = tail.find(|c: char| c.is_ascii_digit());
+        let (unit, after) = tail.split_at(end.unwrap_or(tail.len()));
         // What `find` has passed over is not found again: so units only get shorter.
         let (_, size) = units.find(|(name, _)| *name == unit)?;
         sum = sum.checked_add(number.parse::<u64>().ok()?.checked_mul(*size)?)?;
-        rest = &tail[1..];
+        rest = after;
         if rest.is_empty() {
             return Some(sum);
         }
     }
 }
 
-/// A duration as [`parse`] reads it; parts of seconds are left out.
+/// A duration as [`parse`] reads it; parts of milliseconds are left out.
 pub(super) fn show(duration: Duration) -> String {
-    let mut rest = duration.as_secs();
+    let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let mut text = String::new();
     for (unit, size) in UNITS {
         if rest >= size {
@@ -69,6 +76,8 @@ mod tests {
         for (text, seconds) in [("90s", 90), ("1h30m", 5400), ("2d", 172_800), ("0s", 0)] {
             assert_eq!(parse(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
+        assert_eq!(parse("1s500ms"), Ok(Duration::from_millis(1500)));
+        assert_eq!(show(Duration::from_millis(60_050)), "1m50ms");
         assert_eq!(show(Duration::from_secs(90)), "1m30s");
     }
 
@@ -81,6 +90,8 @@ mod tests {
             "1.5h",
             "30m1h",
             "1h1h",
+            "5ms1s",
+            "1sm",
             "1w",
             "-1h",
             "1h ",
@@ -94,8 +105,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_reads_the_same(seconds: u32) {
-            let duration = Duration::from_secs(seconds.into());
+        fn what_is_shown_reads_the_same(milliseconds: u32) {
+            let duration = Duration::from_millis(milliseconds.into());
             prop_assert_eq!(parse(&show(duration)), Ok(duration));
         }
 

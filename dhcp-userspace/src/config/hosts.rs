@@ -20,7 +20,7 @@ pub enum Identifier {
     CircuitId(Box<[u8]>),
     /// Sub-option 2 of option 82.
     RemoteId(Box<[u8]>),
-    Test(Test),
+    Test(Box<Test>),
 }
 
 impl Display for Identifier {
@@ -89,6 +89,24 @@ impl Hosts {
             self.list.push(host);
         }
         !taken
+    }
+
+    /// Where in the list the host with this identifier is.
+    #[must_use]
+    pub fn position(&self, identifier: &Identifier) -> Option<usize> {
+        let [client_id, uuid, circuit_id, remote_id] = &self.by_bytes;
+        let found = match identifier {
+            Identifier::Mac(mac) => self.by_mac.get(mac),
+            Identifier::ClientId(bytes) => client_id.get(bytes),
+            Identifier::Uuid(bytes) => uuid.get(bytes),
+            Identifier::CircuitId(bytes) => circuit_id.get(bytes),
+            Identifier::RemoteId(bytes) => remote_id.get(bytes),
+            Identifier::Test(_) => {
+                let is_same = |at: &&u32| self.list[**at as usize].identifier == *identifier;
+                self.tests.iter().find(is_same)
+            }
+        };
+        found.map(|at| *at as usize)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Reservation> {

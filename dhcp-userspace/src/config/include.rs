@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::decode::decode;
 use super::error::{At, Problem, Report};
+use super::resolve::File;
 use super::scalar::{Pattern, Scalar};
 use super::written::Inventory;
 use super::yaml;
@@ -17,7 +18,7 @@ pub(super) struct Includer<'a> {
     pub report: &'a Report,
     /// Canonical paths of all files so far, the main one first.
     pub seen: Vec<PathBuf>,
-    pub found: Vec<Inventory>,
+    pub found: Vec<File<Inventory>>,
     /// Directories where files are, or may appear, that patterns mean.
     pub directories: BTreeSet<PathBuf>,
 }
@@ -53,10 +54,13 @@ impl Includer<'_> {
         self.seen.push(canonical);
         let file = self.report.file(path);
         match yaml::read(&text, file) {
-            Ok(root) => {
-                let inventory: Inventory = decode(&root, self.report);
+            Ok(tree) => {
+                let inventory: Inventory = decode(&tree, self.report);
                 self.follow(&inventory.include, path);
-                self.found.push(inventory);
+                self.found.push(File {
+                    tree,
+                    content: inventory,
+                });
             }
             Err((place, problem)) => self.report.add(place, &At::Root, problem),
         }

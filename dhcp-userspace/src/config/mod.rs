@@ -32,6 +32,7 @@ pub use schema::schema;
 
 use error::{At, Report};
 use include::Includer;
+use resolve::File;
 use written::Document;
 
 /// Reads a configuration file and the files that it includes.
@@ -59,21 +60,22 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
 pub fn parse(text: &str, file: &Path) -> Result<Config, ConfigErrors> {
     let report = Report::default();
     let number = report.file(file);
-    let root = match yaml::read(text, number) {
-        Ok(root) => root,
+    let tree = match yaml::read(text, number) {
+        Ok(tree) => tree,
         Err((place, problem)) => {
             report.add(place, &At::Root, problem);
             return Err(report.errors());
         }
     };
-    let main: Document = decode::decode(&root, &report);
+    let content: Document = decode::decode(&tree, &report);
+    let main = File { tree, content };
     let mut includer = Includer {
         report: &report,
         seen: vec![canonical(file)],
         found: Vec::new(),
         directories: BTreeSet::new(),
     };
-    includer.follow(&main.include, file);
+    includer.follow(&main.content.include, file);
     let mut config = resolve::resolve(&main, &includer.found, &report);
     config.include_directories = includer.directories.into_iter().collect();
     report.finish()?;

@@ -3,7 +3,9 @@
 //! Made from the YAML by [`super::load`]; the engine reads nothing else.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -165,6 +167,54 @@ impl Level {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.times.is_none() && self.options.is_empty() && self.boot == BootOverrides::default()
+    }
+}
+
+/// A level of which a million hosts may have the same: it is kept once, and copied by the first
+/// change.
+#[derive(Clone, Default)]
+pub struct SharedLevel(Option<Arc<Level>>);
+
+static EMPTY: Level = Level {
+    times: None,
+    options: Overrides::new(),
+    boot: BootOverrides {
+        next_server: None,
+        server_name: None,
+        file: None,
+        menu: None,
+    },
+};
+
+impl From<Level> for SharedLevel {
+    fn from(level: Level) -> Self {
+        Self((!level.is_empty()).then(|| Arc::new(level)))
+    }
+}
+
+impl Deref for SharedLevel {
+    type Target = Level;
+
+    fn deref(&self) -> &Level {
+        self.0.as_deref().unwrap_or(&EMPTY)
+    }
+}
+
+impl DerefMut for SharedLevel {
+    fn deref_mut(&mut self) -> &mut Level {
+        Arc::make_mut(self.0.get_or_insert_default())
+    }
+}
+
+impl PartialEq for SharedLevel {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl fmt::Debug for SharedLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
     }
 }
 
@@ -337,7 +387,7 @@ pub struct Reservation {
     pub address: Option<Ipv4Addr>,
     /// Sent as option 12.
     pub hostname: Option<String>,
-    pub level: Level,
+    pub level: SharedLevel,
     /// Classes that it is a member of, whatever their tests say.
     pub classes: Vec<ClassId>,
     /// Anything, for hooks and inventories.
@@ -352,7 +402,7 @@ impl Reservation {
             identifier,
             address,
             hostname: None,
-            level: Level::default(),
+            level: SharedLevel::default(),
             classes: Vec::new(),
             metadata: BTreeMap::new(),
         }

@@ -1,5 +1,9 @@
 //! Single values: how their text is read, and what an editor is told about them.
 
+mod host;
+mod listen;
+mod words;
+
 use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,8 +17,10 @@ use serde::{Deserialize, Deserializer};
 
 use super::decode::{Placed, Text};
 use super::error::{At, Place, Problem, Report};
-use super::model::{FastPathMode, Mac};
 use super::{duration, range};
+pub(super) use host::{AgentId, ClientId, Hostname, MacAddress, Uuid};
+pub(super) use listen::{AddressOrNet, Listen};
+pub(super) use words::{InterfaceName, Name, OrNone, Switch};
 
 /// A value as written; read by [`Scalar::get`] when its turn comes.
 #[derive(Debug, Clone)]
@@ -109,7 +115,7 @@ impl Parse for Duration {
     }
 
     fn schema() -> Schema {
-        pattern("^(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$")
+        pattern("^(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$")
     }
 }
 
@@ -273,110 +279,6 @@ impl Parse for Reserve {
     }
 }
 
-impl Parse for FastPathMode {
-    fn parse(text: &str) -> Result<Self, Problem> {
-        Ok(match text {
-            "auto" => Self::Auto,
-            "native" => Self::Native,
-            "generic" => Self::Generic,
-            "off" => Self::Off,
-            _ => {
-                let what = format!("{text:?} is not a mode");
-                return Err(Problem::new(what, "write auto, native, generic or off"));
-            }
-        })
-    }
-
-    fn schema() -> Schema {
-        json_schema!({"enum": ["auto", "native", "generic", "off"]})
-    }
-}
-
-/// The name of a network interface.
-#[derive(Debug, Clone)]
-pub(super) struct InterfaceName(pub String);
-
-impl Parse for InterfaceName {
-    fn parse(text: &str) -> Result<Self, Problem> {
-        let allowed = |c: char| !c.is_whitespace() && !c.is_control() && c != '/' && c != ':';
-        if (1..=15).contains(&text.len()) && text.chars().all(allowed) {
-            return Ok(Self(text.to_owned()));
-        }
-        let what = format!("{text:?} is not a name of an interface");
-        Err(Problem::new(
-            what,
-            "write one of at most 15 characters, as `ip link` shows it",
-        ))
-    }
-
-    fn schema() -> Schema {
-        json_schema!({"type": "string", "minLength": 1, "maxLength": 15})
-    }
-}
-
-/// A hardware address; `:` and `-` between bytes, or nothing.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct MacAddress(pub Mac);
-
-impl Parse for MacAddress {
-    fn parse(text: &str) -> Result<Self, Problem> {
-        let hint = "write six bytes in hexadecimal, like 52:54:00:12:34:56";
-        let mac = mac(text)
-            .ok_or_else(|| Problem::new(format!("{text:?} is not a hardware address"), hint))?;
-        if mac[0] & 1 != 0 || mac == [0; 6] {
-            let what = format!("{text} is no address of a single host");
-            return Err(Problem::new(
-                what,
-                "write the address of the host's interface",
-            ));
-        }
-        Ok(Self(mac))
-    }
-
-    fn schema() -> Schema {
-        pattern("^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$")
-    }
-}
-
-fn mac(text: &str) -> Option<Mac> {
-    let mut mac = [0; 6];
-    let mut parts = text.split([':', '-']);
-    for byte in &mut mac {
-        let part = parts.next().filter(|part| part.len() == 2)?;
-        let digits = part.bytes().all(|digit| digit.is_ascii_hexdigit());
-        *byte = digits.then(|| u8::from_str_radix(part, 16).ok())??;
-    }
-    parts.next().is_none().then_some(mac)
-}
-
-/// A host name or domain name (RFC 1123) of at most 63 characters.
-#[derive(Debug, Clone)]
-pub(super) struct Hostname(pub String);
-
-impl Parse for Hostname {
-    fn parse(text: &str) -> Result<Self, Problem> {
-        let label = |label: &str| {
-            let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-            let whole = !label.is_empty() && label.bytes().all(inner);
-            whole && !label.starts_with('-') && !label.ends_with('-')
-        };
-        if text.len() <= 63 && text.split('.').all(label) {
-            return Ok(Self(text.to_owned()));
-        }
-        let what = format!("{text:?} is not a host name");
-        let hint = "use at most 63 letters, digits, dots, and hyphens inside";
-        Err(Problem::new(what, hint))
-    }
-
-    fn schema() -> Schema {
-        json_schema!({
-            "type": "string",
-            "maxLength": 63,
-            "pattern": "^[0-9A-Za-z]([0-9A-Za-z.-]*[0-9A-Za-z])?$",
-        })
-    }
-}
-
 /// Text for a header field of a fixed size, in bytes.
 #[derive(Debug, Clone)]
 pub(super) struct Field<const MAX: usize>(pub String);
@@ -411,34 +313,6 @@ impl Parse for range::Range {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hardware_addresses() {
-        let read = |text| MacAddress::parse(text).map(|mac| mac.0);
-        assert_eq!(read("52:54:00:aB:00:01"), Ok([0x52, 0x54, 0, 0xab, 0, 1]));
-        assert_eq!(read("52-54-00-ab-00-01"), Ok([0x52, 0x54, 0, 0xab, 0, 1]));
-        for text in [
-            "",
-            "52:54:00:ab:00",
-            "52:54:00:ab:00:01:02",
-            "52:54:00:ab:00:+1",
-            "5254.00ab.0001",
-            "01:00:5e:00:00:01",
-            "00:00:00:00:00:00",
-        ] {
-            assert!(read(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn host_names() {
-        for text in ["a", "node-001", "n1.cluster.example", &"a".repeat(63)] {
-            assert!(Hostname::parse(text).is_ok(), "{text}");
-        }
-        for text in ["", "-a", "a-", "a..b", "a_b", "a b", &"a".repeat(64)] {
-            assert!(Hostname::parse(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn numbers_have_bounds() {

@@ -6,7 +6,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::decode::{OneOrMany, Placed, ValueOrMap};
+use super::decode::{KeyOrMap, Later, OneOrMany, Passage, Placed, Short, ValueOrMap};
 use super::written::{Document, OptionEntry};
 use crate::packet::registry::{self, Definition, Kind};
 
@@ -133,5 +133,49 @@ impl<T: JsonSchema> JsonSchema for ValueOrMap<T> {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         generator.subschema_for::<T>()
+    }
+}
+
+impl<T: Short + JsonSchema> JsonSchema for KeyOrMap<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let long = generator.subschema_for::<T>();
+        json_schema!({"anyOf": [T::schema(), long]})
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Later<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Later".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let item = generator.subschema_for::<T>();
+        json_schema!({"type": "array", "items": item})
+    }
+}
+
+impl JsonSchema for Passage {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Passage".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string"})
     }
 }

@@ -4,24 +4,31 @@
 //! Names of this server's own keys have underscores; names that DHCP and Kea know (options, and
 //! the fields under `boot`) have their hyphens.
 
+mod boot;
+mod clients;
+mod levels;
+mod services;
+
 use std::borrow::Cow;
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::decode::{OneOrMany, Placed, ValueOrMap};
+use super::decode::{Later, OneOrMany, Placed, ValueOrMap};
 use super::model::FastPathMode;
-use super::range::Range;
 use super::scalar::{
-    AbsolutePath, AutoOr, Between, Field, Hostname, InterfaceName, MacAddress, Pattern, Reserve,
-    Scalar, SocketPath,
+    AbsolutePath, AddressOrNet, AutoOr, Between, InterfaceName, Pattern, Reserve, Scalar,
+    SocketPath,
 };
 use super::schema;
+pub(super) use boot::{Boot, Menu, MenuItem};
+pub(super) use clients::{Class, HostGroup, IDENTIFIERS, Match, Reservation};
+pub(super) use levels::{ConflictCheck, Defaults, Network, Pool, Subnet};
+pub(super) use services::{FileService, Guard, Leasequery};
 
 pub(super) const MAX_WORKERS: u32 = 256;
 /// As many as a /8 has: the table's memory for it is 2 GiB.
@@ -38,14 +45,28 @@ pub(super) struct Document {
     pub server: Server,
     /// The answers from the kernel.
     pub fast_path: FastPath,
+    /// Protection from floods and misbehaving clients.
+    pub guard: Guard,
+    /// Boot files from this host, by TFTP and HTTP. Without this key there are none.
+    pub boot: Option<Placed<FileService>>,
+    /// Who may ask for the leases of others (RFC 4388, RFC 6926).
+    pub leasequery: Leasequery,
     /// What holds for every subnet that does not say otherwise.
     pub defaults: Defaults,
-    /// Networks, their pools and hosts.
+    /// Clients that have something in common. The order counts: later ones win, and a test may
+    /// ask for classes above it.
+    pub classes: Vec<Placed<Class>>,
+    /// Shared networks: several subnets on one link.
+    pub networks: Vec<Placed<Network>>,
+    /// Subnets, their pools and hosts.
     pub subnets: Vec<Placed<Subnet>>,
-    /// Hosts with fixed addresses; each belongs to the subnet that contains its address.
-    pub reservations: Vec<Placed<Reservation>>,
-    /// More files with `subnets`, `reservations` and `include`. `*` and `?` stand for parts of a
-    /// name; paths start at the directory of this file.
+    /// Hosts that share settings.
+    pub host_groups: Vec<Placed<HostGroup>>,
+    /// Known hosts. One with an address belongs to the subnet that contains it; one without is
+    /// known in every subnet.
+    pub reservations: Later<Reservation>,
+    /// More files with `networks`, `subnets`, `host_groups`, `reservations` and `include`. `*`
+    /// and `?` stand for parts of a name; paths start at the directory of this file.
     pub include: Vec<Scalar<Pattern>>,
 }
 
@@ -53,10 +74,15 @@ pub(super) struct Document {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Inventory {
-    /// Networks, their pools and hosts.
+    /// Shared networks: several subnets on one link.
+    pub networks: Vec<Placed<Network>>,
+    /// Subnets, their pools and hosts.
     pub subnets: Vec<Placed<Subnet>>,
-    /// Hosts with fixed addresses; each belongs to the subnet that contains its address.
-    pub reservations: Vec<Placed<Reservation>>,
+    /// Hosts that share settings.
+    pub host_groups: Vec<Placed<HostGroup>>,
+    /// Known hosts. One with an address belongs to the subnet that contains it; one without is
+    /// known in every subnet.
+    pub reservations: Later<Reservation>,
     /// More files; paths start at the directory of this file.
     pub include: Vec<Scalar<Pattern>>,
 }
@@ -88,6 +114,18 @@ pub(super) struct Server {
     /// another server answer them. For every subnet that does not say otherwise.
     #[schemars(extend("default" = false))]
     pub authoritative: Option<Scalar<bool>>,
+    /// Whether clients on the server's own links are served.
+    #[schemars(extend("default" = true))]
+    pub serve_local: Option<Scalar<bool>>,
+    /// Whether clients behind relays are served.
+    #[schemars(extend("default" = true))]
+    pub serve_relayed: Option<Scalar<bool>>,
+    /// Relays whose messages are taken: addresses or networks. Both the relay's address in the
+    /// message (giaddr) and the sender's must be among them. Without this key: all.
+    pub allowed_relays: Vec<Scalar<AddressOrNet>>,
+    /// Whether clients that can be told to renew (FORCERENEW) get the nonce for it (RFC 6704).
+    #[schemars(extend("default" = true))]
+    pub forcerenew: Option<Scalar<bool>>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -108,91 +146,6 @@ pub(super) struct FastPath {
     /// subnets need.
     #[schemars(extend("default" = "auto"))]
     pub capacity: Option<Scalar<AutoOr<256, MAX_ADDRESSES>>>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Defaults {
-    /// How long an address is leased (option 51), 30s to 365d.
-    #[schemars(extend("default" = "1h"))]
-    pub lease_time: Option<Scalar<Duration>>,
-    /// When the client renews with this server (T1, option 58). Without this key: half the lease
-    /// time.
-    pub renew_time: Option<Scalar<Duration>>,
-    /// When the client renews with any server (T2, option 59). Without this key: seven eighths
-    /// of the lease time.
-    pub rebind_time: Option<Scalar<Duration>>,
-    /// DHCP options.
-    pub options: Options,
-    /// Where to boot from.
-    pub boot: Boot,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["subnet"]))]
-pub(super) struct Subnet {
-    /// The network, like 10.0.0.0/24.
-    pub subnet: Option<Scalar<Ipv4Net>>,
-    /// Serve this subnet on this interface, even without an address there.
-    pub interface: Option<Scalar<InterfaceName>>,
-    /// VLAN tag on that interface, or two of them: outer, inner.
-    pub vlan: Option<OneOrMany<Scalar<Between<1, 4094>>>>,
-    /// The address to answer with (option 54). Without this key: the interface's own.
-    pub server_address: Option<Scalar<Ipv4Addr>>,
-    /// Addresses for clients without a reservation: ranges, single addresses or prefixes.
-    pub pools: Vec<Scalar<Range>>,
-    /// Whether clients that this server does not know are told so. Without this key: as
-    /// `server.authoritative` says.
-    pub authoritative: Option<Scalar<bool>>,
-    /// How long an address is leased (option 51), 30s to 365d.
-    pub lease_time: Option<Scalar<Duration>>,
-    /// When the client renews with this server (T1, option 58).
-    pub renew_time: Option<Scalar<Duration>>,
-    /// When the client renews with any server (T2, option 59).
-    pub rebind_time: Option<Scalar<Duration>>,
-    /// DHCP options, on top of the defaults; an empty list takes a default away.
-    pub options: Options,
-    /// Where to boot from.
-    pub boot: Boot,
-    /// Hosts with fixed addresses in this subnet.
-    pub reservations: Vec<Placed<Reservation>>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["mac", "address"]))]
-pub(super) struct Reservation {
-    /// Hardware address of the host.
-    pub mac: Option<Scalar<MacAddress>>,
-    /// The address it gets; may be in a pool, which then gives it to nobody else.
-    pub address: Option<Scalar<Ipv4Addr>>,
-    /// Name of the host (option 12).
-    pub hostname: Option<Scalar<Hostname>>,
-    /// How long the address is leased (option 51), 30s to 365d.
-    pub lease_time: Option<Scalar<Duration>>,
-    /// When the client renews with this server (T1, option 58).
-    pub renew_time: Option<Scalar<Duration>>,
-    /// When the client renews with any server (T2, option 59).
-    pub rebind_time: Option<Scalar<Duration>>,
-    /// DHCP options, on top of the subnet's; an empty list takes one away.
-    pub options: Options,
-    /// Where to boot from, on top of the subnet's.
-    pub boot: Boot,
-}
-
-/// The header fields for netboot; an empty text takes an inherited one away.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Boot {
-    /// The server to boot from (siaddr).
-    #[serde(rename = "next-server")]
-    pub next_server: Option<Scalar<Ipv4Addr>>,
-    /// Its name (sname), at most 63 bytes.
-    #[serde(rename = "server-name")]
-    pub server_name: Option<Scalar<Field<63>>>,
-    /// The boot file (file), at most 127 bytes.
-    pub file: Option<Scalar<Field<127>>>,
 }
 
 /// The long form of an option's value.

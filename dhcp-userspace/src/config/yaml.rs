@@ -1,94 +1,236 @@
-//! YAML text to a tree that remembers where everything stood and how it was written.
+//! YAML text to a tree that knows where everything stood and how it was written.
 //!
 //! Not read straight into the structs by serde: that would stop at the first mistake, and would
 //! guess at scalars (`0x0102` would be 258, `1.10` would be 1.1). Here a scalar is its text; what
 //! it means is known to who asks for it.
+//!
+//! An inventory has millions of nodes, so all of a file lie in one vector, and their texts in one
+//! string.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use serde_yaml::granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::error::{Place, Problem};
 
-/// Values that aliases may copy in one file. The other values are bounded by its size.
+/// Values that aliases may repeat in one file. The other values are bounded by its size.
 const MAX_COPIES: usize = 1_000_000;
-/// The deepest place in the reference stands at 7.
+/// The deepest place in the reference stands at 9.
 const MAX_DEPTH: usize = 32;
+/// Keys in one mapping; each is compared with those before.
+const MAX_KEYS: usize = 4096;
 
-#[derive(Debug, Clone)]
+/// A file's nodes. Those of a list or mapping lie one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    nodes: Vec<Node>,
+    texts: String,
+    pub root: Node,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Node {
     pub place: Place,
-    pub content: Content,
+    content: Content,
 }
 
-#[derive(Debug, Clone)]
-pub(super) enum Content {
+#[derive(Debug, Clone, Copy, Default)]
+enum Content {
+    #[default]
+    Null,
+    Scalar(Style, Part),
+    List(Part),
+    /// Keys and values by turns.
+    Map(Part),
+}
+
+/// Part of the nodes or texts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Part {
+    pub start: u32,
+    pub len: u32,
+}
+
+impl Part {
+    fn range(self) -> Range<usize> {
+        let start = self.start as usize;
+        start..start + self.len as usize
+    }
+}
+
+/// How a scalar is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    Plain,
+    Quoted,
+    /// With escapes, or on more lines than one: the text is not what stands in the file.
+    Folded,
+}
+
+/// What a node is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Shape<'a> {
     /// Nothing, `~` or `null`: as if the key were not there.
     Null,
-    Scalar(String),
-    List(Vec<Node>),
-    Map(Vec<(Key, Node)>),
+    Scalar(Style, &'a str),
+    List(&'a [Node]),
+    Map(Entries<'a>),
 }
 
-#[derive(Debug, Clone)]
-pub(super) struct Key {
+/// Keys and their values.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entries<'a> {
+    tree: &'a Tree,
+    nodes: &'a [Node],
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key<'a> {
     pub place: Place,
-    pub name: String,
+    pub name: &'a str,
+}
+
+impl Tree {
+    pub(super) fn shape(&self, node: Node) -> Shape<'_> {
+        match node.content {
+            Content::Null => Shape::Null,
+            Content::Scalar(style, part) => Shape::Scalar(style, &self.texts[part.range()]),
+            Content::List(part) => Shape::List(&self.nodes[part.range()]),
+            Content::Map(part) => Shape::Map(Entries {
+                tree: self,
+                nodes: &self.nodes[part.range()],
+            }),
+        }
+    }
+
+    /// Where the items of a list lie.
+    pub(super) fn list(node: Node) -> Option<Part> {
+        match node.content {
+            Content::List(part) => Some(part),
+            _ => None,
+        }
+    }
+
+    pub(super) fn items(&self, list: Part) -> &[Node] {
+        &self.nodes[list.range()]
+    }
+
+    /// Every key anywhere, and its value.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (Key<'_>, Node)> {
+        let all = self.nodes.iter().chain([&self.root]);
+        all.flat_map(|node| match self.shape(*node) {
+            Shape::Map(entries) => entries,
+            _ => self.no_entries(),
+        })
+    }
+
+    pub(super) fn no_entries(&self) -> Entries<'_> {
+        Entries {
+            tree: self,
+            nodes: &[],
+        }
+    }
+
+    fn text(&self, node: Node) -> &str {
+        match self.shape(node) {
+            Shape::Scalar(_, text) => text,
+            _ => "",
+        }
+    }
+
+    /// How many nodes a node stands for.
+    fn size(&self, node: Node) -> usize {
+        let (Content::List(part) | Content::Map(part)) = node.content else {
+            return 1;
+        };
+        let children = self.nodes[part.range()].iter();
+        1 + children.map(|node| self.size(*node)).sum::<usize>()
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (Key<'a>, Node);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let ([key, value], rest) = self.nodes.split_first_chunk()?;
+        self.nodes = rest;
+        let name = self.tree.text(*key);
+        let place = key.place;
+        Some((Key { place, name }, *value))
+    }
 }
 
 pub(super) type Failure = (Place, Problem);
 
 /// Reads the one document of a text.
-pub(super) fn read(text: &str, file: u16) -> Result<Node, Failure> {
+pub(super) fn read(text: &str, file: u16) -> Result<Tree, Failure> {
+    let start = Place {
+        file,
+        line: 1,
+        column: 1,
+    };
+    if u32::try_from(text.len()).is_err() {
+        let problem = Problem::new("more than 4 GiB", "share it out to several files");
+        return Err((start, problem));
+    }
     let mut reader = Reader {
         parser: Parser::new_from_str(text),
         file,
+        tree: Tree::default(),
+        open: Vec::new(),
         anchors: HashMap::new(),
         copies: 0,
     };
-    reader.document()
+    reader.tree.root.place = start;
+    reader.document()?;
+    Ok(reader.tree)
 }
 
 struct Reader<'a> {
     parser: Parser<'a, serde_yaml::granit_parser::StrInput<'a>>,
     file: u16,
-    anchors: HashMap<usize, Node>,
+    tree: Tree,
+    /// What lists and mappings that have not ended hold so far.
+    open: Vec<Node>,
+    anchors: HashMap<usize, Anchor>,
     copies: usize,
 }
 
+#[derive(Clone, Copy)]
+struct Anchor {
+    node: Node,
+    size: usize,
+}
+
 impl<'a> Reader<'a> {
-    fn document(&mut self) -> Result<Node, Failure> {
-        let mut root = None;
+    fn document(&mut self) -> Result<(), Failure> {
+        let mut is_first = true;
         loop {
-            let (event, place) = self.next()?;
+            let (event, span) = self.next()?;
             match event {
-                Event::StreamEnd => break,
-                Event::DocumentStart(..) if root.is_some() => {
+                Event::StreamEnd => return Ok(()),
+                Event::DocumentStart(..) if !is_first => {
                     let hint = "put the second one into a file of its own and name it in `include`";
-                    return Err((place, Problem::new("a second document starts here", hint)));
+                    let problem = Problem::new("a second document starts here", hint);
+                    return Err((self.place(span), problem));
                 }
                 Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
-                event => root = Some(self.node(event, place, 0)?),
+                event => {
+                    self.tree.root = self.node(event, span, 0)?;
+                    is_first = false;
+                }
             }
         }
-        let place = Place {
-            file: self.file,
-            line: 1,
-            column: 1,
-        };
-        Ok(root.unwrap_or(Node {
-            place,
-            content: Content::Null,
-        }))
     }
 
-    fn next(&mut self) -> Result<(Event<'a>, Place), Failure> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), Failure> {
         loop {
             match self.parser.next_event() {
                 Some(Ok((Event::Comment(..), _))) => {}
-                Some(Ok((event, span))) => return Ok((event, self.place(span))),
+                Some(Ok(event)) => return Ok(event),
                 Some(Err(error)) => return Err(self.syntax(&error)),
-                None => return Ok((Event::StreamEnd, Place::default())),
+                None => return Ok((Event::StreamEnd, Span::default())),
             }
         }
     }
@@ -101,7 +243,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn node(&mut self, event: Event<'a>, place: Place, depth: usize) -> Result<Node, Failure> {
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Failure> {
+        let place = self.place(span);
         if depth > MAX_DEPTH {
             let what = format!("more than {MAX_DEPTH} levels of nesting");
             return Err((place, Problem::new(what, "see the reference for the shape")));
@@ -109,9 +252,7 @@ impl<'a> Reader<'a> {
         let (content, anchor, tag) = match event {
             Event::Alias(anchor) => return self.alias(anchor, place),
             Event::Scalar(text, style, anchor, tag) => {
-                let null = style == ScalarStyle::Plain && is_null(&text);
-                let scalar = Content::Scalar(text.into_owned());
-                (if null { Content::Null } else { scalar }, anchor, tag)
+                (self.scalar(&text, style, span), anchor, tag)
             }
             Event::SequenceStart(_, anchor, tag) => (self.list(depth)?, anchor, tag),
             Event::MappingStart(_, anchor, tag) => (self.map(depth)?, anchor, tag),
@@ -120,57 +261,136 @@ impl<'a> Reader<'a> {
         check_tag(tag.as_deref(), place)?;
         let node = Node { place, content };
         if anchor != 0 {
-            self.anchors.insert(anchor, node.clone());
+            let size = self.tree.size(node);
+            self.anchors.insert(anchor, Anchor { node, size });
         }
         Ok(node)
     }
 
+    fn scalar(&mut self, text: &str, style: ScalarStyle, span: Span) -> Content {
+        if style == ScalarStyle::Plain && is_null(text) {
+            return Content::Null;
+        }
+        let length = span.end.col().checked_sub(span.start.col());
+        let is_one_line = span.start.line() == span.end.line();
+        let style = match style {
+            _ if !is_one_line => Style::Folded,
+            ScalarStyle::Plain => Style::Plain,
+            _ if length == Some(text.chars().count() + 2) => Style::Quoted,
+            _ => Style::Folded,
+        };
+        let start = self.tree.texts.len() as u32;
+        self.tree.texts.push_str(text);
+        let part = Part {
+            start,
+            len: text.len() as u32,
+        };
+        Content::Scalar(style, part)
+    }
+
+    /// Repeats a node; what is below it is shared.
     fn alias(&mut self, anchor: usize, place: Place) -> Result<Node, Failure> {
-        let Some(node) = self.anchors.get(&anchor) else {
+        let Some(Anchor { node, size }) = self.anchors.get(&anchor).copied() else {
             return Err((place, Problem::new("this alias is part of itself", "")));
         };
-        self.copies += size(node);
+        self.copies += size;
         if self.copies > MAX_COPIES {
             let what = format!("aliases copy more than {MAX_COPIES} values");
             return Err((place, Problem::new(what, "write the values out")));
         }
-        Ok(node.clone())
+        Ok(node)
     }
 
     fn list(&mut self, depth: usize) -> Result<Content, Failure> {
-        let mut items = Vec::new();
+        let start = self.open.len();
         loop {
             match self.next()? {
-                (Event::SequenceEnd, _) => return Ok(Content::List(items)),
-                (event, place) => items.push(self.node(event, place, depth + 1)?),
+                (Event::SequenceEnd, _) => return Ok(Content::List(self.close(start))),
+                (event, span) => {
+                    let node = self.node(event, span, depth + 1)?;
+                    self.open.push(node);
+                }
             }
         }
     }
 
     fn map(&mut self, depth: usize) -> Result<Content, Failure> {
-        let mut entries: Vec<(Key, Node)> = Vec::new();
+        let start = self.open.len();
         let mut merged = Vec::new();
         loop {
-            let (event, place) = self.next()?;
+            let (event, span) = self.next()?;
             if event == Event::MappingEnd {
                 break;
             }
-            let key = key_of(self.node(event, place, depth + 1)?)?;
-            let (event, place) = self.next()?;
-            let value = self.node(event, place, depth + 1)?;
-            if key.name == "<<" {
-                merged.extend(merge(value)?);
+            let key = self.node(event, span, depth + 1)?;
+            let (event, span) = self.next()?;
+            self.check_key(key, start)?;
+            let value = self.node(event, span, depth + 1)?;
+            if self.tree.text(key) == "<<" {
+                self.merge(value, &mut merged)?;
             } else {
-                no_duplicate(&key, &entries)?;
-                entries.push((key, value));
+                self.open.extend([key, value]);
             }
         }
-        for (key, value) in merged {
-            if entries.iter().all(|(own, _)| own.name != key.name) {
-                entries.push((key, value));
+        for pair in merged {
+            if self.find(self.tree.text(pair[0]), start).is_none() {
+                self.open.extend(pair);
             }
         }
-        Ok(Content::Map(entries))
+        Ok(Content::Map(self.close(start)))
+    }
+
+    /// A list or mapping ends: its nodes find their place.
+    fn close(&mut self, start: usize) -> Part {
+        let part = Part {
+            start: self.tree.nodes.len() as u32,
+            len: (self.open.len() - start) as u32,
+        };
+        self.tree.nodes.extend(self.open.drain(start..));
+        part
+    }
+
+    /// The key with this name in the mapping that began at `start`.
+    fn find(&self, name: &str, start: usize) -> Option<Node> {
+        let mut keys = self.open[start..].iter().step_by(2);
+        keys.find(|key| self.tree.text(**key) == name).copied()
+    }
+
+    fn check_key(&self, key: Node, start: usize) -> Result<(), Failure> {
+        if !matches!(key.content, Content::Scalar(..)) {
+            let problem = Problem::new("a key must be a single word or number", "");
+            return Err((key.place, problem));
+        }
+        let name = self.tree.text(key);
+        if let Some(first) = self.find(name, start) {
+            let what = format!("{name} is given twice, first in line {}", first.place.line);
+            return Err((key.place, Problem::new(what, "keep one of them")));
+        }
+        if self.open.len() - start >= 2 * MAX_KEYS {
+            let what = format!("more than {MAX_KEYS} keys in a mapping");
+            let hint = "write a list, each item on a line that starts with -";
+            return Err((key.place, Problem::new(what, hint)));
+        }
+        Ok(())
+    }
+
+    /// The entries that `<<: *name` or `<<: [*one, *two]` brings in.
+    fn merge(&self, value: Node, merged: &mut Vec<[Node; 2]>) -> Result<(), Failure> {
+        match value.content {
+            Content::Map(part) => {
+                let (pairs, _) = self.tree.nodes[part.range()].as_chunks();
+                merged.extend(pairs);
+                Ok(())
+            }
+            Content::List(part) => {
+                let mut items = self.tree.nodes[part.range()].iter();
+                items.try_for_each(|item| self.merge(*item, merged))
+            }
+            _ => Err((
+                value.place,
+                Problem::new("<< takes a mapping", "write <<: *name of an anchor &name"),
+            )),
+        }
     }
 
     fn syntax(&self, error: &ScanError) -> Failure {
@@ -211,76 +431,31 @@ fn check_tag(tag: Option<&Tag>, place: Place) -> Result<(), Failure> {
     }
 }
 
-fn key_of(node: Node) -> Result<Key, Failure> {
-    match node.content {
-        Content::Scalar(name) => Ok(Key {
-            place: node.place,
-            name,
-        }),
-        _ => Err((
-            node.place,
-            Problem::new("a key must be a single word or number", ""),
-        )),
-    }
-}
-
-fn no_duplicate(key: &Key, entries: &[(Key, Node)]) -> Result<(), Failure> {
-    let Some((first, _)) = entries.iter().find(|(known, _)| known.name == key.name) else {
-        return Ok(());
-    };
-    let what = format!(
-        "{} is given twice, first in line {}",
-        key.name, first.place.line
-    );
-    Err((key.place, Problem::new(what, "keep one of them")))
-}
-
-/// The entries that `<<: *name` or `<<: [*one, *two]` brings in.
-fn merge(value: Node) -> Result<Vec<(Key, Node)>, Failure> {
-    match value.content {
-        Content::Map(entries) => Ok(entries),
-        Content::List(items) => {
-            let mut all = Vec::new();
-            for item in items {
-                all.extend(merge(item)?);
-            }
-            Ok(all)
-        }
-        _ => Err((
-            value.place,
-            Problem::new("<< takes a mapping", "write <<: *name of an anchor &name"),
-        )),
-    }
-}
-
-fn size(node: &Node) -> usize {
-    match &node.content {
-        Content::Null | Content::Scalar(_) => 1,
-        Content::List(items) => 1 + items.iter().map(size).sum::<usize>(),
-        Content::Map(entries) => 1 + entries.iter().map(|(_, node)| size(node)).sum::<usize>(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// The tree in one line, with the place of every scalar.
-    fn show(node: &Node) -> String {
+    fn show(tree: &Tree, node: Node) -> String {
         let each = |parts: Vec<String>| parts.join(", ");
-        match &node.content {
-            Content::Null => "null".to_owned(),
-            Content::Scalar(text) => format!("{text}@{}:{}", node.place.line, node.place.column),
-            Content::List(items) => format!("[{}]", each(items.iter().map(show).collect())),
-            Content::Map(entries) => {
-                let entry = |(key, node): &(Key, Node)| format!("{}: {}", key.name, show(node));
-                format!("{{{}}}", each(entries.iter().map(entry).collect()))
+        match tree.shape(node) {
+            Shape::Null => "null".to_owned(),
+            Shape::Scalar(_, text) => format!("{text}@{}:{}", node.place.line, node.place.column),
+            Shape::List(items) => {
+                let items = items.iter().map(|item| show(tree, *item));
+                format!("[{}]", each(items.collect()))
+            }
+            Shape::Map(entries) => {
+                let entry =
+                    |(key, node): (Key<'_>, Node)| format!("{}: {}", key.name, show(tree, node));
+                format!("{{{}}}", each(entries.map(entry).collect()))
             }
         }
     }
 
     fn parsed(text: &str) -> String {
-        show(&read(text, 0).unwrap())
+        let tree = read(text, 0).unwrap();
+        show(&tree, tree.root)
     }
 
     fn refused(text: &str) -> String {
@@ -322,6 +497,35 @@ mod tests {
         assert!(refused("a: [1, 2\nb: 3\n").starts_with("2:2: not valid YAML"));
         let deep = "[".repeat(50) + &"]".repeat(50);
         assert!(refused(&deep).starts_with("1:34: more than 32 levels of nesting"));
+    }
+
+    #[test]
+    fn it_is_known_whether_a_text_stands_in_the_file_as_it_is() {
+        let tree = read("[a b, 'c', \"\\x41\", \"d\", 'it''s', \"e\n  f\"]\n", 0).unwrap();
+        let Shape::List(items) = tree.shape(tree.root) else {
+            panic!("a list")
+        };
+        let styles = items.iter().map(|item| match tree.shape(*item) {
+            Shape::Scalar(style, text) => (text, style),
+            _ => ("", Style::Folded),
+        });
+        assert_eq!(
+            styles.collect::<Vec<_>>(),
+            [
+                ("a b", Style::Plain),
+                ("c", Style::Quoted),
+                ("A", Style::Folded),
+                ("d", Style::Quoted),
+                ("it's", Style::Folded),
+                ("e f", Style::Folded),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_mapping_of_very_many_keys_is_refused() {
+        let text: String = (0..5000).map(|key| format!("{key}: 1\n")).collect();
+        assert!(refused(&text).contains("more than 4096 keys"));
     }
 
     #[test]

@@ -285,6 +285,7 @@ impl<'a> Context<'a> {
             to_mac,
             from_mac: self.interface.mac,
             destination,
+            from_port: self.packet.destination_port,
             port,
             flags: request.flags,
             ciaddr,

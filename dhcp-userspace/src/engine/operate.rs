@@ -225,3 +225,9 @@ fn bound(binding: &Binding, held: &Held<'_>) -> Lease {
         ..Lease::default()
     }
 }
+
+impl Engine {
+    pub fn conflict(&self, _: Now, _: Ipv4Addr, _: u64) -> Option<Commit> {
+        None
+    }
+}

@@ -1,11 +1,11 @@
 //! A network namespace and a bpffs of a test's own. Namespaces belong to the test's thread and go
 //! with it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
-use std::process::{self, Command};
+use std::process::Command;
 use std::sync::MutexGuard;
 use std::time::Duration;
 
@@ -112,47 +112,6 @@ pub fn interface(name: &str, mac: Mac) -> Interface {
         mtu: 1500,
         addresses: Vec::new(),
     }
-}
-
-/// Another network namespace than the one the test is in.
-pub struct Elsewhere {
-    namespace: File,
-    home: File,
-}
-
-impl Elsewhere {
-    pub fn new() -> Self {
-        let here = || File::open("/proc/thread-self/ns/net").expect("procfs");
-        let home = here();
-        // SAFETY: takes and touches no memory.
-        assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0);
-        let elsewhere = Self {
-            namespace: here(),
-            home,
-        };
-        enter(&elsewhere.home);
-        elsewhere
-    }
-
-    /// Moves an interface there, and brings it up.
-    pub fn take(&self, interface: &str) {
-        let path = format!("/proc/{}/fd/{}", process::id(), self.namespace.as_raw_fd());
-        run(&["ip", "link", "set", interface, "netns", &path]);
-        self.within(|| run(&["ip", "link", "set", interface, "up"]));
-    }
-
-    pub fn within<T>(&self, work: impl FnOnce() -> T) -> T {
-        enter(&self.namespace);
-        let result = work();
-        enter(&self.home);
-        result
-    }
-}
-
-fn enter(namespace: &File) {
-    // SAFETY: an open namespace; no memory is touched.
-    let entered = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
-    assert_eq!(entered, 0);
 }
 
 /// A packet socket on an interface of the current namespace.

@@ -19,7 +19,6 @@ mod kernel;
 mod lab;
 mod links;
 mod maps;
-mod netlink;
 mod off;
 mod pins;
 mod policy;
@@ -56,6 +55,7 @@ use crate::config::Config;
 use crate::config::model::{FastPathMode, Mac};
 use crate::engine::Interface;
 use crate::lease::table::Table;
+use crate::net::netlink;
 
 #[derive(Debug, thiserror::Error)]
 pub enum FastPathError {

@@ -2,7 +2,8 @@
 
 use crate::config::model::FastPathMode;
 
-use super::netlink::Device;
+use crate::net::link::Framing;
+use crate::net::netlink::Device;
 
 /// What the decision depends on.
 #[derive(Clone, Debug)]
@@ -40,16 +41,35 @@ pub enum Choice {
 /// Tells where to attach, and why in one sentence.
 #[must_use]
 pub fn choose(mode: FastPathMode, facts: &Facts<'_>) -> (Choice, String) {
-    if facts.vlans && facts.strips_tags {
-        return (Choice::Userspace, hidden_tags(facts.device));
-    }
+    let kind = facts.device.kind.as_str();
     match mode {
+        _ if facts.device.framing != Framing::Ethernet => {
+            (Choice::Userspace, "not Ethernet".into())
+        }
+        _ if facts.vlans && is_handed_frames(kind) => (Choice::Userspace, tags_beside_frames(kind)),
+        _ if facts.vlans && facts.strips_tags => (Choice::Userspace, hidden_tags(facts.device)),
         FastPathMode::Off => (Choice::Userspace, "fast_path.mode is off".into()),
         FastPathMode::Native if facts.peer == Peer::Deaf => (Choice::Native, deaf_but_native()),
         FastPathMode::Native => (Choice::Native, "fast_path.mode is native".into()),
         FastPathMode::Generic => (Choice::Generic, "fast_path.mode is generic".into()),
         FastPathMode::Auto => automatic(facts),
     }
+}
+
+/// Kinds of interface that get their frames from the network stack, which takes the outer tag out
+/// of them before, whatever the offloads are set to.
+fn is_handed_frames(kind: &str) -> bool {
+    matches!(
+        kind,
+        "bridge" | "bond" | "team" | "macvlan" | "openvswitch" | "dsa" | "vrf"
+    )
+}
+
+fn tags_beside_frames(kind: &str) -> String {
+    format!(
+        "VLANs are used here, and a {kind} interface gets frames whose tags the network stack has \
+         taken out, so XDP cannot tell the VLANs apart: the daemon can, and answers"
+    )
 }
 
 /// The kernel would answer tagged frames without their tag: into the wrong VLAN.
@@ -143,6 +163,52 @@ mod tests {
             strips_tags: false,
         };
         assert_eq!(choose(FastPathMode::Auto, &facts).0, Choice::Generic);
+    }
+
+    #[test]
+    fn no_frame_without_an_ethernet_header_is_for_the_program() {
+        let device = Device {
+            kind: "tun".into(),
+            framing: Framing::Cooked,
+            ..Device::default()
+        };
+        let facts = Facts {
+            device: &device,
+            peer: Peer::Unseen,
+            vlans: false,
+            strips_tags: false,
+        };
+        for mode in [FastPathMode::Auto, FastPathMode::Native] {
+            assert_eq!(
+                choose(mode, &facts),
+                (Choice::Userspace, "not Ethernet".into())
+            );
+        }
+    }
+
+    /// However the offloads are set: what comes through a bridge has no tags in the frame.
+    #[test]
+    fn vlans_on_a_bridge_are_for_the_daemon() {
+        let choice = |kind: &str, vlans| {
+            let device = Device {
+                kind: kind.into(),
+                ..Device::default()
+            };
+            let facts = Facts {
+                device: &device,
+                peer: Peer::Unseen,
+                vlans,
+                strips_tags: false,
+            };
+            choose(FastPathMode::Generic, &facts)
+        };
+        for kind in ["bridge", "bond", "macvlan"] {
+            let (choice_with, why) = choice(kind, true);
+            assert_eq!(choice_with, Choice::Userspace, "{kind}");
+            assert!(why.contains(&format!("a {kind} interface")), "{why}");
+            assert_eq!(choice(kind, false).0, Choice::Generic, "{kind}");
+        }
+        assert_eq!(choice("veth", true).0, Choice::Generic);
     }
 
     #[test]

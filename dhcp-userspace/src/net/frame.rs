@@ -4,10 +4,11 @@ use std::net::Ipv4Addr;
 
 use dhcp_common::slot::Link;
 use dhcp_common::wire::{
-    ETH_LEN, ETHERTYPE_IPV4, ETHERTYPE_QINQ, ETHERTYPE_VLAN, IP_LEN, MAX_TAGS, PROTO_UDP,
-    SERVER_PORT, Sum, TAG_LEN, UDP_LEN,
+    BOOT_SERVER_PORT, ETH_LEN, ETHERTYPE_IPV4, ETHERTYPE_QINQ, ETHERTYPE_VLAN, IP_LEN, MAX_TAGS,
+    PROTO_UDP, SERVER_PORT, Sum, TAG_LEN, UDP_LEN,
 };
 
+use super::link::{Framing, LinkAddress};
 use crate::engine::Incoming;
 
 /// Lengths or checksums of the frame contradict each other.
@@ -22,6 +23,23 @@ pub struct Frame<'a> {
     /// False if the sender on this machine left the UDP checksum to a NIC that never saw the
     /// frame (veth, tap), or if the NIC has checked it.
     pub verify_udp: bool,
+    pub framing: Framing,
+    /// Who sent it, where that does not stand in the frame.
+    pub from: LinkAddress,
+}
+
+impl<'a> Frame<'a> {
+    /// A frame of Ethernet.
+    #[must_use]
+    pub fn new(bytes: &'a [u8], ifindex: u32, verify_udp: bool) -> Self {
+        Self {
+            bytes,
+            ifindex,
+            verify_udp,
+            framing: Framing::Ethernet,
+            from: LinkAddress::default(),
+        }
+    }
 }
 
 /// Takes a frame apart that the socket's filter let through.
@@ -29,7 +47,10 @@ pub struct Frame<'a> {
 /// # Errors
 /// If it is cut short, contradicts itself or a checksum is wrong.
 pub fn parse<'a>(frame: &Frame<'a>) -> Result<Incoming<'a>, Malformed> {
-    let (l2, link) = link_header(frame)?;
+    let (l2, link) = match frame.framing {
+        Framing::Ethernet => link_header(frame, ETHERTYPE_IPV4)?,
+        Framing::Cooked => no_link_header(frame),
+    };
     let ip = &frame.bytes[l2.len()..];
     let (ip_header, udp) = split_ip(ip)?;
     let (source, destination) = (address(ip_header, 12), address(ip_header, 16));
@@ -48,7 +69,11 @@ pub fn parse<'a>(frame: &Frame<'a>) -> Result<Incoming<'a>, Malformed> {
     })
 }
 
-fn link_header<'a>(frame: &Frame<'a>) -> Result<(&'a [u8], Link), Malformed> {
+/// The link header of a frame of Ethernet with this type of content, and what it tells.
+///
+/// # Errors
+/// If it is cut short, or the content is of another type.
+pub fn link_header<'a>(frame: &Frame<'a>, content: u16) -> Result<(&'a [u8], Link), Malformed> {
     let mut tags = [0; MAX_TAGS];
     let mut at = ETH_LEN - 2;
     for tag in &mut tags {
@@ -60,7 +85,7 @@ fn link_header<'a>(frame: &Frame<'a>) -> Result<(&'a [u8], Link), Malformed> {
         at += TAG_LEN;
     }
     let kind = frame.bytes.get(at..at + 2).ok_or(Malformed)?;
-    if be16(kind, 0) != ETHERTYPE_IPV4 {
+    if be16(kind, 0) != content {
         return Err(Malformed);
     }
     let link = Link {
@@ -69,6 +94,15 @@ fn link_header<'a>(frame: &Frame<'a>) -> Result<(&'a [u8], Link), Malformed> {
         inner: tags[1],
     };
     Ok((&frame.bytes[..at + 2], link))
+}
+
+fn no_link_header<'a>(frame: &Frame<'a>) -> (&'a [u8], Link) {
+    let link = Link {
+        ifindex: frame.ifindex,
+        outer: 0,
+        inner: 0,
+    };
+    (&frame.bytes[..0], link)
 }
 
 /// The IP header, and the packet's content without what Ethernet padded.
@@ -90,7 +124,7 @@ fn split_ip(ip: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
 }
 
 fn datagram(udp: &[u8]) -> Result<&[u8], Malformed> {
-    if udp.len() < UDP_LEN || be16(udp, 2) != SERVER_PORT {
+    if udp.len() < UDP_LEN || !matches!(be16(udp, 2), SERVER_PORT | BOOT_SERVER_PORT) {
         return Err(Malformed);
     }
     let len = usize::from(be16(udp, 4));
@@ -126,11 +160,7 @@ mod tests {
     use super::*;
 
     fn parsed(bytes: &[u8]) -> Result<Incoming<'_>, Malformed> {
-        parse(&Frame {
-            bytes,
-            ifindex: 7,
-            verify_udp: true,
-        })
+        parse(&Frame::new(bytes, 7, true))
     }
 
     #[test]
@@ -163,6 +193,18 @@ mod tests {
     }
 
     #[test]
+    fn both_ports_of_a_server_and_no_other() {
+        for (port, right) in [(67u16, true), (4011, true), (68, false), (4012, false)] {
+            let mut frame = request(1);
+            frame[36..38].copy_from_slice(&port.to_be_bytes());
+            frame[40..42].fill(0);
+            let parsed = parsed(&frame);
+            assert_eq!(parsed.is_ok(), right, "{port}");
+            assert!(parsed.is_err() || parsed.unwrap().destination_port == port);
+        }
+    }
+
+    #[test]
     fn ethernet_padding_is_left_out() {
         let mut frame = request(1);
         let len = frame.len();
@@ -188,11 +230,7 @@ mod tests {
             let mut bytes = request(1);
             bytes[at] ^= flip;
             for (verify_udp, wrong) in [(true, verified), (false, trusted)] {
-                let frame = Frame {
-                    bytes: &bytes,
-                    ifindex: 7,
-                    verify_udp,
-                };
+                let frame = Frame::new(&bytes, 7, verify_udp);
                 assert_eq!(parse(&frame).is_err(), wrong, "{name}, verify {verify_udp}");
             }
         }

@@ -1,14 +1,14 @@
 //! The network interfaces of this machine.
 
-use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::io;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
-use socket2::{Domain, Socket, Type};
 
 use super::NetError;
+use super::link::{Framing, LinkAddress};
+use super::netlink::{self, Device};
 use crate::engine::Interface;
 
 /// An interface, and what only `net` needs to know of it.
@@ -16,7 +16,10 @@ use crate::engine::Interface;
 pub struct Nic {
     pub interface: Interface,
     pub up: bool,
-    pub ethernet: bool,
+    pub loopback: bool,
+    pub framing: Framing,
+    /// Where frames for all go.
+    pub broadcast: LinkAddress,
     /// For a VLAN subinterface: the interface below it and the tag.
     pub vlan: Option<(String, u16)>,
 }
@@ -42,47 +45,42 @@ pub fn list() -> Result<Vec<Nic>, NetError> {
 }
 
 fn read() -> io::Result<Vec<Nic>> {
+    let mut nics: Vec<_> = netlink::devices()?.into_iter().map(nic).collect();
     let entries = Entries::get()?;
-    let mut nics = links(&entries);
-    for entry in entries.iter() {
-        if let (Some(nic), Some(net)) = (nics.get_mut(&entry.name()), entry.ipv4()) {
+    for (name, net) in entries.iter().filter_map(|entry| entry.ipv4()) {
+        if let Some(nic) = nics.iter_mut().find(|nic| nic.name() == name) {
             nic.interface.addresses.push(net);
         }
     }
     for (name, below, tag) in vlans() {
-        if let Some(nic) = nics.get_mut(&name) {
+        if let Some(nic) = nics.iter_mut().find(|nic| nic.name() == name) {
             nic.vlan = Some((below, tag));
         }
     }
-    let mtus = Mtus::open()?;
-    for nic in nics.values_mut() {
-        nic.interface.mtu = mtus.of(nic.name()).unwrap_or(1500);
-    }
-    let mut nics: Vec<_> = nics.into_values().collect();
     nics.sort_by_key(Nic::index);
     Ok(nics)
 }
 
-fn links(entries: &Entries) -> BTreeMap<String, Nic> {
-    let link = |entry: Entry<'_>| {
-        let link = entry.link()?;
-        let [a, b, c, d, e, f, ..] = link.sll_addr;
-        let interface = Interface {
-            index: link.sll_ifindex as u32,
-            name: entry.name(),
-            mac: [a, b, c, d, e, f],
-            mtu: 0,
-            addresses: Vec::new(),
-        };
-        let nic = Nic {
-            interface,
-            up: entry.0.ifa_flags & libc::IFF_UP as u32 != 0,
-            ethernet: link.sll_hatype == libc::ARPHRD_ETHER,
-            vlan: None,
-        };
-        Some((entry.name(), nic))
+fn nic(device: Device) -> Nic {
+    // No frame of another kind of link bears a MAC: replies there have none to show.
+    let mac = match device.framing {
+        Framing::Ethernet => device.address.mac().unwrap_or_default(),
+        Framing::Cooked => Default::default(),
     };
-    entries.iter().filter_map(link).collect()
+    Nic {
+        interface: Interface {
+            index: device.index,
+            name: device.name,
+            mac,
+            mtu: device.mtu,
+            addresses: Vec::new(),
+        },
+        up: device.up,
+        loopback: device.loopback,
+        framing: device.framing,
+        broadcast: device.broadcast,
+        vlan: None,
+    }
 }
 
 /// VLAN subinterfaces: name, interface below, tag. None where the kernel has no 802.1Q.
@@ -101,7 +99,7 @@ fn parse_vlans(text: &str) -> Vec<(String, String, u16)> {
     text.lines().filter_map(line).collect()
 }
 
-/// What `getifaddrs` gave: a link entry for each interface, and an entry for each address.
+/// What `getifaddrs` gave: entries of interfaces and of addresses.
 struct Entries(*mut libc::ifaddrs);
 
 struct Entry<'a>(&'a libc::ifaddrs);
@@ -131,22 +129,19 @@ impl Drop for Entries {
 }
 
 impl Entry<'_> {
+    /// An IPv4 address with its network, and the interface that has it.
+    fn ipv4(&self) -> Option<(String, Ipv4Net)> {
+        let address = ipv4(self.0.ifa_addr)?;
+        let mask = ipv4(self.0.ifa_netmask)?;
+        Some((self.name(), Ipv4Net::with_netmask(address, mask).ok()?))
+    }
+
     fn name(&self) -> String {
         // SAFETY: the kernel's names end with a zero byte and live as long as the list.
         let name = unsafe { CStr::from_ptr(self.0.ifa_name) };
-        name.to_string_lossy().into_owned()
-    }
-
-    fn link(&self) -> Option<&libc::sockaddr_ll> {
-        let right = family(self.0.ifa_addr) == Some(libc::AF_PACKET);
-        // SAFETY: an address of this family is a `sockaddr_ll`, and lives as long as the list.
-        right.then(|| unsafe { &*self.0.ifa_addr.cast() })
-    }
-
-    fn ipv4(&self) -> Option<Ipv4Net> {
-        let address = ipv4(self.0.ifa_addr)?;
-        let mask = ipv4(self.0.ifa_netmask)?;
-        Ipv4Net::with_netmask(address, mask).ok()
+        let name = name.to_string_lossy();
+        // An address may have a label, as of old: `eth0:1`.
+        name.split(':').next().unwrap_or_default().to_owned()
     }
 }
 
@@ -162,40 +157,15 @@ fn ipv4(address: *const libc::sockaddr) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from_bits(u32::from_be(address.sin_addr.s_addr)))
 }
 
-/// Asks the kernel for MTUs. By ioctl, because `/sys` shows the namespace it was mounted in.
-struct Mtus(Socket);
-
-impl Mtus {
-    fn open() -> io::Result<Self> {
-        Socket::new(Domain::IPV4, Type::DGRAM, None).map(Self)
-    }
-
-    fn of(&self, name: &str) -> Option<u32> {
-        use std::os::fd::AsRawFd;
-        let mut request = libc::ifreq {
-            ifr_name: [0; libc::IFNAMSIZ],
-            ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_mtu: 0 },
-        };
-        for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
-            *to = from as libc::c_char;
-        }
-        // SAFETY: the request is an `ifreq` with a name, as SIOCGIFMTU wants it.
-        let done = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SIOCGIFMTU, &raw mut request) };
-        // SAFETY: all bytes of the union are set, and SIOCGIFMTU sets this field.
-        let mtu = unsafe { request.ifr_ifru.ifru_mtu };
-        (done == 0).then_some(mtu as u32)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn loopback_is_listed_and_is_not_ethernet() {
+    fn loopback_is_listed_as_such() {
         let nics = list().unwrap();
         let lo = nics.iter().find(|nic| nic.name() == "lo").unwrap();
-        assert!(!lo.ethernet && lo.interface.mtu >= 1500);
+        assert!(lo.loopback && lo.interface.mtu >= 1500);
     }
 
     #[test]

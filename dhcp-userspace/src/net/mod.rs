@@ -10,6 +10,8 @@ pub mod filter;
 pub mod frame;
 pub mod holder;
 pub mod interface;
+pub mod link;
+pub mod netlink;
 pub mod port67;
 pub mod receive;
 pub mod select;
@@ -26,8 +28,8 @@ pub use socket::Socket;
 pub enum NetError {
     #[error("there is no interface {name}; this machine has {existing}")]
     NoSuchInterface { name: String, existing: String },
-    #[error("interface {name} is not Ethernet, and DHCP is served on Ethernet only")]
-    NotEthernet { name: String },
+    #[error("interface {name} is a loopback: no client is there; name another")]
+    Loopback { name: String },
     #[error(
         "no permission to open a packet socket on {interface}: xdhcpd needs CAP_NET_RAW \
          (start it as root or by its systemd unit)"

@@ -9,6 +9,7 @@ use libc::{cmsghdr, iovec, mmsghdr, tpacket_auxdata};
 
 use super::Socket;
 use super::frame::{Frame, Malformed};
+use super::link::{Framing, LinkAddress, SockAddr};
 
 /// Frames in a batch.
 pub const SIZE: usize = 64;
@@ -28,7 +29,10 @@ pub struct Batch {
     buffers: Box<[Buffer; SIZE]>,
     controls: Box<[Control; SIZE]>,
     headers: Box<[Received; SIZE]>,
+    /// Who sent them, where the frames do not tell.
+    senders: Box<[SockAddr; SIZE]>,
     ifindex: u32,
+    framing: Framing,
 }
 
 /// A frame behind room for the tag that the kernel took out.
@@ -72,7 +76,9 @@ impl Default for Batch {
             buffers: Box::new([Buffer([0; TAG_LEN + ROOM]); SIZE]),
             controls: Box::new([NO_CONTROL; SIZE]),
             headers: Box::new([Received::default(); SIZE]),
+            senders: Box::new([SockAddr::EMPTY; SIZE]),
             ifindex: 0,
+            framing: Framing::Ethernet,
         }
     }
 }
@@ -94,6 +100,7 @@ impl Batch {
 
     fn receive_up_to(&mut self, most: usize, socket: &Socket) -> io::Result<usize> {
         self.ifindex = socket.ifindex;
+        self.framing = socket.framing;
         let mut pieces: [iovec; SIZE] = std::array::from_fn(|i| iovec {
             iov_base: self.buffers[i].0[TAG_LEN..].as_mut_ptr().cast(),
             iov_len: ROOM,
@@ -101,6 +108,9 @@ impl Batch {
         self.controls.fill(NO_CONTROL);
         let mut messages: [mmsghdr; SIZE] =
             std::array::from_fn(|i| message(&raw mut pieces[i], &raw mut self.controls[i]));
+        if self.framing == Framing::Cooked {
+            self.ask_for_senders(&mut messages);
+        }
         let (first, count) = (messages.as_mut_ptr(), most.min(SIZE) as libc::c_uint);
         let fd = socket.as_raw_fd();
         // SAFETY: every message names buffers of the lengths it gives, which outlive the call.
@@ -115,6 +125,14 @@ impl Batch {
         Ok(got as usize)
     }
 
+    fn ask_for_senders(&mut self, messages: &mut [mmsghdr; SIZE]) {
+        self.senders.fill(SockAddr::EMPTY);
+        for (message, sender) in messages.iter_mut().zip(self.senders.iter_mut()) {
+            message.msg_hdr.msg_name = (&raw mut *sender).cast();
+            message.msg_hdr.msg_namelen = size_of::<SockAddr>() as libc::socklen_t;
+        }
+    }
+
     /// A received frame as it was on the wire: with the tag that the kernel took out.
     ///
     /// # Errors
@@ -125,17 +143,25 @@ impl Batch {
             return Err(Malformed);
         }
         let data = self.controls[index].auxdata();
+        let trusted = libc::TP_STATUS_CSUMNOTREADY | CHECKSUM_RIGHT;
+        let verify_udp = data.tp_status & trusted == 0;
         let whole = &mut self.buffers[index].0[..TAG_LEN + len];
-        let start = if data.tp_status & TAG_VALID == 0 {
+        let untouched = data.tp_status & TAG_VALID == 0 || self.framing == Framing::Cooked;
+        let start = if untouched {
             TAG_LEN
         } else {
             put_back(whole, data)
         };
-        let trusted = libc::TP_STATUS_CSUMNOTREADY | CHECKSUM_RIGHT;
+        let from = match self.framing {
+            Framing::Ethernet => LinkAddress::default(),
+            Framing::Cooked => self.senders[index].link_address(),
+        };
         Ok(Frame {
             bytes: &whole[start..],
             ifindex: self.ifindex,
-            verify_udp: data.tp_status & trusted == 0,
+            verify_udp,
+            framing: self.framing,
+            from,
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::config::Config;
 /// address in a subnet, or that a subnet names.
 ///
 /// # Errors
-/// If one that is named does not exist or is not Ethernet.
+/// If one that is named does not exist or is a loopback.
 pub fn served(config: &Config, nics: &[Nic]) -> Result<Vec<Nic>, NetError> {
     for name in named(config) {
         check(&name, nics)?;
@@ -23,7 +23,7 @@ pub fn available(config: &Config, nics: &[Nic]) -> Vec<Nic> {
     let named = named(config);
     let by_address = config.interfaces.is_empty();
     let wanted = |nic: &Nic| named.contains(nic.name()) || by_address && has_subnet(config, nic);
-    let usable = |nic: &Nic| nic.up && nic.ethernet;
+    let usable = |nic: &Nic| nic.up && !nic.loopback;
     nics.iter()
         .filter(|nic| usable(nic) && wanted(nic))
         .cloned()
@@ -58,13 +58,12 @@ fn check(name: &str, nics: &[Nic]) -> Result<(), NetError> {
             existing: names(nics),
         });
     };
-    if nic.ethernet {
-        Ok(())
-    } else {
-        Err(NetError::NotEthernet {
+    if nic.loopback {
+        return Err(NetError::Loopback {
             name: name.to_owned(),
-        })
+        });
     }
+    Ok(())
 }
 
 /// The names for a message, separated by commas.
@@ -120,11 +119,11 @@ mod tests {
         config.interfaces = vec!["eth7".into()];
         let error = served(&config, &nics).unwrap_err().to_string();
         assert_eq!(error, "there is no interface eth7; this machine has eth0");
-        nics[0].ethernet = false;
+        nics[0].loopback = true;
         config.interfaces = vec!["eth0".into()];
         assert!(matches!(
             served(&config, &nics),
-            Err(NetError::NotEthernet { .. })
+            Err(NetError::Loopback { .. })
         ));
     }
 

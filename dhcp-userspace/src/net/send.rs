@@ -2,12 +2,15 @@
 //! replies, and a busy device holds them back instead of losing them.
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
+use dhcp_common::wire::{IP_LEN, UDP_LEN, bootp};
 use libc::{iovec, mmsghdr};
 
 use super::Socket;
+use super::link::{Framing, LinkAddress, SockAddr};
 
 /// Frames in a batch.
 pub const SIZE: usize = 64;
@@ -15,10 +18,22 @@ pub const SIZE: usize = 64;
 /// ask again; those that follow must not wait much longer.
 const PATIENCE: usize = 5;
 
+/// Where the message of a reply without link header begins.
+const BOOTP: usize = IP_LEN + UDP_LEN;
+
+/// A frame and the way it goes.
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    pub socket: Arc<Socket>,
+    pub frame: Vec<u8>,
+    /// Where that does not stand in the frame; if it is nowhere known, the frame goes to all.
+    pub to: LinkAddress,
+}
+
 /// Frames that wait for one system call.
 #[derive(Default)]
 pub struct Batch {
-    waiting: Vec<(Arc<Socket>, Vec<u8>)>,
+    waiting: Vec<Parcel>,
     /// Buffers to use again.
     spare: Vec<Vec<u8>>,
 }
@@ -44,8 +59,8 @@ impl Batch {
         }
     }
 
-    pub fn push(&mut self, socket: Arc<Socket>, frame: Vec<u8>) {
-        self.waiting.push((socket, frame));
+    pub fn push(&mut self, parcel: Parcel) {
+        self.waiting.push(parcel);
     }
 
     #[must_use]
@@ -56,25 +71,30 @@ impl Batch {
     /// Sends all that wait; a frame that the kernel refuses is counted and left out.
     pub fn flush(&mut self) -> Sent {
         let mut sent = Sent::default();
-        let of_one_socket =
-            |a: &(Arc<Socket>, Vec<u8>), b: &(Arc<Socket>, Vec<u8>)| Arc::ptr_eq(&a.0, &b.0);
-        for run in self.waiting.chunk_by(of_one_socket) {
-            for frames in run.chunks(SIZE) {
-                send(frames[0].0.as_raw_fd(), frames, &mut sent);
+        let of_one_way = |a: &Parcel, b: &Parcel| {
+            Arc::ptr_eq(&a.socket, &b.socket) && a.is_routed() == b.is_routed()
+        };
+        for run in self.waiting.chunk_by(of_one_way) {
+            if run[0].is_routed() {
+                run.iter().for_each(|parcel| parcel.route(&mut sent));
+                continue;
+            }
+            for parcels in run.chunks(SIZE) {
+                send(parcels[0].socket.as_raw_fd(), parcels, &mut sent);
             }
         }
-        for (_, buffer) in std::mem::take(&mut self.waiting) {
-            self.recycle(buffer);
+        for parcel in std::mem::take(&mut self.waiting) {
+            self.recycle(parcel.frame);
         }
         sent
     }
 }
 
-fn send(fd: RawFd, frames: &[(Arc<Socket>, Vec<u8>)], sent: &mut Sent) {
+fn send(fd: RawFd, parcels: &[Parcel], sent: &mut Sent) {
     let mut done = 0;
     let mut waited = 0;
-    while done < frames.len() {
-        match send_some(fd, &frames[done..]) {
+    while done < parcels.len() {
+        match send_some(fd, &parcels[done..]) {
             Ok(count) => {
                 sent.sent += count as u64;
                 done += count;
@@ -91,22 +111,74 @@ fn send(fd: RawFd, frames: &[(Arc<Socket>, Vec<u8>)], sent: &mut Sent) {
     }
 }
 
-fn send_some(fd: RawFd, frames: &[(Arc<Socket>, Vec<u8>)]) -> io::Result<usize> {
+fn send_some(fd: RawFd, parcels: &[Parcel]) -> io::Result<usize> {
     let mut pieces: [iovec; SIZE] = std::array::from_fn(|i| {
-        let frame = frames.get(i).map_or(&[][..], |(_, frame)| frame);
+        let frame = parcels.get(i).map_or(&[][..], |parcel| &parcel.frame);
         iovec {
             iov_base: frame.as_ptr().cast_mut().cast(),
             iov_len: frame.len(),
         }
     });
     let mut messages: [mmsghdr; SIZE] = std::array::from_fn(|i| message(&raw mut pieces[i]));
-    let (first, count) = (messages.as_mut_ptr(), frames.len() as libc::c_uint);
-    // SAFETY: every one of the `count` messages names a frame that outlives the call.
+    let addresses = addresses(parcels);
+    for (message, address) in messages.iter_mut().zip(&addresses) {
+        message.msg_hdr.msg_name = (&raw const *address).cast_mut().cast();
+        message.msg_hdr.msg_namelen = size_of::<SockAddr>() as libc::socklen_t;
+    }
+    let (first, count) = (messages.as_mut_ptr(), parcels.len() as libc::c_uint);
+    // SAFETY: every one of the `count` messages names a frame and an address that outlive the call.
     let count = unsafe { libc::sendmmsg(fd, first, count, 0) };
     if count < 0 {
         Err(io::Error::last_os_error())
     } else {
         Ok(count as usize)
+    }
+}
+
+/// Where the frames go; none where they tell it themselves.
+fn addresses(parcels: &[Parcel]) -> Vec<SockAddr> {
+    let cooked = |parcel: &&Parcel| parcel.socket.framing == Framing::Cooked;
+    parcels.iter().filter(cooked).map(Parcel::address).collect()
+}
+
+impl Parcel {
+    pub(super) fn address(&self) -> SockAddr {
+        let to_all = self.ip_destination() == Some(Ipv4Addr::BROADCAST);
+        let to = if to_all || self.to.is_none() {
+            &self.socket.broadcast
+        } else {
+            &self.to
+        };
+        SockAddr::to(self.socket.ifindex, to)
+    }
+
+    /// Whether the host is to find out the link address: nobody tells it, and the relay or client
+    /// has its IP address already.
+    fn is_routed(&self) -> bool {
+        let has = |field: usize| {
+            let bytes = self.frame.get(BOOTP + field..BOOTP + field + 4);
+            bytes.is_some_and(|address| address != [0; 4])
+        };
+        self.socket.routed.is_some()
+            && self.to.is_none()
+            && self.ip_destination() != Some(Ipv4Addr::BROADCAST)
+            && (has(bootp::CIADDR) || has(bootp::GIADDR))
+    }
+
+    fn route(&self, sent: &mut Sent) {
+        let to = self.ip_destination().map(|to| SocketAddrV4::new(to, 0));
+        let done = match (&self.socket.routed, to) {
+            (Some(socket), Some(to)) => socket.send_to(&self.frame, &to.into()).is_ok(),
+            _ => false,
+        };
+        sent.sent += u64::from(done);
+        sent.failed += u64::from(!done);
+    }
+
+    /// Of a packet without link header.
+    fn ip_destination(&self) -> Option<Ipv4Addr> {
+        let bytes = self.frame.get(16..20)?.first_chunk::<4>()?;
+        Some((*bytes).into())
     }
 }
 

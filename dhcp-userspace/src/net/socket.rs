@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use libc::sock_filter;
 
+use super::link::{Framing, LinkAddress, SockAddr};
 use super::{NetError, Nic, filter};
 
 /// Requests that the kernel holds back while the worker is busy: some 10,000.
@@ -16,6 +17,12 @@ const RECEIVE_BUFFER: libc::c_int = 16 << 20;
 pub struct Socket {
     fd: OwnedFd,
     pub ifindex: u32,
+    pub framing: Framing,
+    /// Where frames for all go.
+    pub broadcast: LinkAddress,
+    /// Sends IP packets as the host routes them: for hosts whose link addresses are not told with
+    /// their requests, and which the host can find (InfiniBand).
+    pub routed: Option<socket2::Socket>,
     /// Outer VLAN tags whose frames another served interface takes.
     pub left_to_others: Vec<u16>,
 }
@@ -34,24 +41,27 @@ pub struct Statistics {
 /// If the kernel refuses.
 pub fn open(nic: &Nic, left_to_others: &[u16], workers: usize) -> Result<Vec<Socket>, NetError> {
     let sockets: Vec<_> = (0..workers)
-        .map(|_| one(nic.index()).map(|fd| (fd, left_to_others.to_vec())))
+        .map(|_| Ok((one(nic)?, routed(nic)?)))
         .collect::<Result<_, _>>()
-        .map_err(|failed| failed.on(nic))?;
+        .map_err(|failed: Failed| failed.on(nic))?;
     let sockets: Vec<_> = sockets
         .into_iter()
-        .map(|(fd, left_to_others)| Socket {
+        .map(|(fd, routed)| Socket {
             fd,
+            routed,
             ifindex: nic.index(),
-            left_to_others,
+            framing: nic.framing,
+            broadcast: nic.broadcast,
+            left_to_others: left_to_others.to_vec(),
         })
         .collect();
     if workers > 1 {
-        spread(&sockets).map_err(|failed| failed.on(nic))?;
+        spread(&sockets, nic.framing).map_err(|failed| failed.on(nic))?;
     }
     for socket in &sockets {
         step(
             "filter",
-            attach_filter(socket.fd.as_raw_fd(), &filter::requests()),
+            attach_filter(socket.fd.as_raw_fd(), &filter::requests(nic.framing)),
         )
         .map_err(|failed| failed.on(nic))?;
     }
@@ -80,8 +90,13 @@ fn step<T>(name: &'static str, result: io::Result<T>) -> Result<T, Failed> {
 }
 
 /// A bound socket that takes nothing yet.
-fn one(ifindex: u32) -> Result<OwnedFd, Failed> {
-    let fd = step("open", packet_socket())?;
+fn one(nic: &Nic) -> Result<OwnedFd, Failed> {
+    let (kind, protocol) = match nic.framing {
+        // All: a socket for IPv4 alone does not see frames whose VLAN nobody on this host has.
+        Framing::Ethernet => (libc::SOCK_RAW, libc::ETH_P_ALL),
+        Framing::Cooked => (libc::SOCK_DGRAM, libc::ETH_P_IP),
+    };
+    let fd = step("open", packet_socket(kind))?;
     let raw = fd.as_raw_fd();
     step("filter", attach_filter(raw, &filter::NONE))?;
     step(
@@ -90,12 +105,52 @@ fn one(ifindex: u32) -> Result<OwnedFd, Failed> {
     )?;
     step("auxiliary data", set(raw, libc::PACKET_AUXDATA, &1))?;
     enlarge(raw);
-    step("bind", bind(raw, ifindex))?;
+    step("bind", bind(raw, nic.index(), protocol))?;
     Ok(fd)
 }
 
-fn packet_socket() -> io::Result<OwnedFd> {
-    let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+fn routed(nic: &Nic) -> Result<Option<socket2::Socket>, Failed> {
+    if nic.framing == Framing::Ethernet || nic.broadcast.is_none() {
+        return Ok(None);
+    }
+    let open = || {
+        let protocol = Some(socket2::Protocol::from(libc::IPPROTO_RAW));
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::RAW, protocol)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    };
+    step("open for routed packets", open()).map(Some)
+}
+
+/// A socket that takes the ARP replies of an interface, whatever their VLAN if `tagged`, else those
+/// without one; it reads frames as they were on the wire, like the others.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn open_for_arp(ifindex: u32, tagged: bool) -> io::Result<Socket> {
+    let fd = packet_socket(libc::SOCK_RAW)?;
+    let raw = fd.as_raw_fd();
+    attach_filter(raw, &filter::arp_replies())?;
+    set(raw, libc::PACKET_IGNORE_OUTGOING, &1)?;
+    set(raw, libc::PACKET_AUXDATA, &1)?;
+    let protocol = if tagged {
+        libc::ETH_P_ALL
+    } else {
+        libc::ETH_P_ARP
+    };
+    bind(raw, ifindex, protocol)?;
+    Ok(Socket {
+        fd,
+        ifindex,
+        framing: Framing::Ethernet,
+        broadcast: LinkAddress::default(),
+        routed: None,
+        left_to_others: Vec::new(),
+    })
+}
+
+fn packet_socket(kind: libc::c_int) -> io::Result<OwnedFd> {
+    let kind = kind | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // Protocol 0: nothing is received before the socket is bound.
     // SAFETY: no pointer is passed.
     let fd = unsafe { libc::socket(libc::AF_PACKET, kind, 0) };
@@ -106,19 +161,14 @@ fn packet_socket() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn bind(fd: RawFd, ifindex: u32) -> io::Result<()> {
-    let address = libc::sockaddr_ll {
-        sll_family: libc::AF_PACKET as u16,
-        // All: a socket for IPv4 alone does not see frames whose VLAN nobody on this host has.
-        sll_protocol: (libc::ETH_P_ALL as u16).to_be(),
-        sll_ifindex: ifindex as i32,
-        sll_hatype: 0,
-        sll_pkttype: 0,
-        sll_halen: 0,
-        sll_addr: [0; 8],
+fn bind(fd: RawFd, ifindex: u32, protocol: libc::c_int) -> io::Result<()> {
+    let address = SockAddr {
+        protocol: (protocol as u16).to_be(),
+        ifindex: ifindex.cast_signed(),
+        ..SockAddr::EMPTY
     };
     let len = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
-    // SAFETY: the address is a `sockaddr_ll` of this length.
+    // SAFETY: the address is a `sockaddr_ll` of this length, with more behind it.
     check(unsafe { libc::bind(fd, (&raw const address).cast(), len) })
 }
 
@@ -130,7 +180,7 @@ fn enlarge(fd: RawFd) {
 }
 
 /// Makes the sockets a fanout group whose program chooses.
-fn spread(sockets: &[Socket]) -> Result<(), Failed> {
+fn spread(sockets: &[Socket], framing: Framing) -> Result<(), Failed> {
     let kind = (libc::PACKET_FANOUT_CBPF | libc::PACKET_FANOUT_FLAG_IGNORE_OUTGOING) << 16;
     let mut group = kind | libc::PACKET_FANOUT_FLAG_UNIQUEID << 16;
     for socket in sockets {
@@ -139,7 +189,7 @@ fn spread(sockets: &[Socket]) -> Result<(), Failed> {
         let id = step("fanout", get::<u32>(fd, libc::PACKET_FANOUT))? & 0xffff;
         group = kind | id;
     }
-    let program = filter::worker();
+    let program = filter::worker(framing);
     let program = program_of(&program);
     step(
         "fanout program",

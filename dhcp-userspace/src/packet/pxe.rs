@@ -7,7 +7,7 @@ use super::request::Request;
 use crate::config::model::Menu;
 
 /// UDP port of PXE boot servers.
-pub const PORT: u16 = 4011;
+pub const PORT: u16 = dhcp_common::wire::BOOT_SERVER_PORT;
 /// How firmware says in option 60 that it boots from the network.
 pub const PXE_CLIENT: &[u8] = b"PXEClient";
 pub const HTTP_CLIENT: &[u8] = b"HTTPClient";

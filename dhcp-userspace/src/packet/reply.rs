@@ -14,7 +14,8 @@ use dhcp_common::head::{HEAD_IP, Head, Header, write_ip_udp};
 use dhcp_common::slot::Splice;
 use dhcp_common::template::{FIXED, Facts, MAX_BODY, MAX_TAIL};
 use dhcp_common::wire::{
-    BOOTP_HEAD, BOOTREPLY, HTYPE_ETHERNET, IP_LEN, MAGIC_COOKIE, Sum, UDP_LEN, bootp, option,
+    BOOTP_HEAD, BOOTREPLY, ETH_LEN, HTYPE_ETHERNET, IP_LEN, MAGIC_COOKIE, Sum, TAG_LEN, UDP_LEN,
+    bootp, option,
 };
 
 use super::layers::Layers;
@@ -56,11 +57,14 @@ pub struct Answer<'a> {
 /// How a reply travels, and the addresses in its head.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope<'a> {
-    /// The link header of the request; tags and type are the reply's too.
+    /// The link header of the request; tags and type are the reply's too. Empty where the link
+    /// layer makes its own: then the frame starts with the IP header, and the MACs go unused.
     pub l2: &'a [u8],
     pub to_mac: Mac,
     pub from_mac: Mac,
     pub destination: Ipv4Addr,
+    /// The port that the request was sent to.
+    pub from_port: u16,
     pub port: u16,
     pub flags: u16,
     pub ciaddr: Ipv4Addr,
@@ -98,7 +102,7 @@ pub fn compose(
     frame.resize(start + BOOTP_HEAD, 0);
     put_fixed(frame, answer.boot);
     put_own(frame, answer);
-    let limit = start + size_limit(request, envelope.mtu) - HEADERS;
+    let limit = start + size_limit(request, envelope) - HEADERS;
     let once: usize = answer
         .once
         .iter()
@@ -128,9 +132,12 @@ pub fn compose(
     }
 }
 
-fn size_limit(request: &Request<'_>, mtu: u32) -> usize {
+fn size_limit(request: &Request<'_>, envelope: &Envelope<'_>) -> usize {
     let asked = u32::from(request.max_size.unwrap_or(MIN_SIZE));
-    asked.min(mtu).max(u32::from(MIN_SIZE)) as usize
+    // A link has room for one tag beside its MTU; a second one is at the packet's cost.
+    let second_tag = envelope.l2.len().saturating_sub(ETH_LEN + TAG_LEN) as u32;
+    let most = envelope.mtu.saturating_sub(second_tag);
+    asked.min(most).max(u32::from(MIN_SIZE)) as usize
 }
 
 /// sname, file and magic cookie.
@@ -297,14 +304,17 @@ fn finish(
     let header = Header {
         source: answer.server.to_bits(),
         destination: envelope.destination.to_bits(),
+        source_port: envelope.from_port,
         port: envelope.port,
         bootp: frame.len() - start,
         rest: Sum::default().slice(&frame[start + BOOTP_HEAD..]),
     };
     write_ip_udp(&mut head, &header);
     frame[..l2].copy_from_slice(envelope.l2);
-    frame[..6].copy_from_slice(&envelope.to_mac);
-    frame[6..12].copy_from_slice(&envelope.from_mac);
+    if l2 != 0 {
+        frame[..6].copy_from_slice(&envelope.to_mac);
+        frame[6..12].copy_from_slice(&envelope.from_mac);
+    }
     frame[l2..start + BOOTP_HEAD].copy_from_slice(&head.0[HEAD_IP..]);
 }
 

@@ -5,15 +5,19 @@ use std::sync::Arc;
 
 use dhcp_common::Reason;
 use dhcp_common::fast::Scratch;
-use dhcp_common::wire::bootp;
+use dhcp_common::wire::{SERVER_PORT, bootp};
 
+use super::later::{Queue, Waiting};
+use super::mailbox::Mailbox;
 use super::shared::Shared;
 use super::ticket;
 use crate::clock::Now;
-use crate::engine::{Ignored, Incoming, Outcome};
+use crate::engine::{Commit, Ignored, Incoming, Outcome};
 use crate::fastpath::host::HostEnv;
+use crate::net::Socket;
 use crate::net::frame::{Frame, parse};
-use crate::net::{Socket, send};
+use crate::net::link::{Framing, LinkAddress};
+use crate::net::send::{self, Parcel};
 
 /// Packets that wait for a record of their client. More are dropped: the clients ask again.
 const MAX_HELD: usize = 1024;
@@ -21,27 +25,83 @@ const MAX_HELD: usize = 1024;
 const PATIENCE: u64 = 500_000_000;
 
 pub struct Handler {
-    shared: Arc<Shared>,
-    out: send::Batch,
+    pub(super) shared: Arc<Shared>,
+    /// Of the worker that this belongs to.
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) out: send::Batch,
     held: VecDeque<Held>,
+    pub(super) later: Queue<Waiting>,
     scratch: Box<Scratch>,
     /// Interfaces on which the fast path runs here, not in the kernel.
     fast_on: Vec<u32>,
 }
 
-/// A packet that waits.
+/// A packet that waits for a record of its client.
 struct Held {
-    socket: Arc<Socket>,
-    bytes: Vec<u8>,
+    packet: Kept,
     since: u64,
 }
 
+/// A packet that is to be handed in again.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    socket: Arc<Socket>,
+    bytes: Vec<u8>,
+    from: LinkAddress,
+    pub(super) conflicts: u8,
+}
+
+/// A packet and the way it came.
+#[derive(Clone, Copy)]
+pub(super) struct Packet<'a> {
+    pub(super) socket: &'a Arc<Socket>,
+    pub(super) frame: &'a Frame<'a>,
+    pub(super) incoming: &'a Incoming<'a>,
+    /// Addresses that it would have been offered if a stranger had not had them.
+    pub(super) conflicts: u8,
+}
+
+impl Packet<'_> {
+    pub(super) fn parcel(&self, reply: Vec<u8>) -> Parcel {
+        Parcel {
+            socket: Arc::clone(self.socket),
+            frame: reply,
+            to: self.frame.from,
+        }
+    }
+
+    pub(super) fn kept(&self, mut buffer: Vec<u8>) -> Kept {
+        buffer.extend_from_slice(self.frame.bytes);
+        Kept {
+            socket: Arc::clone(self.socket),
+            bytes: buffer,
+            from: self.frame.from,
+            conflicts: self.conflicts,
+        }
+    }
+}
+
+impl Kept {
+    /// The frame; its checksum was right the first time.
+    pub(super) fn frame(&self) -> Frame<'_> {
+        Frame {
+            bytes: &self.bytes,
+            ifindex: self.socket.ifindex,
+            verify_udp: false,
+            framing: self.socket.framing,
+            from: self.from,
+        }
+    }
+}
+
 impl Handler {
-    pub fn new(shared: Arc<Shared>) -> Self {
+    pub fn new(shared: Arc<Shared>, mailbox: Arc<Mailbox>) -> Self {
         Self {
             shared,
+            mailbox,
             out: send::Batch::default(),
             held: VecDeque::new(),
+            later: Queue::default(),
             scratch: Box::default(),
             fast_on: Vec::new(),
         }
@@ -64,12 +124,21 @@ impl Handler {
             return;
         }
         self.shared.core.metrics.received.inc();
-        let fast = self.fast_on.contains(&socket.ifindex) && is_renewal(&incoming);
+        let fast = self.fast_on.contains(&socket.ifindex)
+            && frame.framing == Framing::Ethernet
+            && is_renewal(&incoming);
         if fast && self.answered_fast(socket, frame, now) {
             return;
         }
-        if !self.done(socket, &incoming, now) {
-            self.hold(socket, frame.bytes, now);
+        let packet = Packet {
+            socket,
+            frame,
+            incoming: &incoming,
+            conflicts: 0,
+        };
+        if !self.done(packet, now) {
+            let buffer = self.out.buffer();
+            self.hold(packet.kept(buffer), now);
         }
     }
 
@@ -84,23 +153,37 @@ impl Handler {
             let Some(held) = self.held.pop_front() else {
                 return;
             };
-            let frame = Frame {
-                bytes: &held.bytes,
-                ifindex: held.socket.ifindex,
-                verify_udp: false,
-            };
-            let done = match parse(&frame) {
-                Ok(incoming) => self.done(&held.socket, &incoming, now),
-                Err(_) => true,
-            };
-            if done {
-                self.out.recycle(held.bytes);
+            if self.done_again(&held.packet, now) {
+                self.out.recycle(held.packet.bytes);
             } else if held.since + PATIENCE < now.boot {
                 self.shared.core.metrics.waited_too_long.inc();
             } else {
                 self.held.push_back(held);
             }
         }
+    }
+
+    /// Has a packet answered that was received before, as soon as that is possible.
+    pub(super) fn take_again(&mut self, packet: Kept, now: Now) {
+        if self.done_again(&packet, now) {
+            self.out.recycle(packet.bytes);
+        } else {
+            self.hold(packet, now);
+        }
+    }
+
+    fn done_again(&mut self, kept: &Kept, now: Now) -> bool {
+        let frame = kept.frame();
+        let Ok(incoming) = parse(&frame) else {
+            return true;
+        };
+        let packet = Packet {
+            socket: &kept.socket,
+            frame: &frame,
+            incoming: &incoming,
+            conflicts: kept.conflicts,
+        };
+        self.done(packet, now)
     }
 
     /// Sends the replies so far.
@@ -121,7 +204,11 @@ impl Handler {
         let reason = env.answer(&mut self.scratch);
         self.shared.core.metrics.fast(reason);
         if reason == Reason::Hit {
-            self.out.push(Arc::clone(socket), reply);
+            self.out.push(Parcel {
+                socket: Arc::clone(socket),
+                frame: reply,
+                to: LinkAddress::default(),
+            });
         } else {
             self.out.recycle(reply);
         }
@@ -130,9 +217,12 @@ impl Handler {
     }
 
     /// Hands the packet to the engine; false if it must wait.
-    fn done(&mut self, socket: &Arc<Socket>, incoming: &Incoming<'_>, now: Now) -> bool {
+    fn done(&mut self, packet: Packet<'_>, now: Now) -> bool {
         let mut reply = self.out.buffer();
-        match self.shared.core.engine.handle(now, incoming, &mut reply) {
+        let engine = &self.shared.core.engine;
+        let outcome = engine.handle(now, packet.incoming, &mut reply);
+        let before = self.outlived(packet.incoming, &outcome);
+        match outcome {
             Outcome::Ignore(reason) => {
                 self.shared.core.metrics.ignore(reason);
                 self.out.recycle(reply);
@@ -142,43 +232,39 @@ impl Handler {
                 return false;
             }
             Outcome::Reply(event) => {
-                self.out.push(Arc::clone(socket), reply);
+                self.out.push(packet.parcel(reply));
                 self.shared.core.happened(&event, now);
             }
-            // Nothing makes the engine wait yet.
-            Outcome::Later(later) => {
-                self.out.push(Arc::clone(socket), reply);
-                self.shared.core.happened(&later.event, now);
-            }
+            Outcome::Later(later) => self.wait(packet, reply, later, before, now),
             Outcome::Commit(commit) => {
-                let reply = (!reply.is_empty()).then(|| (Arc::clone(socket), reply));
-                let appended = ticket::append(&self.shared.journal, commit, reply, None);
-                if let Err(rejected) = appended {
-                    ticket::refuse(&self.shared.core, rejected.ticket, &rejected.error);
-                }
+                let reply = (!reply.is_empty()).then(|| packet.parcel(reply));
+                self.append(commit, reply);
             }
         }
         true
     }
 
-    fn hold(&mut self, socket: &Arc<Socket>, bytes: &[u8], now: Now) {
+    pub(super) fn append(&self, commit: Commit, reply: Option<Parcel>) {
+        let appended = ticket::append(&self.shared.journal, commit, reply, None);
+        if let Err(rejected) = appended {
+            ticket::refuse(&self.shared.core, rejected.ticket, &rejected.error);
+        }
+    }
+
+    fn hold(&mut self, packet: Kept, now: Now) {
         if self.held.len() == MAX_HELD {
             self.shared.core.metrics.waited_too_long.inc();
             return;
         }
-        let mut copy = self.out.buffer();
-        copy.extend_from_slice(bytes);
-        self.held.push_back(Held {
-            socket: Arc::clone(socket),
-            bytes: copy,
-            since: now.boot,
-        });
+        let since = now.boot;
+        self.held.push_back(Held { packet, since });
     }
 }
 
 /// Whether it is worth a copy of the frame to let the fast path look at it.
 fn is_renewal(incoming: &Incoming<'_>) -> bool {
     let field = |at: usize| incoming.payload.get(at..at + 4);
-    field(bootp::CIADDR).is_some_and(|ciaddr| ciaddr != [0; 4])
+    incoming.destination_port == SERVER_PORT
+        && field(bootp::CIADDR).is_some_and(|ciaddr| ciaddr != [0; 4])
         && field(bootp::GIADDR) == Some(&[0; 4])
 }

@@ -1,9 +1,11 @@
 //! What other threads tell a worker.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex};
 
+use super::later::Client;
 use super::poll::Bell;
 use crate::net::Socket;
 
@@ -14,6 +16,8 @@ pub enum Message {
     Leave(u32),
     /// The interfaces on which the worker runs the fast path, because the kernel does not.
     FastPathOn(Vec<u32>),
+    /// Somebody else has the address that is about to be offered to this client.
+    Conflict(Client, Ipv4Addr),
     Stop,
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::core::Core;
 use super::ports::Ports;
+use super::probe::Prober;
 use super::ticket::Ticket;
 use crate::clock::Now;
 use crate::config::Config;
@@ -26,6 +27,7 @@ pub struct Shared {
     pub fastpath: Mutex<FastPath>,
     pub ports: Mutex<Ports>,
     pub netboot: Netboot,
+    pub prober: Prober,
     pub workers: usize,
     pub started: Now,
     /// What the kernel had answered before this run.

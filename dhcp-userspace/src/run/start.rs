@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::core::Core;
 use super::mailbox::{Mailbox, Message};
 use super::ports::Ports;
+use super::probe::Prober;
 use super::shared::Shared;
 use super::supervise::{self, Listeners, tell};
 use super::ticket::Ticket;
@@ -53,7 +54,7 @@ fn end_with_any_thread() {
         print(panic);
         let thread = std::thread::current();
         let needed = |name: &str| {
-            name.starts_with("worker-") || matches!(name, "sweeper" | "journal" | "main")
+            name.starts_with("worker-") || matches!(name, "sweeper" | "journal" | "prober" | "main")
         };
         if thread.name().is_some_and(needed) {
             std::process::exit(1);
@@ -120,6 +121,7 @@ impl Daemon {
             fastpath: Mutex::new(fastpath),
             ports: Mutex::new(Ports::new(mailboxes.clone())),
             netboot,
+            prober: Prober::default(),
             workers: count,
             started: now,
             reloading: Mutex::default(),
@@ -154,6 +156,7 @@ impl Daemon {
         for (_, thread) in self.workers {
             let _ = thread.join();
         }
+        self.shared.prober.stop();
         drop(self.stop_sweeper);
         let _ = self.sweeper.join();
         self.committer.shutdown()?;

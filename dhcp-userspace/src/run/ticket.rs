@@ -1,20 +1,19 @@
 //! A change on its way to disk, and what follows when it is there.
 
-use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use super::core::Core;
 use crate::clock::Now;
 use crate::engine::{Change, Commit, Event, Ignored};
 use crate::journal::{Handle, JournalError, Rejected};
-use crate::net::{Socket, send};
+use crate::net::send::{self, Parcel};
 
 /// What comes back from the journal with a record.
 pub struct Ticket {
     /// None: the record repeats what is known.
     pub change: Option<Change>,
     pub event: Option<Event>,
-    pub reply: Option<(Arc<Socket>, Vec<u8>)>,
+    pub reply: Option<Parcel>,
     /// Who waits for the outcome.
     pub done: Option<SyncSender<Result<(), String>>>,
 }
@@ -23,7 +22,7 @@ pub struct Ticket {
 pub fn append(
     journal: &Handle<Ticket>,
     commit: Commit,
-    reply: Option<(Arc<Socket>, Vec<u8>)>,
+    reply: Option<Parcel>,
     done: Option<SyncSender<Result<(), String>>>,
 ) -> Result<(), Box<Rejected<Ticket>>> {
     let Commit {
@@ -47,8 +46,8 @@ pub fn complete(core: &Core, tickets: &mut Vec<Ticket>, out: &mut send::Batch) {
         if let Some(change) = &ticket.change {
             core.engine.complete(change, now);
         }
-        if let Some((socket, frame)) = ticket.reply {
-            out.push(socket, frame);
+        if let Some(reply) = ticket.reply {
+            out.push(reply);
         }
         if let Some(event) = ticket.event {
             core.happened(&event, now);

@@ -206,12 +206,7 @@ mod tests {
                 memo: true,
             };
             let bytes = renewal(&place, &view);
-            let incoming = parse(&Frame {
-                bytes: &bytes,
-                ifindex: 3,
-                verify_udp: true,
-            })
-            .unwrap();
+            let incoming = parse(&Frame::new(&bytes, 3, true)).unwrap();
             assert_eq!(
                 incoming.link,
                 Link {

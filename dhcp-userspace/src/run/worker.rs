@@ -20,6 +20,7 @@ const MAILBOX: u64 = u64::MAX;
 const TURNS: usize = 4;
 /// What a record takes to be on disk, about.
 const RECORD: Duration = Duration::from_millis(1);
+const MILLISECOND: u64 = 1_000_000;
 
 struct Worker {
     poll: Poll,
@@ -44,10 +45,10 @@ pub fn start(
     let run = move || {
         let worker = Worker {
             poll,
+            handler: Handler::new(shared, Arc::clone(&mailbox)),
             mailbox,
             sockets: BTreeMap::new(),
             batch: receive::Batch::default(),
-            handler: Handler::new(shared),
             stopping: false,
         };
         worker.run();
@@ -61,21 +62,31 @@ impl Worker {
     fn run(mut self) {
         let mut keys = Vec::new();
         while !self.stopping {
-            let timeout = if self.handler.waits() {
-                RECORD.as_millis() as i32
-            } else {
-                -1
-            };
-            self.poll.wait(timeout, &mut keys);
+            self.poll.wait(self.timeout(), &mut keys);
             for key in &keys {
                 self.serve(*key);
             }
             if self.handler.waits() {
                 self.handler.again(Now::read());
             }
+            if self.handler.next_due().is_some() {
+                self.handler.send_due(Now::read());
+            }
             self.handler.flush();
         }
         self.drain();
+    }
+
+    /// Milliseconds until something is to be done that no packet brings about; -1: never.
+    fn timeout(&self) -> i32 {
+        if self.handler.waits() {
+            return RECORD.as_millis() as i32;
+        }
+        let Some(due) = self.handler.next_due() else {
+            return -1;
+        };
+        let left = due.saturating_sub(Now::read().boot);
+        i32::try_from(left.div_ceil(MILLISECOND)).unwrap_or(i32::MAX)
     }
 
     /// Answers what was received before the end, and what waits for a record, which is patient for
@@ -127,6 +138,9 @@ impl Worker {
                     self.forget(ifindex);
                 }
                 Message::FastPathOn(interfaces) => self.handler.run_fast_path_on(interfaces),
+                Message::Conflict(client, address) => {
+                    self.handler.conflict(&client, address, Now::read());
+                }
                 Message::Stop => self.stopping = true,
             }
         }

@@ -1,4 +1,4 @@
-//! DHCP options and the boot fields, level by level.
+//! DHCP options, level by level.
 
 use std::collections::HashMap;
 
@@ -210,44 +210,5 @@ fn check_room(options: &model::Options, place: Place, at: &At<'_>, report: &Repo
             at,
             Problem::new(what, "leave some away or make them shorter"),
         );
-    }
-}
-
-/// A level's boot fields on top of those around it.
-pub(super) fn boot(
-    written: &written::Boot,
-    inherited: model::Boot,
-    at: &At<'_>,
-    report: &Report,
-) -> model::Boot {
-    let boot = at.key("boot");
-    let at = |key| boot.key(key);
-    let next = get(written.next_server.as_ref(), &at("next-server"), report);
-    let name = get(written.server_name.as_ref(), &at("server-name"), report);
-    let file = get(written.file.as_ref(), &at("file"), report);
-    model::Boot {
-        next_server: next.or(inherited.next_server),
-        server_name: name.map_or(inherited.server_name, |name| name.0),
-        file: file.map_or(inherited.file, |file| file.0),
-        menu: inherited.menu,
-    }
-}
-
-/// The boot fields of a level that are kept as they are.
-pub(super) fn boot_overrides(
-    written: &written::Boot,
-    at: &At<'_>,
-    report: &Report,
-) -> model::BootOverrides {
-    let boot = at.key("boot");
-    let at = |key| boot.key(key);
-    let next = get(written.next_server.as_ref(), &at("next-server"), report);
-    let name = get(written.server_name.as_ref(), &at("server-name"), report);
-    let file = get(written.file.as_ref(), &at("file"), report);
-    model::BootOverrides {
-        next_server: next.map(Some),
-        server_name: name.map(|name| name.0),
-        file: file.map(|file| file.0),
-        menu: None,
     }
 }

@@ -8,6 +8,7 @@ use super::super::error::{At, Problem, Report};
 use super::super::model::{self, FastPathMode};
 use super::super::scalar::{InterfaceName, Scalar, get};
 use super::super::written;
+use super::services;
 
 const DAY: Duration = Duration::from_secs(86_400);
 pub(super) const YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -42,10 +43,11 @@ pub(super) fn server(written: &written::Server, report: &Report) -> model::Serve
         report,
     );
     let max_offers = get(written.max_offers.as_ref(), &at("max_offers"), report);
+    let serve_relayed = get(written.serve_relayed.as_ref(), &at("serve_relayed"), report);
     let ten_minutes = Duration::from_secs(600);
     let offer_hold = (&at("offer_hold"), [SECOND, ten_minutes]);
     let decline_hold = (&at("decline_hold"), [SECOND, YEAR]);
-    model::Server {
+    let server = model::Server {
         workers: workers
             .and_then(|workers| workers.0)
             .map(|count| count as usize),
@@ -56,7 +58,34 @@ pub(super) fn server(written: &written::Server, report: &Report) -> model::Serve
         offer_hold: between(written.offer_hold.as_ref(), offer_hold, report).unwrap_or(10 * SECOND),
         max_offers: max_offers.map_or(65536, |count| count.0 as usize),
         decline_hold: between(written.decline_hold.as_ref(), decline_hold, report).unwrap_or(DAY),
-        ..model::Server::default()
+        serve_local: get(written.serve_local.as_ref(), &at("serve_local"), report).unwrap_or(true),
+        serve_relayed: serve_relayed.unwrap_or(true),
+        allowed_relays: services::networks(&written.allowed_relays, &at("allowed_relays"), report),
+        forcerenew: get(written.forcerenew.as_ref(), &at("forcerenew"), report).unwrap_or(true),
+    };
+    check_who(written, &server, report);
+    server
+}
+
+/// Somebody must be served.
+fn check_who(written: &written::Server, server: &model::Server, report: &Report) {
+    let at = At::Root.key("server");
+    let Some(scalar) = written
+        .serve_relayed
+        .as_ref()
+        .filter(|_| !server.serve_relayed)
+    else {
+        return;
+    };
+    let at = at.key("serve_relayed");
+    if !server.serve_local {
+        let hint = "set serve_local or serve_relayed to true";
+        let problem = Problem::new("neither local nor relayed clients would be served", hint);
+        report.add(scalar.place, &at, problem);
+    } else if !server.allowed_relays.is_empty() {
+        let hint = "leave one of them away";
+        let problem = Problem::new("allowed_relays names relays that are not served", hint);
+        report.add(scalar.place, &at, problem);
     }
 }
 

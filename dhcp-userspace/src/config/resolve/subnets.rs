@@ -1,67 +1,50 @@
-//! Subnets: their place in the network, their pools, and the hosts that belong to them.
-
-use std::collections::HashMap;
-use std::net::Ipv4Addr;
-use std::sync::Arc;
-
-use ipnet::Ipv4Net;
+//! Subnets: their place in the network, and what belongs to them.
 
 use super::super::decode::Placed;
 use super::super::error::{At, Place, Problem, Report};
-use super::super::model::{Boot, Mac, Options, Policy, Pool, Subnet, Times};
-use super::super::range::Range;
-use super::super::scalar::{Between, Scalar, get};
+use super::super::model::{Bootp, Hosts, Policy, Subnet};
 use super::super::written::{self, Document};
-use super::{Source, hosts, options, times};
-
-/// What a level inherits from the one around it.
-#[derive(Clone)]
-pub(super) struct Level {
-    pub times: Times,
-    pub options: Arc<Options>,
-    pub boot: Boot,
-}
+use super::super::yaml::Tree;
+use super::hosts::HostList;
+use super::levels::Base;
+use super::location::{interface, prefix, server_address, vlan};
+use super::relays::Relays;
+use super::{Context, Source, hosts, networks, pools, proxy};
 
 /// A subnet in the making.
 pub(super) struct Draft {
     pub subnet: Subnet,
     pub place: Place,
-    /// Which of the subnets of its file it is.
-    pub index: usize,
-    /// Where the addresses and hosts that are reserved so far were written.
-    pub addresses: HashMap<Ipv4Addr, Place>,
-    pub macs: HashMap<Mac, Place>,
+    /// Where in its document it is.
+    pub path: String,
+    pub hosts: HostList,
 }
 
-/// What holds for all subnets.
-struct Common<'a> {
-    interfaces: &'a [String],
-    authoritative: bool,
-    level: Level,
+/// What is served.
+pub(super) struct Served {
+    pub networks: Vec<String>,
+    pub subnets: Vec<Subnet>,
+    pub hosts: Hosts,
 }
 
 pub(super) fn resolve(
-    main: &Document,
-    interfaces: &[String],
+    document: &Document,
     sources: &[Source<'_>],
-    report: &Report,
-) -> Vec<Subnet> {
-    let server = At::Root.key("server");
-    let authoritative = &main.server.authoritative;
-    let common = Common {
-        interfaces,
-        authoritative: get(authoritative.as_ref(), &server.key("authoritative"), report)
-            .unwrap_or(false),
-        level: defaults(&main.defaults, report),
+    context: &Context<'_>,
+) -> Served {
+    let report = context.report;
+    let defaults = defaults(document, report);
+    let networks = networks::resolve(sources, &defaults, context);
+    let mut all = Drafts {
+        context,
+        networks: &networks,
+        defaults: &defaults,
+        relays: Relays::default(),
+        written: 0,
+        drafts: Vec::new(),
     };
-    let mut drafts = Vec::new();
-    let mut written = 0;
-    for source in sources {
-        for (index, subnet) in source.subnets.iter().enumerate() {
-            written += 1;
-            drafts.extend(draft(subnet, index, &common, report));
-        }
-    }
+    all.read(sources);
+    let (written, mut drafts) = (all.written, all.drafts);
     if written == 0 {
         let problem = Problem::new("no subnets: there is nothing to serve", "add `subnets`");
         report.add(Place::default(), &At::Root, problem);
@@ -69,238 +52,163 @@ pub(super) fn resolve(
     let complete = drafts.len() == written;
     drafts.sort_by_key(|draft: &Draft| draft.subnet.prefix);
     check_overlaps(&drafts, report);
-    hosts::place(sources, &mut drafts, complete, report);
-    drafts.into_iter().map(|draft| draft.subnet).collect()
-}
-
-fn defaults(written: &written::Defaults, report: &Report) -> Level {
-    let at = At::Root.key("defaults");
-    Level {
-        times: times::resolve(written.into(), super::DEFAULT_TIMES, &at, report),
-        options: Arc::new(options::resolve(
-            &written.options,
-            Options::new(),
-            &at,
-            report,
-        )),
-        boot: options::boot(&written.boot, Boot::default(), &at, report),
+    networks.check(&drafts, complete, report);
+    let anywhere = hosts::place(sources, &mut drafts, complete, context);
+    let finished = drafts.into_iter().map(|draft| Subnet {
+        hosts: draft.hosts.hosts,
+        ..draft.subnet
+    });
+    Served {
+        networks: networks.names(),
+        subnets: finished.collect(),
+        hosts: anywhere.hosts,
     }
 }
 
-fn draft(
-    written: &Placed<written::Subnet>,
-    index: usize,
-    common: &Common<'_>,
-    report: &Report,
-) -> Option<Draft> {
-    let Placed {
-        place,
-        value: written,
-    } = written;
-    let subnets = At::Root.key("subnets");
-    let at = &subnets.item(index);
-    let outer = &common.level;
-    let own = options::resolve(&written.options, (*outer.options).clone(), at, report);
-    let level = Level {
-        times: times::resolve(written.into(), outer.times, at, report),
-        options: Arc::new(own),
-        boot: options::boot(&written.boot, outer.boot.clone(), at, report),
-    };
-    let interface = interface(written, common, at, report);
-    let vlan = vlan(written, at, report);
-    let authoritative = get(
-        written.authoritative.as_ref(),
-        &at.key("authoritative"),
-        report,
+fn defaults(document: &Document, report: &Report) -> Base {
+    let server = At::Root.key("server");
+    let at = At::Root.key("defaults");
+    let (all, own) = (
+        &document.server.authoritative,
+        &document.defaults.authoritative,
     );
-    let prefix = prefix(written, *place, at, report);
-    let pools = pools(&written.pools, prefix, at, report);
-    let prefix = prefix?;
-    let mut draft = Draft {
-        subnet: Subnet {
+    if let (Some(first), Some(second)) = (all, own) {
+        let what = format!(
+            "server.authoritative says it already, at {}",
+            report.show(first.place)
+        );
+        let problem = Problem::new(what, "keep one of them");
+        report.add(second.place, &at.key("authoritative"), problem);
+    }
+    let authoritative = all.as_ref();
+    let authoritative =
+        authoritative.and_then(|scalar| scalar.get(&server.key("authoritative"), report));
+    Base::new(authoritative.unwrap_or(false)).with(&document.defaults, &at, report)
+}
+
+/// The subnets of all files, one after the other.
+struct Drafts<'a> {
+    context: &'a Context<'a>,
+    networks: &'a networks::Networks,
+    defaults: &'a Base,
+    relays: Relays,
+    written: usize,
+    drafts: Vec<Draft>,
+}
+
+impl Drafts<'_> {
+    fn read(&mut self, sources: &[Source<'_>]) {
+        let root = At::Root.key("networks");
+        let mut network = 0;
+        for source in sources {
+            for (index, written) in source.networks.iter().enumerate() {
+                let at = root.item(index);
+                self.read_list(&written.value.subnets, source.tree, Some(network), &at);
+                network += 1;
+            }
+            self.read_list(source.subnets, source.tree, None, &At::Root);
+        }
+    }
+
+    fn read_list(
+        &mut self,
+        written: &[Placed<written::Subnet>],
+        tree: &Tree,
+        around: Option<usize>,
+        at: &At<'_>,
+    ) {
+        let at = at.key("subnets");
+        for (index, subnet) in written.iter().enumerate() {
+            let at = at.item(index);
+            let network = self.network(&subnet.value, around, &at);
+            self.written += 1;
+            let draft = self.draft(subnet, network, &at);
+            let Some(mut draft) = draft else {
+                continue;
+            };
+            let at = at.key("reservations");
+            let list = &subnet.value.reservations;
+            list.each(tree, &at, self.context.report, |host, at| {
+                let host = hosts::Written::new(host, None, at, self.context);
+                host.reserve(&mut draft);
+            });
+            self.drafts.push(draft);
+        }
+    }
+
+    fn network(
+        &self,
+        written: &written::Subnet,
+        around: Option<usize>,
+        at: &At<'_>,
+    ) -> Option<usize> {
+        let Some(scalar) = &written.network else {
+            return around;
+        };
+        let report = self.context.report;
+        let at = at.key("network");
+        if around.is_some() {
+            let what = "this subnet stands in a shared network already";
+            report.add(scalar.place, &at, Problem::new(what, "leave the key away"));
+            return around;
+        }
+        self.networks.find(scalar, &at, report)
+    }
+
+    fn draft(
+        &mut self,
+        Placed { place, value }: &Placed<written::Subnet>,
+        network: Option<usize>,
+        at: &At<'_>,
+    ) -> Option<Draft> {
+        let (context, report) = (self.context, self.context.report);
+        let outer = network.map_or(self.defaults, |network| self.networks.base(network));
+        let base = outer.with(value, at, report);
+        let interface = interface(value, context, at);
+        let vlan = vlan(value, at, report);
+        let relays = self.relays.resolve(&value.relays, network, at, context);
+        let classes = context.classes.ids(&value.classes, at, report);
+        let prefix = prefix(value, *place, at, report);
+        let pools = pools::resolve(&value.pools, prefix, at, context);
+        let policy = policy(base.policy, proxy::resolve(value, at, report));
+        let prefix = prefix?;
+        let subnet = Subnet {
             interface,
             vlan,
-            server_address: server_address(written, prefix, &pools, at, report),
-            pools: pools
-                .iter()
-                .map(|pool| Pool::open((pool.first, pool.last)))
-                .collect(),
-            policy: Policy {
-                authoritative: authoritative.unwrap_or(common.authoritative),
-                ..Policy::default()
-            },
-            times: level.times,
-            lease_bounds: (level.times.lease, level.times.lease),
-            options: level.options,
-            boot: level.boot,
+            server_address: server_address(value, prefix, &pools, at, report),
+            network,
+            relays,
+            classes,
+            pools,
+            policy,
+            times: base.times,
+            lease_bounds: base.bounds.around(base.times.lease),
+            options: base.options,
+            boot: base.boot,
             ..Subnet::new(prefix)
-        },
-        place: *place,
-        index,
-        addresses: HashMap::new(),
-        macs: HashMap::new(),
-    };
-    let hosts = at.key("reservations");
-    for (index, host) in written.reservations.iter().enumerate() {
-        hosts::reserve(host, &mut draft, &hosts.item(index), report);
-    }
-    Some(draft)
-}
-
-fn prefix(
-    written: &written::Subnet,
-    place: Place,
-    at: &At<'_>,
-    report: &Report,
-) -> Option<Ipv4Net> {
-    let Some(scalar) = &written.subnet else {
-        let hint = "write the network, like 10.0.0.0/24";
-        report.add_missing(place, at, Problem::new("has no `subnet`", hint));
-        return None;
-    };
-    let at = at.key("subnet");
-    let prefix = scalar.get(&at, report)?;
-    let first = prefix.network();
-    if first.is_multicast() || first.octets()[0] == 0 || first.octets()[0] >= 240 {
-        let what = format!("{prefix} has no addresses for hosts");
-        report.add(
-            scalar.place,
-            &at,
-            Problem::new(what, "write a unicast network"),
-        );
-        return None;
-    }
-    Some(prefix)
-}
-
-fn interface(
-    written: &written::Subnet,
-    common: &Common<'_>,
-    at: &At<'_>,
-    report: &Report,
-) -> Option<String> {
-    let scalar = written.interface.as_ref()?;
-    let at = at.key("interface");
-    let name = scalar.get(&at, report)?.0;
-    if !common.interfaces.is_empty() && !common.interfaces.contains(&name) {
-        let what = format!("{name} is not among `interfaces`, so it would not be served");
-        report.add(scalar.place, &at, Problem::new(what, "add it there"));
-    }
-    Some(name)
-}
-
-fn vlan(written: &written::Subnet, at: &At<'_>, report: &Report) -> [u16; 2] {
-    let mut tags = [0; 2];
-    let Some(scalars) = &written.vlan else {
-        return tags;
-    };
-    let at = at.key("vlan");
-    for (index, scalar) in scalars.0.iter().enumerate() {
-        let value: Option<Between<1, 4094>> = scalar.get(&at, report);
-        match tags.get_mut(index) {
-            Some(tag) => *tag = value.map_or(0, |value| value.0 as u16),
-            None => {
-                let problem = Problem::new("more than two VLAN tags", "write [outer, inner]");
-                report.add(scalar.place, &at, problem);
-                break;
-            }
-        }
-    }
-    if let (None, Some(first)) = (&written.interface, scalars.0.first()) {
-        let problem = Problem::new("a VLAN of no interface", "add `interface`");
-        report.add(first.place, &at, problem);
-    }
-    tags
-}
-
-fn server_address(
-    written: &written::Subnet,
-    prefix: Ipv4Net,
-    pools: &[Range],
-    at: &At<'_>,
-    report: &Report,
-) -> Option<Ipv4Addr> {
-    let scalar = written.server_address.as_ref()?;
-    let at = at.key("server_address");
-    let address = scalar.get(&at, report)?;
-    let complain = |what: String, hint: &str| {
-        report.add(scalar.place, &at, Problem::new(what, hint));
-        None
-    };
-    if let Some(pool) = pools.iter().find(|pool| pool.contains(address)) {
-        let what = format!("{address} is in the pool {pool}, so a client would get it");
-        return complain(what, "end the pool before it");
-    }
-    if address.is_unspecified() || address.is_multicast() || address.is_broadcast() {
-        return complain(
-            format!("{address} is no address of a host"),
-            "write the server's",
-        );
-    }
-    let local = written.interface.is_some();
-    if local && !Range::hosts(prefix).contains(address) {
-        let what = format!("{address} is not an address in {prefix}");
-        let hint = "write one that is, or leave the key away to answer with the interface's own";
-        return complain(what, hint);
-    }
-    Some(address)
-}
-
-/// The pools, ascending.
-fn pools(
-    written: &[Scalar<Range>],
-    prefix: Option<Ipv4Net>,
-    at: &At<'_>,
-    report: &Report,
-) -> Vec<Range> {
-    let at = at.key("pools");
-    let mut pools: Vec<(Range, usize)> = Vec::new();
-    for (index, scalar) in written.iter().enumerate() {
-        let at = at.item(index);
-        let Some(pool) = scalar.get(&at, report) else {
-            continue;
         };
-        let problem = prefix.and_then(|prefix| misplaced(pool, prefix));
-        if let Some(problem) = problem.or_else(|| overlapping(pool, &pools)) {
-            report.add(scalar.place, &at, problem);
-        }
-        pools.push((pool, index));
+        Some(Draft {
+            subnet,
+            place: *place,
+            path: at.to_string(),
+            hosts: HostList::default(),
+        })
     }
-    pools.sort_unstable();
-    pools.into_iter().map(|(pool, _)| pool).collect()
 }
 
-fn misplaced(pool: Range, prefix: Ipv4Net) -> Option<Problem> {
-    let hosts = Range::hosts(prefix);
-    let inside = pool.clip(hosts);
-    if inside == Some(pool) {
-        return None;
+/// A proxy has nothing of what is about addresses.
+fn policy(policy: Policy, proxy: bool) -> Policy {
+    if !proxy {
+        return policy;
     }
-    let all = Range {
-        first: prefix.network(),
-        last: prefix.broadcast(),
-    };
-    let what = if pool.clip(all) != Some(pool) {
-        format!("{pool} is not inside {prefix}")
-    } else if pool.contains(prefix.network()) {
-        format!("{pool} contains the network address {}", prefix.network())
-    } else {
-        format!(
-            "{pool} contains the broadcast address {}",
-            prefix.broadcast()
-        )
-    };
-    let hint = inside.map_or_else(
-        || format!("hosts are {hosts}"),
-        |inside| format!("write {inside}"),
-    );
-    Some(Problem::new(what, hint))
-}
-
-fn overlapping(pool: Range, others: &[(Range, usize)]) -> Option<Problem> {
-    let (other, index) = others.iter().find(|(other, _)| other.overlaps(pool))?;
-    let what = format!("{pool} overlaps pools[{index}], {other}");
-    Some(Problem::new(what, "let each address be in one pool"))
+    Policy {
+        authoritative: false,
+        rapid_commit: false,
+        bootp: Bootp::Off,
+        conflict_check: None,
+        proxy,
+        ..policy
+    }
 }
 
 /// Prefixes overlap only if one contains the other; so it is enough to compare with the widest
@@ -331,6 +239,5 @@ fn report_overlap(one: &Draft, other: &Draft, report: &Report) {
         report.show(first.place)
     );
     let problem = Problem::new(what, "let each address be in one subnet");
-    let subnets = At::Root.key("subnets");
-    report.add(second.place, &subnets.item(second.index), problem);
+    report.add(second.place, &At::Root.key(&second.path), problem);
 }

@@ -37,12 +37,111 @@ macro_rules! written {
     )+};
 }
 
-written!(Defaults Subnet Reservation);
+written!(Defaults Network Subnet Pool Class HostGroup Reservation);
 
-impl Written<'_> {
-    pub(super) const fn is_empty(&self) -> bool {
-        self.lease.is_none() && self.renew.is_none() && self.rebind.is_none()
+/// The shortest and the longest lease that a client may ask for.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Bounds {
+    shortest: Option<Duration>,
+    longest: Option<Duration>,
+}
+
+impl Bounds {
+    /// Beside this lease time: a client that asks for nothing gets that.
+    pub(super) fn around(self, lease: Duration) -> (Duration, Duration) {
+        let shortest = self.shortest.unwrap_or(lease).min(lease);
+        (shortest, self.longest.unwrap_or(lease).max(lease))
     }
+}
+
+/// What one level says about bounds.
+#[derive(Clone, Copy)]
+pub(super) struct WrittenBounds<'a> {
+    pub shortest: Option<&'a Scalar<Duration>>,
+    pub longest: Option<&'a Scalar<Duration>>,
+}
+
+impl<'a> Written<'a> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.first().is_none()
+    }
+
+    /// One that is given, and its key.
+    pub(super) fn first(&self) -> Option<(&'static str, &'a Scalar<Duration>)> {
+        let lease = self.lease.map(|scalar| ("lease_time", scalar));
+        lease.or_else(|| self.first_share())
+    }
+
+    fn first_share(&self) -> Option<(&'static str, &'a Scalar<Duration>)> {
+        let renew = self.renew.map(|scalar| ("renew_time", scalar));
+        renew.or_else(|| self.rebind.map(|scalar| ("rebind_time", scalar)))
+    }
+}
+
+/// The times of a level that clients of several subnets may meet: all of them or none.
+pub(super) fn own(written: Written<'_>, at: &At<'_>, report: &Report) -> Option<Times> {
+    if let (None, Some((key, scalar))) = (written.lease, written.first_share()) {
+        let what = format!("{key} of no lease time");
+        let problem = Problem::new(what, "add `lease_time` beside it");
+        report.add(scalar.place, &at.key(key), problem);
+        return None;
+    }
+    written.lease?;
+    Some(resolve(written, DEFAULT_TIMES, at, report))
+}
+
+/// A level's bounds on top of those around it.
+pub(super) fn bounds(
+    written: WrittenBounds<'_>,
+    lease: Duration,
+    inherited: Bounds,
+    at: &At<'_>,
+    report: &Report,
+) -> Bounds {
+    let value = |key, scalar| seconds(scalar, (&at.key(key), [SHORTEST, YEAR]), report);
+    let shortest = value("min_lease_time", written.shortest);
+    let longest = value("max_lease_time", written.longest);
+    let complain = |key, scalar: Option<&Scalar<Duration>>, what: String| {
+        let place = scalar.map(|scalar| scalar.place).unwrap_or_default();
+        let hint = "the order is min_lease_time <= lease_time <= max_lease_time";
+        report.add(place, &at.key(key), Problem::new(what, hint));
+    };
+    if let Some(shortest) = shortest.filter(|shortest| *shortest > lease) {
+        let what = format!(
+            "{} is longer than lease_time, {}",
+            show(shortest),
+            show(lease)
+        );
+        complain("min_lease_time", written.shortest, what);
+    }
+    if let Some(longest) = longest.filter(|longest| *longest < lease) {
+        let what = format!(
+            "{} is shorter than lease_time, {}",
+            show(longest),
+            show(lease)
+        );
+        complain("max_lease_time", written.longest, what);
+    }
+    Bounds {
+        shortest: shortest.or(inherited.shortest),
+        longest: longest.or(inherited.longest),
+    }
+}
+
+/// As [`between`], in whole seconds: that is how they are told to clients.
+fn seconds(
+    written: Option<&Scalar<Duration>>,
+    (at, bounds): (&At<'_>, [Duration; 2]),
+    report: &Report,
+) -> Option<Duration> {
+    let value = between(written, (at, bounds), report)?;
+    if value.subsec_nanos() == 0 {
+        return Some(value);
+    }
+    let what = format!("{} is not a number of seconds", show(value));
+    let place = written.map(|scalar| scalar.place).unwrap_or_default();
+    report.add(place, at, Problem::new(what, "leave the ms away"));
+    None
 }
 
 /// A level's times. One that sets a lease time starts anew: T1 and T2 of the levels around it
@@ -53,9 +152,9 @@ pub(super) fn resolve(
     at: &At<'_>,
     report: &Report,
 ) -> Times {
-    let value = |key, scalar| between(scalar, (&at.key(key), [SHORTEST / 30, YEAR]), report);
+    let value = |key, scalar| seconds(scalar, (&at.key(key), [SHORTEST / 30, YEAR]), report);
     let range = (&at.key("lease_time"), [SHORTEST, YEAR]);
-    let lease = between(written.lease, range, report);
+    let lease = seconds(written.lease, range, report);
     let base = lease.map_or(inherited, Times::of);
     let times = Times {
         lease: base.lease,

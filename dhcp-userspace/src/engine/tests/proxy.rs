@@ -149,3 +149,12 @@ fn a_menu_is_shown_and_its_items_are_told_apart() {
         "the local disk is nothing to fetch"
     );
 }
+
+#[test]
+fn replies_leave_from_the_port_that_was_asked() {
+    let mut lab = proxied();
+    let offer = lab.reply(&firmware(Message::discover(A)));
+    assert_eq!(offer.ip()[20..22], 67u16.to_be_bytes());
+    let asked = at_boot_server(Message::renewing(A, ip("10.0.3.3")));
+    assert_eq!(lab.reply(&asked).ip()[20..22], 4011u16.to_be_bytes());
+}

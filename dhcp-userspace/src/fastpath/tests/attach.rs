@@ -234,6 +234,37 @@ fn without_a_bpffs_it_works_until_the_daemon_stops() {
     assert_eq!(attached("ours"), netlink::Attached::default());
 }
 
+/// However its offloads are set: frames come to it without their tags.
+#[test]
+fn vlans_on_a_bridge_are_left_to_the_daemon() {
+    let Some(mut lab) = Lab::new() else { return };
+    run(&["ip", "link", "add", "ours", "type", "bridge"]);
+    run(&["ip", "link", "set", "ours", "up"]);
+    let mut fast_path = opened(&lab);
+    fast_path.set_interfaces(&[interface("ours", OURS)]);
+    assert_eq!(only_port(&fast_path).mode, PortMode::Generic);
+    let subnet = &mut lab.config.subnets[0];
+    (subnet.interface, subnet.vlan) = (Some("ours".into()), [100, 0]);
+    fast_path.set_vlans(&lab.config);
+    fast_path.set_interfaces(&[interface("ours", OURS)]);
+    let report = only_port(&fast_path);
+    assert_eq!(report.mode, PortMode::Userspace);
+    assert!(report.why.contains("a bridge interface"), "{}", report.why);
+    assert_eq!(attached("ours"), netlink::Attached::default());
+}
+
+#[test]
+fn links_that_are_not_ethernet_are_left_to_the_daemon() {
+    let Some(lab) = Lab::new() else { return };
+    let (_tun, nic) = Tun::new(libc::ARPHRD_INFINIBAND, "10.0.1.1/24");
+    let mut fast_path = opened(&lab);
+    fast_path.set_interfaces(&[nic.interface]);
+    let report = only_port(&fast_path);
+    let told = (report.mode, &*report.why);
+    assert_eq!(told, (PortMode::Userspace, "not Ethernet"));
+    assert_eq!(attached("tun0"), netlink::Attached::default());
+}
+
 #[test]
 fn vlans_behind_an_offload_are_left_to_the_daemon() {
     let Some(mut lab) = Lab::new() else { return };

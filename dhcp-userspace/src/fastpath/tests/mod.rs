@@ -13,13 +13,15 @@ use dhcp_common::slot::Kind;
 use proptest::prelude::*;
 
 use super::host::HostEnv;
-use super::lab::{Elsewhere, Lab, Wire, interface, run, veth};
+use super::lab::{Lab, Wire, interface, run, veth};
 use super::testing::{
     ADDRESS, CLIENT, IFINDEX, OURS, Reply, Request, memo_of, options, publish, publish_with,
     refusals, set_up, untimely,
 };
 use super::*;
 use crate::lease::table::Size;
+use crate::net::tests::elsewhere::Elsewhere;
+use crate::net::tests::tun::Tun;
 use crate::net::tests::wire::{alone, skip};
 
 const XDP_PASS: u32 = 2;

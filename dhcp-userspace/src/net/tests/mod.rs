@@ -1,11 +1,14 @@
 //! What the tests of several files need: frames, configurations, and a veth pair in namespaces
 //! of its own.
 
+pub(crate) mod elsewhere;
+pub(crate) mod tun;
 pub(crate) mod wire;
 
 use dhcp_common::wire::{IP_LEN, Sum, UDP_LEN, udp_checksum};
 
 use super::Nic;
+use super::link::{Framing, LinkAddress};
 use crate::config::Config;
 use crate::config::model::{FastPath, FastPathMode, Subnet};
 use crate::engine::Interface;
@@ -21,7 +24,9 @@ pub(crate) fn nic(index: u32, name: &str, net: &str) -> Nic {
     Nic {
         interface,
         up: true,
-        ethernet: true,
+        loopback: false,
+        framing: Framing::Ethernet,
+        broadcast: LinkAddress::new(&[255; 6]),
         vlan: None,
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::super::frame::parse;
 use super::super::interface::{self, Nic};
+use super::super::link::{Framing, LinkAddress};
 use super::super::{NetError, port67, receive, send, socket};
 use super::{request, tag};
 use crate::net::Socket;
@@ -62,12 +63,17 @@ pub(crate) fn ip(command: &str) {
 /// Waits until both ends are ready: the kernel notices a carrier some time after the command, and
 /// drops until then what is sent.
 pub(crate) fn wait_for_carrier() {
+    wait_for_carrier_of(2);
+}
+
+/// The same for so many ends, all that are in this namespace.
+pub(crate) fn wait_for_carrier_of(ends: usize) {
     for _ in 0..1_000 {
         let mut list = Command::new("ip");
         let output = list.args(["-br", "link", "show", "type", "veth"]).output();
         let text = String::from_utf8(output.unwrap().stdout).unwrap();
         let is_up = |line: &str| line.split_whitespace().nth(1) == Some("UP");
-        if text.lines().count() == 2 && text.lines().all(is_up) {
+        if text.lines().count() == ends && text.lines().all(is_up) {
             return;
         }
         // Each process started holds what other tests have open for a moment, XDP links too.
@@ -83,7 +89,11 @@ pub(crate) fn put(nic: &Nic, frames: impl IntoIterator<Item = Vec<u8>>) {
     let frames: Vec<_> = frames.into_iter().collect();
     let count = frames.len() as u64;
     for frame in frames {
-        batch.push(Arc::clone(&socket), frame);
+        batch.push(send::Parcel {
+            socket: Arc::clone(&socket),
+            frame,
+            to: LinkAddress::default(),
+        });
     }
     assert_eq!(
         batch.flush(),
@@ -94,19 +104,24 @@ pub(crate) fn put(nic: &Nic, frames: impl IntoIterator<Item = Vec<u8>>) {
     );
 }
 
+/// Waits until there is something to read, which there must be.
+pub(crate) fn wait_readable(from: &impl AsRawFd) {
+    let mut poll = libc::pollfd {
+        fd: from.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one valid entry.
+    let ready = unsafe { libc::poll(&raw mut poll, 1, 10_000) };
+    assert_eq!(ready, 1, "nothing more came");
+}
+
 /// What a socket gets up to the frame of the client `LAST`, as on the wire.
 fn take(socket: &Socket) -> Vec<Vec<u8>> {
     let mut batch = receive::Batch::default();
     let mut frames = Vec::new();
     loop {
-        let mut poll = libc::pollfd {
-            fd: socket.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        // SAFETY: one valid entry.
-        let ready = unsafe { libc::poll(&raw mut poll, 1, 10_000) };
-        assert_eq!(ready, 1, "nothing more came");
+        wait_readable(socket);
         for i in 0..batch.receive(socket).unwrap() {
             let frame = batch.frame(i).unwrap();
             if frame.bytes == request(LAST) {
@@ -130,17 +145,21 @@ fn requests_pass_with_their_tags_and_nothing_else_does() {
             frame
         };
         let once = tag(&plain, 0x8100, 0x2064);
+        let mut boot_server = plain.clone();
+        boot_server[36..38].copy_from_slice(&4011u16.to_be_bytes());
         let wanted = vec![
             plain.clone(),
             once.clone(),
             tag(&once, 0x88a8, 7),
             with_ip_option(&plain),
+            boot_server,
         ];
         let unwanted = vec![
             changed(0, 0x02),                       // For another host.
             changed(13, 0x06),                      // ARP.
             changed(23, 6),                         // TCP.
             changed(37, 68),                        // Another port.
+            changed(36, 0x0f),                      // Nor this one.
             changed(20, 0x20),                      // The first fragment.
             changed(21, 0x01),                      // A later one.
             tag(&tag(&once, 0x8100, 1), 0x88a8, 7), // Three tags.
@@ -154,7 +173,7 @@ fn requests_pass_with_their_tags_and_nothing_else_does() {
         );
         assert_eq!(take(&sockets[0]), wanted);
         let statistics = sockets[0].statistics().unwrap();
-        assert_eq!((statistics.packets, statistics.drops), (5, 0));
+        assert_eq!((statistics.packets, statistics.drops), (6, 0));
     });
 }
 
@@ -220,14 +239,28 @@ fn port_67_is_taken_once_and_its_holder_named() {
 }
 
 #[test]
+fn port_4011_is_taken_too_if_it_is_free() {
+    on_veth(|_, _| {
+        let bind = || std::net::UdpSocket::bind("0.0.0.0:4011");
+        let first = port67::take().unwrap();
+        assert_eq!(bind().unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(first);
+        let _other = bind().unwrap();
+        port67::take().unwrap();
+    });
+}
+
+#[test]
 fn interfaces_with_addresses_and_state() {
     on_veth(|server, client| {
-        assert!(server.up && server.ethernet && server.interface.mtu == 1500);
+        assert!(server.up && server.framing == Framing::Ethernet && server.interface.mtu == 1500);
         assert_eq!(server.interface.addresses, ["10.0.0.1/24".parse().unwrap()]);
         assert!(client.interface.addresses.is_empty());
+        ip("address add 10.7.0.1/24 dev client label client:1");
         ip("link set client mtu 1400 down");
         let nics = interface::list().unwrap();
         let now = nics.iter().find(|nic| nic.name() == "client").unwrap();
         assert_eq!((now.up, now.interface.mtu), (false, 1400));
+        assert_eq!(now.interface.addresses, ["10.7.0.1/24".parse().unwrap()]);
     });
 }

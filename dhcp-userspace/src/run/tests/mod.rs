@@ -1,9 +1,11 @@
 //! The whole daemon in this process, without signals, on a veth pair in a namespace of its own.
 
 mod leases;
+mod links;
 mod netboot;
 mod packets;
 mod reload;
+mod wait;
 
 use std::collections::BTreeMap;
 use std::os::fd::AsRawFd;
@@ -15,8 +17,9 @@ use serde_json::Value;
 use super::answer::answer;
 use super::shared::Shared;
 use super::start::Daemon;
-use crate::config;
+use crate::config::{self, Config};
 use crate::control::protocol::Request;
+use crate::net::link::Framing;
 use crate::net::tests::{frame, mac, wire};
 use crate::net::{Nic, port67, receive, socket};
 
@@ -47,9 +50,14 @@ impl Lab {
     }
 
     fn start_with(client: Nic, config: &str) -> Self {
+        Self::start_changed(client, config, |_| {})
+    }
+
+    /// The configuration as written, and then changed.
+    fn start_changed(client: Nic, config: &str, change: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let ear = reply_socket(&client);
-        let (daemon, shared) = start(&write(&directory, config));
+        let (daemon, shared) = start(&write(&directory, config), change);
         Self {
             directory,
             daemon: Some(daemon),
@@ -62,7 +70,7 @@ impl Lab {
     fn restart(&mut self) {
         self.daemon.take().unwrap().stop().unwrap();
         let path = self.directory.path().join("dhcp.yaml");
-        let (daemon, shared) = start(&path);
+        let (daemon, shared) = start(&path, |_| {});
         (self.daemon, self.shared) = (Some(daemon), shared);
     }
 
@@ -73,20 +81,16 @@ impl Lab {
     }
 
     fn hear(&self) -> Answer {
+        Answer::of(&self.hear_frame())
+    }
+
+    fn hear_frame(&self) -> Vec<u8> {
         let mut batch = receive::Batch::default();
         loop {
-            let fd = self.ear.as_raw_fd();
-            let mut poll = libc::pollfd {
-                fd,
-                events: libc::POLLIN,
-                revents: 0,
-            };
-            // SAFETY: one valid entry.
-            let ready = unsafe { libc::poll(&raw mut poll, 1, 10_000) };
-            assert_eq!(ready, 1, "no answer");
+            wire::wait_readable(&self.ear);
             // One at a time: the batch is of this call.
             if batch.receive_one(&self.ear).unwrap() != 0 {
-                return Answer::of(batch.frame(0).unwrap().bytes);
+                return batch.frame(0).unwrap().bytes.to_vec();
             }
         }
     }
@@ -128,16 +132,17 @@ fn write(directory: &tempfile::TempDir, text: &str) -> PathBuf {
     path
 }
 
-fn start(path: &std::path::Path) -> (Daemon, Arc<Shared>) {
-    let config = Arc::new(config::load(path).unwrap());
-    Daemon::start(path, &config, port67::take().unwrap()).unwrap()
+fn start(path: &std::path::Path, change: impl FnOnce(&mut Config)) -> (Daemon, Arc<Shared>) {
+    let mut config = config::load(path).unwrap();
+    change(&mut config);
+    Daemon::start(path, &Arc::new(config), port67::take().unwrap()).unwrap()
 }
 
 /// A socket that takes replies to any client: the filter for requests for another port, and
 /// without its beginning, which leaves out frames to other MACs.
 fn reply_socket(nic: &Nic) -> crate::net::Socket {
     let socket = socket::open(nic, &[], 1).unwrap().remove(0);
-    let mut filter = crate::net::filter::requests().split_off(3);
+    let mut filter = crate::net::filter::requests(Framing::Ethernet).split_off(3);
     for op in &mut filter {
         if op.k == 67 {
             op.k = 68;
@@ -150,6 +155,7 @@ fn reply_socket(nic: &Nic) -> crate::net::Socket {
 /// A DHCP message of a client.
 struct Message {
     client: u32,
+    xid: u32,
     ciaddr: [u8; 4],
     destination: [u8; 4],
     options: BTreeMap<u8, Vec<u8>>,
@@ -159,6 +165,7 @@ impl Message {
     fn new(client: u32, kind: u8) -> Self {
         Self {
             client,
+            xid: 0,
             ciaddr: [0; 4],
             destination: [255; 4],
             options: BTreeMap::from([(53, vec![kind]), (55, vec![1, 3, 51])]),
@@ -176,6 +183,7 @@ impl Message {
     fn frame(&self) -> Vec<u8> {
         let mut bootp = vec![0; 240];
         bootp[..3].copy_from_slice(&[1, 1, 6]);
+        bootp[4..8].copy_from_slice(&self.xid.to_be_bytes());
         bootp[12..16].copy_from_slice(&self.ciaddr);
         bootp[28..34].copy_from_slice(&mac(self.client));
         bootp[236..].copy_from_slice(&[0x63, 0x82, 0x53, 0x63]);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::handler::Handler;
 use super::super::journal::Listener;
+use super::super::mailbox::Mailbox;
 use super::super::rewrite;
 use super::{Lab, Message, SERVER};
 use crate::clock::Now;
@@ -70,14 +71,10 @@ fn tags_of_served_subinterfaces_are_not_even_counted() {
         let lab = Lab::start(client);
         let socket = socket::open(&lab.client, &[100], 1).unwrap().remove(0);
         let socket = Arc::new(socket);
-        let mut handler = Handler::new(Arc::clone(&lab.shared));
+        let mut handler = Handler::new(Arc::clone(&lab.shared), Arc::new(Mailbox::new().unwrap()));
         let mut received_after = |number| {
             let bytes = tag(&Message::new(7, 1).frame(), 0x8100, number);
-            let frame = wire_frame::Frame {
-                bytes: &bytes,
-                ifindex: 9,
-                verify_udp: true,
-            };
+            let frame = wire_frame::Frame::new(&bytes, 9, true);
             handler.frame(&socket, &frame, Now::read());
             lab.shared.core.metrics.received.get()
         };
@@ -148,10 +145,6 @@ fn nonsense_on_the_wire_is_counted_and_survived() {
 #[test]
 fn messages_are_well_formed() {
     let bytes = Message::renewal(7, [10, 0, 0, 100]).frame();
-    let frame = wire_frame::Frame {
-        bytes: &bytes,
-        ifindex: 1,
-        verify_udp: true,
-    };
+    let frame = wire_frame::Frame::new(&bytes, 1, true);
     assert!(wire_frame::parse(&frame).is_ok());
 }

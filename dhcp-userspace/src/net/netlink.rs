@@ -1,9 +1,12 @@
-//! What the kernel tells about network interfaces: kind, veth peer, XDP programs attached.
+//! What the kernel tells about network interfaces: addresses of the link layer, kind, veth peer,
+//! XDP programs attached.
 //! Attribute numbers are those of `linux/if_link.h`.
 
 use std::io::{self, Read, Write};
 
 use socket2::{Domain, Protocol, Socket, Type};
+
+use super::link::{Framing, LinkAddress};
 
 /// An interface as `RTM_NEWLINK` describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,6 +14,12 @@ pub struct Device {
     pub index: u32,
     pub name: String,
     pub loopback: bool,
+    pub up: bool,
+    pub framing: Framing,
+    pub address: LinkAddress,
+    /// Where frames for all go.
+    pub broadcast: LinkAddress,
+    pub mtu: u32,
     /// `veth`, `bridge`, `vlan`, ...; empty for hardware and virtio.
     pub kind: String,
     /// The veth peer, or the interface below; 0: none.
@@ -57,7 +66,10 @@ pub fn device_in(namespace: i32, index: u32) -> io::Result<Device> {
     device.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
+const ADDRESS: u16 = 1;
+const BROADCAST: u16 = 2;
 const NAME: u16 = 3;
+const MTU: u16 = 4;
 const LINK: u16 = 5;
 const LINKINFO: u16 = 18;
 const INFO_KIND: u16 = 1;
@@ -126,14 +138,20 @@ fn read_messages(mut bytes: &[u8], devices: &mut Vec<Device>) -> io::Result<bool
 fn device(body: &[u8]) -> Option<Device> {
     let (info, rest) = body.split_first_chunk::<16>()?;
     let word = |at: usize| u32::from_ne_bytes([info[at], info[at + 1], info[at + 2], info[at + 3]]);
+    let has = |flag: i32| word(8) & flag as u32 != 0;
     let mut device = Device {
         index: word(4),
-        loopback: word(8) & libc::IFF_LOOPBACK as u32 != 0,
+        loopback: has(libc::IFF_LOOPBACK),
+        up: has(libc::IFF_UP),
+        framing: Framing::of(u16::from_ne_bytes([info[2], info[3]])),
         ..Device::default()
     };
     for (kind, value) in Attributes(rest) {
         match kind {
+            ADDRESS => device.address = LinkAddress::new(value),
+            BROADCAST => device.broadcast = LinkAddress::new(value),
             NAME => device.name = text(value),
+            MTU => device.mtu = number(value),
             LINK => device.lower = number(value),
             LINK_NETNSID => device.lower_namespace = Some(number(value).cast_signed()),
             LINKINFO => {
@@ -195,7 +213,7 @@ mod tests {
     fn loopback_is_found_by_dump_and_alone() {
         let all = devices().unwrap();
         let lo = all.iter().find(|device| device.name == "lo").unwrap();
-        assert!(lo.loopback && lo.index == 1 && lo.kind.is_empty());
+        assert!(lo.loopback && lo.up && lo.index == 1 && lo.kind.is_empty() && lo.mtu >= 1500);
     }
 
     #[test]

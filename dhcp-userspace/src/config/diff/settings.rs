@@ -1,0 +1,129 @@
+//! What levels say of times, options and booting.
+
+use std::collections::BTreeMap;
+
+use super::super::duration::show;
+use super::super::model::{Boot, Level, Menu, OptionValue, Subnet, Times};
+use super::{Lines, changed, keys, list, or};
+use crate::packet::registry;
+
+/// Values by the order in which they are told, and their names.
+pub(super) type Settings = BTreeMap<(u16, String), String>;
+
+/// An option that is not sent, a file that is not given.
+const TAKEN_AWAY: &str = "taken away";
+
+/// All that holds in a subnet.
+pub(super) fn of_subnet(subnet: &Subnet) -> Settings {
+    let Boot {
+        next_server,
+        server_name,
+        file,
+        menu,
+    } = &subnet.boot;
+    let mut all = Collector::default();
+    all.times(&subnet.times);
+    let (shortest, longest) = subnet.lease_bounds;
+    all.set(3, "min_lease_time", show(shortest));
+    all.set(4, "max_lease_time", show(longest));
+    for (code, value) in subnet.options.iter() {
+        all.option(*code, Some(value));
+    }
+    all.set(300, "boot.next-server", or(next_server.as_ref(), ""));
+    all.set(301, "boot.server-name", server_name.clone());
+    all.set(302, "boot.file", file.clone());
+    all.set(
+        303,
+        "boot.menu",
+        menu.as_deref().map_or_else(String::new, shown),
+    );
+    all.0
+}
+
+/// What a level says by itself.
+pub(super) fn of_level(level: &Level) -> Settings {
+    let mut all = Collector::default();
+    if let Some(times) = &level.times {
+        all.times(times);
+    }
+    for (code, value) in &level.options {
+        all.option(*code, value.as_ref());
+    }
+    let boot = &level.boot;
+    let text = |text: &String| match text.is_empty() {
+        true => TAKEN_AWAY.to_owned(),
+        false => text.clone(),
+    };
+    let next = boot.next_server.map(|next| or(next.as_ref(), TAKEN_AWAY));
+    let menu = boot.menu.as_ref();
+    let menu = menu.map(|menu| menu.as_deref().map_or_else(|| TAKEN_AWAY.to_owned(), shown));
+    for (rank, name, value) in [
+        (300, "boot.next-server", next),
+        (301, "boot.server-name", boot.server_name.as_ref().map(text)),
+        (302, "boot.file", boot.file.as_ref().map(text)),
+        (303, "boot.menu", menu),
+    ] {
+        if let Some(value) = value {
+            all.set(rank, name, value);
+        }
+    }
+    all.0
+}
+
+#[derive(Default)]
+struct Collector(Settings);
+
+impl Collector {
+    fn set(&mut self, rank: u16, name: &str, value: String) {
+        self.0.insert((rank, name.to_owned()), value);
+    }
+
+    fn times(&mut self, times: &Times) {
+        self.set(0, "lease_time", show(times.lease));
+        self.set(1, "renew_time", show(times.renew));
+        self.set(2, "rebind_time", show(times.rebind));
+    }
+
+    fn option(&mut self, code: u8, value: Option<&OptionValue>) {
+        let name = format!("option {}", registry::name(code));
+        let shown = value.map_or_else(|| TAKEN_AWAY.to_owned(), |value| option(code, value));
+        self.set(5 + u16::from(code), &name, shown);
+    }
+}
+
+fn option(code: u8, value: &OptionValue) -> String {
+    let kind = registry::by_code(code).map_or(registry::Kind::Binary, |known| known.kind);
+    let always = if value.always_send {
+        " (always sent)"
+    } else {
+        ""
+    };
+    format!("{}{always}", registry::show(kind, &value.data))
+}
+
+fn shown(menu: &Menu) -> String {
+    let items = menu.items.iter().map(|item| match item.file.as_str() {
+        "" => item.text.clone(),
+        file => format!("{} ({file})", item.text),
+    });
+    let timeout = menu.timeout.map_or_else(|| "no timeout".to_owned(), show);
+    format!("{:?}, {timeout}: {}", menu.prompt, list(items))
+}
+
+/// The changes, each in a line. What is not there is `absent`.
+pub(super) fn changes(old: &Settings, new: &Settings, absent: &str) -> Vec<String> {
+    let value = |settings: &Settings, key| {
+        let value = settings.get(key).cloned();
+        value.unwrap_or_else(|| absent.to_owned())
+    };
+    let changes = keys(old, new).into_iter();
+    changes
+        .filter_map(|key| changed(&key.1, &value(old, key), &value(new, key)))
+        .collect()
+}
+
+pub(super) fn told(old: &Settings, new: &Settings, absent: &str, lines: &mut Lines) {
+    for line in changes(old, new, absent) {
+        lines.push(&line);
+    }
+}
