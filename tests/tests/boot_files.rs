@@ -35,8 +35,9 @@ impl Site {
         Ok(Self { daemon, root, lab })
     }
 
-    fn totals(&self, protocol: Protocol) -> Result<Totals> {
-        files::totals(&self.daemon, protocol)
+    /// Waits until so many transfers are complete.
+    fn complete(&self, protocol: Protocol, times: u64) -> Result<Totals> {
+        files::wait_totals(&self.daemon, protocol, |totals| totals.complete == times)
     }
 
     fn client(&self) -> &Namespace {
@@ -107,11 +108,8 @@ fn every_tftp_client_gets_the_file() -> Result<()> {
             ensure!(got == bytes, "{line}: {} bytes of {len}", got.len());
         }
     }
-    let totals = site.totals(Protocol::Tftp)?;
-    ensure!(
-        (totals.complete, totals.aborted, totals.busy) == (21, 0, 0),
-        "{totals:?}"
-    );
+    let totals = site.complete(Protocol::Tftp, 21)?;
+    ensure!((totals.aborted, totals.busy) == (0, 0), "{totals:?}");
     ensure!(totals.bytes == 8 * (300_001 + 512 * 7), "{totals:?}");
     Ok(())
 }
@@ -192,7 +190,7 @@ fn nothing_leads_out_of_the_root() -> Result<()> {
         let got = site.fetch(&format!("tftp -m binary SERVER -c get '{name}' @"));
         ensure!(got.map_or(true, |bytes| bytes.is_empty()), "{name} by TFTP");
     }
-    let denied = |protocol| site.totals(protocol).map(|totals| totals.denied);
+    let denied = |protocol| files::totals(&site.daemon, protocol).map(|totals| totals.denied);
     ensure!((denied(Protocol::Http)?, denied(Protocol::Tftp)?) == (7, 7));
     Ok(())
 }
@@ -224,9 +222,8 @@ fn forty_machines_at_once() -> Result<()> {
         let got = fs::read(site.lab.directory("fetched")?.join(number.to_string()))?;
         ensure!(got == bytes, "{number} got {} bytes", got.len());
     }
-    let complete = |protocol| site.totals(protocol).map(|totals| totals.complete);
-    ensure!((complete(Protocol::Tftp)?, complete(Protocol::Http)?) == (20, 20));
-    ensure!(files::report(&site.daemon)?.transfers.is_empty());
+    site.complete(Protocol::Tftp, 20)?;
+    site.complete(Protocol::Http, 20)?;
     Ok(())
 }
 
