@@ -77,6 +77,7 @@ pub mod option {
     pub const RAPID_COMMIT: u8 = 80;
     pub const RELAY_AGENT: u8 = 82;
     pub const UUID: u8 = 97;
+    pub const SUBNET_SELECTION: u8 = 118;
     pub const END: u8 = 255;
 }
 

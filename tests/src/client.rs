@@ -83,7 +83,17 @@ impl Client {
     /// Starts one on `eth0` of `namespace`. It keeps its files in `directory`: started there
     /// again, it remembers its lease, save dhcpcd, which keeps them in memory.
     pub fn start(kind: Kind, namespace: &Namespace, directory: &Path) -> Result<Self> {
-        let process = prepare(kind, directory).and_then(|()| {
+        Self::start_with(kind, namespace, directory, "")
+    }
+
+    /// With more lines in its configuration, which dhcpcd alone has.
+    pub fn start_with(
+        kind: Kind,
+        namespace: &Namespace,
+        directory: &Path,
+        more: &str,
+    ) -> Result<Self> {
+        let process = prepare(kind, directory, more).and_then(|()| {
             let mut command = private(&namespace.path(), kind, directory);
             Process::start(kind.name(), &mut command, &directory.join("log"))
         });
@@ -223,7 +233,7 @@ fn events(directory: &Path) -> Vec<Event> {
     whole.lines().map(Event::parse).collect()
 }
 
-fn prepare(kind: Kind, directory: &Path) -> Result<()> {
+fn prepare(kind: Kind, directory: &Path, more: &str) -> Result<()> {
     fs::create_dir_all(directory)?;
     let events = directory.join("events");
     fs::write(&events, "")?;
@@ -232,7 +242,8 @@ fn prepare(kind: Kind, directory: &Path) -> Result<()> {
     fs::write(directory.join("script"), script)?;
     fs::set_permissions(directory.join("script"), Permissions::from_mode(0o755))?;
     fs::write(directory.join("resolv.conf"), "")?;
-    fs::write(directory.join("dhcpcd.conf"), DHCPCD_CONFIG)?;
+    let config = format!("{DHCPCD_CONFIG}{more}");
+    fs::write(directory.join("dhcpcd.conf"), config)?;
     if kind == Kind::Dhclient {
         fs::write(
             directory.join("leases"),

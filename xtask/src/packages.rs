@@ -24,6 +24,9 @@ pub(crate) const LAB: &[Need] = &[
     ("mount", "mount"),
 ];
 
+/// A BOOTP client, and what reads messages as others do.
+pub(crate) const TRANSACTIONS: &[Need] = &[("bootpc", "bootpc"), ("tshark", "tshark")];
+
 pub(crate) const RELAY: &[Need] = &[("dhcrelay", "isc-dhcp-relay")];
 
 /// What fetches boot files, and machines that boot from the network.

@@ -164,6 +164,7 @@ fn prepare() -> Result<(), String> {
         packages::RELAY,
         packages::NETBOOT,
         packages::PEERS,
+        packages::TRANSACTIONS,
     ];
     packages::ensure(&needs).map_err(|why| format!("{why:#}"))
 }

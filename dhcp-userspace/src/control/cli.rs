@@ -71,6 +71,15 @@ enum Leases {
         /// Address or MAC.
         key: String,
     },
+    /// Tell clients to renew now (FORCERENEW), those that took the nonce for it.
+    Renew {
+        /// Address or MAC.
+        #[arg(required_unless_present = "subnet", conflicts_with = "subnet")]
+        key: Option<String>,
+        /// All clients of this network.
+        #[arg(long)]
+        subnet: Option<Ipv4Net>,
+    },
     /// All leases as YAML, to FILE or the terminal.
     Export { file: Option<PathBuf> },
     /// Leases from YAML: checks, shows what would change, asks, applies.
@@ -142,6 +151,13 @@ fn leases(mut cli: Cli<'_>, command: &Leases) -> Result<(), ClientError> {
             cli.one(&Request::Lease { key: key.clone() }, |lease| {
                 render::lease(&lease, now)
             })
+        }
+        Leases::Renew { key, subnet } => {
+            let (key, subnet) = (key.clone(), *subnet);
+            cli.changes(
+                &Request::Renew { key, subnet },
+                "no client has a lease there",
+            )
         }
         Leases::Export { file } => cli.export(file.as_deref()),
         Leases::Import { file, yes } => cli.import(file, *yes),

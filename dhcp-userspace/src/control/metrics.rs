@@ -19,7 +19,7 @@ use dhcp_common::Reason;
 
 type Labels = Vec<(&'static str, String)>;
 
-const KINDS: [EventKind; 11] = [
+const KINDS: [EventKind; 13] = [
     EventKind::Offer,
     EventKind::Bind,
     EventKind::Renew,
@@ -31,6 +31,8 @@ const KINDS: [EventKind; 11] = [
     EventKind::Decline,
     EventKind::Conflict,
     EventKind::Expire,
+    EventKind::LeaseQuery,
+    EventKind::ForceRenew,
 ];
 
 /// The name in metrics and tables.
@@ -48,14 +50,19 @@ pub const fn label(kind: EventKind) -> &'static str {
         EventKind::Decline => "decline",
         EventKind::Conflict => "conflict",
         EventKind::Expire => "expire",
+        EventKind::LeaseQuery => "lease-query",
+        EventKind::ForceRenew => "force-renew",
     }
 }
 
 /// Whether the daemon sends something when this happens.
 #[must_use]
 pub const fn is_reply(kind: EventKind) -> bool {
-    use EventKind::{Bind, Inform, Nak, Offer, Proxy, Renew};
-    matches!(kind, Offer | Bind | Renew | Inform | Proxy | Nak)
+    use EventKind::{Bind, ForceRenew, Inform, LeaseQuery, Nak, Offer, Proxy, Renew};
+    matches!(
+        kind,
+        Offer | Bind | Renew | Inform | Proxy | Nak | LeaseQuery | ForceRenew
+    )
 }
 
 /// Counters that the daemon's threads hold: counting looks no label up.

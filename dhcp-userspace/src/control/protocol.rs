@@ -20,6 +20,13 @@ pub enum Request {
     Export,
     /// Done with [`Changes`]; changes leases only if `apply` is set.
     Import { text: String, apply: bool },
+    /// Tells a client (by address or MAC) to renew, or all of a subnet; done with [`Changes`].
+    Renew {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subnet: Option<Ipv4Net>,
+    },
     /// Done with a [`FastPath`].
     Fastpath,
     /// Done with a [`crate::netboot::Report`].
@@ -151,6 +158,9 @@ pub struct Lease {
     /// Option 61: `01:6e:6f`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub client_id: String,
+    /// Option 82 as a relay sent it last.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub relay_agent: String,
 }
 
 /// What a command changed, or would.
@@ -227,6 +237,13 @@ mod tests {
             (
                 r#"{"command":"trace","mac":null}"#,
                 Request::Trace { mac: None },
+            ),
+            (
+                r#"{"command":"renew","subnet":"10.0.0.0/24"}"#,
+                Request::Renew {
+                    key: None,
+                    subnet: Some("10.0.0.0/24".parse().unwrap()),
+                },
             ),
             (
                 r#"{"command":"lease","key":"10.0.0.1"}"#,

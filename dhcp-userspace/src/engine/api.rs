@@ -133,6 +133,10 @@ pub enum EventKind {
     /// An address to be offered was found in use, and is in quarantine.
     Conflict,
     Expire,
+    /// A lease query answered.
+    LeaseQuery,
+    /// DHCPFORCERENEW sent.
+    ForceRenew,
 }
 
 macro_rules! ignored {
@@ -167,6 +171,16 @@ ignored! {
     WrongHardware = "wrong-hardware",
     /// No subnet for the link or relay it came from.
     NoSubnet = "no-subnet",
+    /// A relay that may not: its giaddr or where it sends from is not among those allowed.
+    RelayNotAllowed = "relay-not-allowed",
+    /// From one of our links, where no clients are served.
+    LocalOff = "local-off",
+    /// By way of a relay or router, behind which no clients are served.
+    RelayedOff = "relayed-off",
+    /// Of a class that is not answered.
+    IgnoredClass = "ignored-class",
+    /// Of none of the classes that the subnet is for.
+    WrongClass = "wrong-class",
     /// Addressed to another server (option 54).
     OtherServer = "other-server",
     /// No address to give: pools exhausted and no reservation.
@@ -183,6 +197,14 @@ ignored! {
     DiskFull = "disk-full",
     /// A RELEASE or DECLINE that names no lease of the sender.
     NotHolder = "not-holder",
+    /// Has not asked for long enough: its secs field is below what the subnet wants.
+    TooEarly = "too-early",
+    /// A client that has declined several addresses already: it finds fault with all of them.
+    TooManyDeclines = "too-many-declines",
+    /// Another client, by its identifier, than the one that is known by the same pseudo-MAC.
+    IdentityTaken = "identity-taken",
+    /// A lease query of somebody who may not ask, or without an address to answer to.
+    QueryDenied = "query-denied",
     /// No firmware that boots from the network, where another server gives the addresses.
     NotNetboot = "not-netboot",
 }

@@ -9,6 +9,7 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
 use crate::config::model::Mac;
+use crate::journal::{Kind as RecordKind, Record};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ClientKey {
@@ -24,16 +25,41 @@ pub(super) struct Client {
     pub(super) since: u64,
     pub(super) client_id: Box<[u8]>,
     pub(super) hostname: Box<[u8]>,
+    /// Option 82 as a relay sent it last.
+    pub(super) relay_agent: Box<[u8]>,
+    /// Of the last exchange that the daemon saw; clients take a FORCERENEW by it.
+    pub(super) xid: u32,
 }
 
 impl Client {
     /// A client that has been offered an address.
     pub(super) fn offered(address: Ipv4Addr) -> Self {
+        Self::at(address, 0)
+    }
+
+    /// A client of which nothing else is known.
+    pub(super) fn at(address: Ipv4Addr, since: u64) -> Self {
         Self {
             address,
-            since: 0,
+            since,
             client_id: Box::default(),
             hostname: Box::default(),
+            relay_agent: Box::default(),
+            xid: 0,
+        }
+    }
+
+    /// What the journal keeps of it.
+    pub(super) fn record(self, kind: RecordKind, mac: Mac, reserved_until: u64) -> Record {
+        Record {
+            address: self.address,
+            kind,
+            mac,
+            reserved_until,
+            since: self.since,
+            client_id: self.client_id.into(),
+            hostname: self.hostname.into(),
+            relay_agent: self.relay_agent.into(),
         }
     }
 }
@@ -61,14 +87,17 @@ impl Clients {
         self.0.insert(key, client);
     }
 
-    /// Notes an offer, unless the client has had this address before.
-    pub(super) fn offer(&self, key: ClientKey, address: Ipv4Addr) {
+    /// Notes an offer, unless the client has had this address before. `client_id` is what the
+    /// client is known by if not by its MAC.
+    pub(super) fn offer(&self, key: ClientKey, address: Ipv4Addr, client_id: &[u8]) {
         let mut client = self
             .0
             .entry(key)
             .or_insert_with(|| Client::offered(address));
-        if client.address != address {
+        let other = !client_id.is_empty() && client.client_id[..] != *client_id;
+        if client.address != address || other {
             *client = Client::offered(address);
+            client.client_id = client_id.into();
         }
     }
 
@@ -93,6 +122,12 @@ impl Clients {
             false
         });
         all
+    }
+
+    /// The addresses of the clients that pass a test.
+    pub(super) fn addresses_where(&self, test: impl Fn(&Client) -> bool) -> Vec<Ipv4Addr> {
+        let clients = self.0.iter().filter(|client| test(client));
+        clients.map(|client| client.address).collect()
     }
 
     pub(super) fn len(&self) -> usize {

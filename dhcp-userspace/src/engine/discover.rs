@@ -2,12 +2,14 @@
 //! nothing of it.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use dhcp_common::slot::{Kind, Lease};
 
 use super::Stop;
-use super::api::{EventKind, Ignored, Outcome};
+use super::api::{EventKind, Ignored, Later, Outcome};
 use super::context::Context;
+use super::grant::nanos;
 use super::held::{Entry, Held};
 use super::state::SubnetId;
 use crate::packet::MessageType;
@@ -20,22 +22,29 @@ impl<'a> Context<'a> {
         if self.subnets().is_empty() {
             return Err(Ignored::NoSubnet.into());
         }
-        for id in self.subnets() {
+        let is_due = |id: SubnetId| self.request.secs >= self.subnet(id).policy.min_secs;
+        if !self.subnets().iter().any(|id| is_due(*id)) {
+            return Err(Ignored::TooEarly.into());
+        }
+        if let Some((id, held)) = self.settled()? {
+            return self.offer(id, held, reply);
+        }
+        for id in self.subnets().iter().filter(|id| is_due(**id)) {
             if let Some(held) = self.own_address(*id)? {
                 return self.offer(*id, held, reply);
             }
         }
         self.admit_offer()?;
-        for id in self.subnets() {
-            if let Some(held) = self.free_address(*id) {
-                return self.offer(*id, held, reply);
+        for id in self.homes_first().filter(|id| is_due(*id)) {
+            if let Some(held) = self.free_address(id) {
+                return self.offer(id, held, reply);
             }
         }
         Err(Ignored::NoAddress.into())
     }
 
     /// The client's reserved address, the one it has, or the one it had.
-    fn own_address(&self, id: SubnetId) -> Result<Option<Held<'a>>, Stop> {
+    pub(super) fn own_address(&self, id: SubnetId) -> Result<Option<Held<'a>>, Stop> {
         if let Some(reserved) = self.reserved(id)
             && let Some(held) = self.seize(id, reserved, true)?
         {
@@ -48,7 +57,7 @@ impl<'a> Context<'a> {
     }
 
     /// The address that the client would like, or the next.
-    fn free_address(&self, id: SubnetId) -> Option<Held<'a>> {
+    pub(super) fn free_address(&self, id: SubnetId) -> Option<Held<'a>> {
         let wish = self.request.requested;
         // Another thread may be at the wished address; the client can do without.
         let wished = wish.and_then(|address| self.seize(id, address, false).ok().flatten());
@@ -56,7 +65,7 @@ impl<'a> Context<'a> {
     }
 
     fn next_address(&self, id: SubnetId) -> Option<Held<'a>> {
-        let address = self.state.pools[id].claim_next()?;
+        let address = self.claim_free(id)?;
         match Held::lock(self.engine, self.state, address) {
             Ok(Some(mut held)) => {
                 // Taken although its bit was clear: the bit is right now.
@@ -75,21 +84,44 @@ impl<'a> Context<'a> {
         if !held.kind.is_taken() {
             self.admit_offer()?;
         }
-        let terms = self.terms(id)?;
         let address = held.address;
+        let mut terms = self.terms_at(id, address)?;
+        let probe = self.probe(id, &held, &terms);
+        if probe.is_none() && self.may_commit(id, &held) {
+            return self.commit_at_once(id, held, reply);
+        }
+        let after = self.subnet(id).policy.offer_delay;
+        let wait = after + probe.map_or(Duration::ZERO, |probe| probe.wait);
+        terms.once.extend(self.nonce_capable());
         self.compose(reply, MessageType::Offer, &terms, address);
         if held.kind != Kind::Bound {
-            self.engine.clients.offer(self.key(id), address);
-            let hold = self.state.config.server.offer_hold.as_nanos() as u64;
-            let lease = Lease {
-                chaddr: self.chaddr,
-                expires: self.now.boot.saturating_add(hold),
-                link: self.link(id),
-                ..Lease::default()
-            };
-            held.publish(Entry::new(Kind::Offered, lease), self.now.boot);
+            self.hold_for_client(id, held, wait);
         }
-        Ok(Outcome::Reply(self.event(EventKind::Offer, address)))
+        let event = self.event(EventKind::Offer, address);
+        if wait.is_zero() && probe.is_none() {
+            return Ok(Outcome::Reply(event));
+        }
+        Ok(Outcome::Later(Later {
+            event,
+            after,
+            probe,
+        }))
+    }
+
+    /// Keeps the address for this client until a while after the OFFER is sent.
+    fn hold_for_client(&self, id: SubnetId, held: Held<'a>, wait: Duration) {
+        let name = self.request.client_id();
+        let name = name.filter(|_| self.request.is_infiniband());
+        let name = name.as_deref().unwrap_or_default();
+        self.engine.clients.offer(self.key(id), held.address, name);
+        let hold = self.state.config.server.offer_hold + wait;
+        let lease = Lease {
+            chaddr: self.chaddr,
+            expires: self.now.boot.saturating_add(nanos(hold)),
+            link: self.link(id),
+            ..Lease::default()
+        };
+        held.publish(Entry::new(Kind::Offered, lease), self.now.boot);
     }
 
     /// Bounds the open offers: first to go without are clients that have only just begun to

@@ -7,10 +7,26 @@ use dhcp_common::slot::{Kind, Lease};
 
 use super::Stop;
 use super::api::{Commit, EventKind, Ignored, Outcome};
+use super::clients::Client;
 use super::context::Context;
 use super::grant::nanos;
 use super::held::{Entry, Held};
-use crate::journal::{Kind as RecordKind, Record};
+use super::state::State;
+use crate::clock::Now;
+use crate::journal::Kind as RecordKind;
+
+/// An address that nobody gets for a while.
+pub(super) fn quarantine(state: &State, chaddr: u64, now: Now) -> Entry {
+    let hold = nanos(state.config.server.decline_hold);
+    let until = now.boot.saturating_add(hold);
+    let lease = Lease {
+        chaddr,
+        expires: until,
+        reserved_until: until,
+        ..Lease::default()
+    };
+    Entry::new(Kind::Declined, lease)
+}
 
 impl<'a> Context<'a> {
     /// Option 54 may be missing: systemd-networkd sends none.
@@ -30,22 +46,17 @@ impl<'a> Context<'a> {
     /// The address goes into quarantine: another host answers for it.
     pub(super) fn decline(&self) -> Result<Outcome, Stop> {
         let held = self.holding(self.request.requested.ok_or(Ignored::Invalid)?)?;
-        let hold = nanos(self.state.config.server.decline_hold);
-        let until = self.now.boot.saturating_add(hold);
-        let lease = Lease {
-            chaddr: self.chaddr,
-            expires: until,
-            reserved_until: until,
-            ..Lease::default()
-        };
-        let entry = Entry::new(Kind::Declined, lease);
+        if !self.engine.declines.admit(self.chaddr, self.now.boot) {
+            return Err(Ignored::TooManyDeclines.into());
+        }
+        let entry = quarantine(self.state, self.chaddr, self.now);
         Ok(self.give_back(held, entry, RecordKind::Declined, EventKind::Decline))
     }
 
     /// The slot of an address that this client has.
     fn holding(&self, address: Ipv4Addr) -> Result<Held<'a>, Stop> {
         let server = self.request.server_id;
-        if server.is_some_and(|server| !self.state.is_ours(server)) {
+        if server.is_some_and(|server| !self.is_for_us(server)) {
             return Err(Ignored::OtherServer.into());
         }
         let held = Held::lock(self.engine, self.state, address)?;
@@ -61,15 +72,9 @@ impl<'a> Context<'a> {
         event: EventKind,
     ) -> Outcome {
         let event = self.event(event, held.address);
-        let record = Record {
-            address: held.address,
-            kind,
-            mac: self.mac(),
-            reserved_until: entry.lease.reserved_until.max(self.now.boot),
-            since: self.now.unix,
-            client_id: Vec::new(),
-            hostname: Vec::new(),
-        };
+        let until = entry.lease.reserved_until.max(self.now.boot);
+        let client = Client::at(held.address, self.now.unix);
+        let record = client.record(kind, self.mac(), until);
         Outcome::Commit(Commit {
             record,
             change: held.change(entry),

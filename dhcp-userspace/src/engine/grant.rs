@@ -1,6 +1,7 @@
 //! DHCPACK with lease time: what the client gets, what must be on disk before, and what the
 //! kernel may say from then on.
 
+use std::borrow::Cow;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -11,10 +12,11 @@ use dhcp_common::wire::CLIENT_PORT;
 use super::Stop;
 use super::api::{Commit, EventKind, Outcome};
 use super::clients::Client;
-use super::context::{Context, Terms};
+use super::context::Context;
 use super::held::{Entry, Held};
 use super::state::SubnetId;
-use crate::journal::{Kind as RecordKind, Record};
+use super::terms::Terms;
+use crate::journal::Kind as RecordKind;
 use crate::packet::{Composed, MessageType, Region};
 
 /// What the kernel may answer, and with what.
@@ -34,8 +36,23 @@ impl<'a> Context<'a> {
         kind: EventKind,
         reply: &mut Vec<u8>,
     ) -> Result<Outcome, Stop> {
-        let terms = self.terms(id)?;
+        let nonce = (kind == EventKind::Bind).then(|| self.nonce()).flatten();
+        let once = nonce.into_iter().collect();
+        self.grant_with(id, held, kind, once, reply)
+    }
+
+    /// As [`Self::grant`], with options that this ACK alone has.
+    pub(super) fn grant_with(
+        &self,
+        id: SubnetId,
+        held: Held<'a>,
+        kind: EventKind,
+        once: Vec<(u8, Vec<u8>)>,
+        reply: &mut Vec<u8>,
+    ) -> Result<Outcome, Stop> {
         let address = held.address;
+        let mut terms = self.terms_at(id, address)?;
+        terms.once.extend(once);
         let composed = self.compose(reply, MessageType::Ack, &terms, address);
         let until = self.now.boot.saturating_add(nanos(terms.times.lease));
         let same = held.kind == Kind::Bound && held.lease.chaddr == self.chaddr;
@@ -71,15 +88,7 @@ impl<'a> Context<'a> {
             held.publish(entry, self.now.boot);
             return Ok(Outcome::Reply(event));
         }
-        let record = Record {
-            address,
-            kind: RecordKind::Bound,
-            mac: self.mac(),
-            reserved_until,
-            since: client.since,
-            client_id: client.client_id.into(),
-            hostname: client.hostname.into(),
-        };
+        let record = client.record(RecordKind::Bound, self.mac(), reserved_until);
         Ok(Outcome::Commit(Commit {
             record,
             change: held.change(entry),
@@ -98,18 +107,22 @@ impl<'a> Context<'a> {
         }
     }
 
-    fn remember(&self, id: SubnetId, address: Ipv4Addr, same: bool) -> Client {
+    pub(super) fn remember(&self, id: SubnetId, address: Ipv4Addr, same: bool) -> Client {
         let key = self.key(id);
-        let since = match self.engine.clients.since(&key, address) {
-            since if same && since != 0 => since,
-            _ => self.now.unix,
-        };
-        let bytes = |value: Option<std::borrow::Cow<'_, [u8]>>| value.unwrap_or_default().into();
+        let before = self.engine.clients.get(&key);
+        let before = before.filter(|client| same && client.address == address);
+        let since = before.as_ref().map_or(0, |client| client.since);
+        let bytes = |value: Option<Cow<'_, [u8]>>| value.unwrap_or_default().into();
+        // A renewal that is sent past the relay says nothing against where the client is.
+        let agent = self.request.relay_agent().map(Box::from);
+        let agent = agent.or_else(|| before.map(|client| client.relay_agent));
         let client = Client {
             address,
-            since,
+            since: if since == 0 { self.now.unix } else { since },
             client_id: bytes(self.request.client_id()),
             hostname: bytes(self.request.hostname()),
+            relay_agent: agent.unwrap_or_default(),
+            xid: self.request.xid,
         };
         self.engine.clients.insert(key, client.clone());
         client
@@ -144,7 +157,15 @@ impl<'a> Context<'a> {
         if self.reserved(id).is_some_and(|own| own != address) {
             return None;
         }
+        // The answer repeats option 118, and no template has it.
+        if self.request.subnet_selection.is_some() {
+            return None;
+        }
         if self.request.is_relayed() || self.packet.source_port != CLIENT_PORT {
+            return None;
+        }
+        // A renewal after rapid commit is like no DISCOVER, and the kernel knows Ethernet only.
+        if self.request.message_type != MessageType::Request || self.request.is_infiniband() {
             return None;
         }
         let ciaddr = self.request.ciaddr;

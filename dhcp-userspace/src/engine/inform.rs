@@ -11,7 +11,7 @@ impl Context<'_> {
         let address = self.own_word_of_address().ok_or(Ignored::Invalid)?;
         let here = self.state.subnet_of(address);
         let id = here.or(self.subnets().first().copied());
-        let terms = self.terms(id.ok_or(Ignored::NoSubnet)?)?;
+        let terms = self.terms_at(id.ok_or(Ignored::NoSubnet)?, address)?;
         self.compose_inform(reply, &terms, address);
         Ok(Outcome::Reply(self.event(EventKind::Inform, address)))
     }

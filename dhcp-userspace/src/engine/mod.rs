@@ -3,25 +3,42 @@
 //! Sans-IO: it knows no socket, clock, file or map. A slot's lock is what makes threads take
 //! turns: whoever changes a lease locks its slot ([`held`]), and where the change must be on
 //! disk first, the slot stays locked until [`Engine::complete`] or [`Engine::refuse`].
+mod alike;
+mod allot;
 mod api;
+mod bootp;
 mod clients;
 mod commit;
+mod conflict;
 mod context;
+mod declines;
 mod discover;
+mod envelope;
+mod explain;
+mod forcerenew;
 mod give_back;
 mod grant;
 mod held;
+mod identity;
 mod index;
 mod inform;
+mod leasequery;
 mod nak;
 mod operate;
+mod places;
 mod pool;
+mod ports;
 mod proxy;
+mod rapid;
+mod relay;
 mod reload;
 mod request;
 mod restore;
+mod select;
+mod standing;
 mod state;
 mod sweep;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -32,6 +49,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use api::{
     Change, Commit, Event, EventKind, Ignored, Incoming, Interface, Later, Outcome, Probe,
 };
+pub use explain::Explanation;
+pub use forcerenew::{Forced, NotForced};
+pub use leasequery::bulk;
 pub use operate::{Binding, Refused};
 pub use sweep::Swept;
 pub use view::{LeaseView, PoolView};
@@ -44,6 +64,8 @@ use crate::packet::{MessageType, Request, pxe};
 use clients::Clients;
 use commit::Tainted;
 use context::Context;
+use declines::Declines;
+use forcerenew::Secret;
 use state::State;
 
 pub struct Engine {
@@ -53,6 +75,8 @@ pub struct Engine {
     clients: Clients,
     marks: Marks,
     tainted: Tainted,
+    declines: Declines,
+    secret: Secret,
     /// Open offers.
     offers: AtomicUsize,
     /// Options left out of replies for want of room.
@@ -107,6 +131,8 @@ impl Engine {
             marks: Marks::new(table.size().slots()),
             clients: Clients::default(),
             tainted: Tainted::default(),
+            declines: Declines::default(),
+            secret: Secret::default(),
             offers: AtomicUsize::new(0),
             left_out: AtomicU64::new(0),
             state: RwLock::new(state),
@@ -124,6 +150,7 @@ impl Engine {
         };
         let state = self.read();
         let outcome = Context::new(self, &state, now, packet, &request)
+            .map_err(Stop::from)
             .and_then(|context| answer(&context, reply));
         match outcome {
             Ok(outcome) => outcome,
@@ -178,20 +205,23 @@ impl Engine {
 }
 
 fn answer(context: &Context<'_>, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
+    context.check_classes()?;
+    context.check_identity()?;
     if context.packet.destination_port == pxe::PORT {
         return context.boot_server(reply);
     }
-    if context.is_proxied() {
+    if context.is_proxied() && !context.request.message_type.is_query() {
         return context.proxy(reply);
     }
     match context.request.message_type {
+        MessageType::Bootp => context.bootp(reply),
         MessageType::Discover => context.discover(reply),
         MessageType::Request => context.request(reply),
         MessageType::Inform => context.inform(reply),
         MessageType::Decline => context.decline(),
         MessageType::Release => context.release(),
-        MessageType::Offer | MessageType::Ack | MessageType::Nak => {
-            Err(Stop::Ignore(Ignored::WrongType))
-        }
+        MessageType::LeaseQuery => context.lease_query(reply),
+        // The rest is what servers say, or TCP.
+        _ => Err(Stop::Ignore(Ignored::WrongType)),
     }
 }

@@ -26,6 +26,7 @@ pub struct Binding {
     pub since: u64,
     pub client_id: Vec<u8>,
     pub hostname: Vec<u8>,
+    pub relay_agent: Vec<u8>,
 }
 
 /// Why a change by hand is not possible.
@@ -108,6 +109,7 @@ impl Engine {
             since: now.unix,
             client_id: Vec::new(),
             hostname: Vec::new(),
+            relay_agent: Vec::new(),
         };
         Ok(Commit {
             record,
@@ -148,15 +150,15 @@ impl Engine {
             // False for a reserved address, whose bit is always set.
             state.pools[id].claim(address);
         }
-        self.clients.insert(
-            state.key_of(address, chaddr),
-            Client {
-                address,
-                since: binding.since.max(1),
-                client_id: binding.client_id.clone().into(),
-                hostname: binding.hostname.clone().into(),
-            },
-        );
+        let client = Client {
+            address,
+            since: binding.since.max(1),
+            client_id: binding.client_id.clone().into(),
+            hostname: binding.hostname.clone().into(),
+            relay_agent: binding.relay_agent.clone().into(),
+            xid: 0,
+        };
+        self.clients.insert(state.key_of(address, chaddr), client);
         let entry = Entry::new(Kind::Bound, bound(&binding, &held));
         let record = Record {
             address,
@@ -166,6 +168,7 @@ impl Engine {
             since: binding.since,
             client_id: binding.client_id,
             hostname: binding.hostname,
+            relay_agent: binding.relay_agent,
         };
         Ok(Commit {
             record,
@@ -223,11 +226,5 @@ fn bound(binding: &Binding, held: &Held<'_>) -> Lease {
         link: before.link,
         renewals: before.renewals,
         ..Lease::default()
-    }
-}
-
-impl Engine {
-    pub fn conflict(&self, _: Now, _: Ipv4Addr, _: u64) -> Option<Commit> {
-        None
     }
 }

@@ -48,9 +48,12 @@ impl Pools {
         self.place(address).is_some_and(|(range, at)| range.set(at))
     }
 
-    /// Claims the next free address.
-    pub(super) fn claim_next(&self) -> Option<Ipv4Addr> {
-        self.ranges.iter().find_map(Range::next)
+    /// Claims the next free address of those pools that `may` admits, by their place.
+    pub(super) fn claim_next(&self, may: impl Fn(usize) -> bool) -> Option<Ipv4Addr> {
+        let ranges = self.ranges.iter().enumerate();
+        ranges
+            .filter(|(at, _)| may(*at))
+            .find_map(|(_, range)| range.next())
     }
 
     /// Frees an address; one that is never free stays taken.
@@ -189,7 +192,7 @@ mod tests {
         let pools = pools();
         assert_eq!(pools.counts(), (17, 17));
         let mut given = HashSet::new();
-        while let Some(address) = pools.claim_next() {
+        while let Some(address) = pools.claim_next(|_| true) {
             assert!(given.insert(address), "{address} twice");
         }
         assert_eq!(given.len(), 17);
@@ -197,7 +200,7 @@ mod tests {
         assert!(!pools.contains(ip("10.0.1.0")) && pools.contains(ip("10.0.2.0")));
         pools.free(ip("10.0.1.0"));
         pools.free(ip("10.0.1.0"));
-        assert_eq!(pools.claim_next(), None, "reserved stays reserved");
+        assert_eq!(pools.claim_next(|_| true), None, "reserved stays reserved");
         pools.free(ip("10.0.0.255"));
         pools.free(ip("10.0.0.255"));
         assert_eq!(pools.counts().0, 1);
@@ -206,21 +209,30 @@ mod tests {
     }
 
     #[test]
+    fn a_pool_that_is_not_admitted_gives_nothing() {
+        let pools = pools();
+        assert_eq!(pools.claim_next(|at| at == 1), Some(ip("10.0.2.0")));
+        assert_eq!(pools.claim_next(|at| at == 1), None);
+        assert_eq!(pools.claim_next(|_| false), None);
+        assert_eq!(pools.claim_next(|_| true), Some(ip("10.0.0.250")));
+    }
+
+    #[test]
     fn an_address_given_back_rests() {
         let pools = new(&[(ip("10.0.0.1"), ip("10.0.0.200"))], |_| false);
         for i in 1..=200 {
-            let given = pools.claim_next().unwrap();
+            let given = pools.claim_next(|_| true).unwrap();
             assert_eq!(given, Ipv4Addr::new(10, 0, 0, i));
             pools.free(given);
         }
-        assert_eq!(pools.claim_next(), Some(ip("10.0.0.1")));
+        assert_eq!(pools.claim_next(|_| true), Some(ip("10.0.0.1")));
     }
 
     #[test]
     fn threads_never_get_the_same_address() {
         let pools = new(&[(ip("10.0.0.1"), ip("10.0.7.254"))], |_| false);
         let mut all: Vec<Ipv4Addr> = std::thread::scope(|scope| {
-            let take = || std::iter::from_fn(|| pools.claim_next()).collect::<Vec<_>>();
+            let take = || std::iter::from_fn(|| pools.claim_next(|_| true)).collect::<Vec<_>>();
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
             threads
                 .into_iter()
@@ -242,7 +254,7 @@ mod tests {
             for (what, offset) in steps {
                 let address = Ipv4Addr::from_bits(first + offset);
                 match what {
-                    0 => if let Some(given) = pools.claim_next() {
+                    0 => if let Some(given) = pools.claim_next(|_| true) {
                         prop_assert!(held.insert(given));
                     },
                     1 => prop_assert_eq!(

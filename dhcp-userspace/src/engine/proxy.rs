@@ -8,8 +8,9 @@ use dhcp_common::wire::option;
 
 use super::Stop;
 use super::api::{EventKind, Ignored, Outcome};
-use super::context::{Context, Terms};
+use super::context::Context;
 use super::state::SubnetId;
+use super::terms::Terms;
 use crate::config::model::{Boot, BootOverrides, Menu, MenuItem};
 use crate::packet::pxe::{self, Firmware};
 use crate::packet::{Answer, MessageType};
@@ -17,7 +18,7 @@ use crate::packet::{Answer, MessageType};
 impl<'a> Context<'a> {
     /// Whether another server gives the addresses where this message comes from.
     pub(super) fn is_proxied(&self) -> bool {
-        let mut subnets = self.subnets().iter();
+        let mut subnets = self.meant().iter();
         subnets.any(|id| self.subnet(*id).policy.proxy)
     }
 
@@ -112,7 +113,7 @@ impl Terms<'_> {
 
     fn vendor_options(&self, firmware: Firmware) -> Vec<u8> {
         match (firmware, self.menu()) {
-            (Firmware::Pxe, Some(menu)) => pxe::menu(menu, self.server),
+            (Firmware::Pxe, Some(menu)) => pxe::menu(menu, self.own),
             _ => pxe::take_file(),
         }
     }

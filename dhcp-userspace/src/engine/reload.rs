@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use dhcp_common::memo;
 use dhcp_common::slot::{Lease, Link};
-use dhcp_common::wire::mac_bytes;
 use ipnet::Ipv4Net;
 
 use super::Engine;
+use super::alike::Alike;
 use super::api::Interface;
 use super::state::{State, SubnetId};
 use crate::clock::Now;
 use crate::config::Config;
-use crate::config::model::Subnet;
 use crate::lease::table::Full;
 
 impl Engine {
@@ -26,19 +25,13 @@ impl Engine {
     pub fn reload(&self, config: Arc<Config>, now: Now) -> Result<(), Full> {
         let mut state = self.write_state();
         let new = State::new(config, state.interfaces.clone(), &self.table)?;
-        let same: Vec<Option<SubnetId>> = new
-            .config
-            .subnets
-            .iter()
-            .map(|subnet| state.twin_of(subnet))
-            .collect();
         let old = std::mem::replace(&mut *state, new);
         if !old.has_the_networks_of(&state) {
             self.rekey_clients(&state);
         }
+        let alike = Alike::new(&old, &state);
         self.drop_memos(now, |address, lease| {
-            is_answered_alike(&old, &state, &same, address, lease)
-                && self.server_stands(&state, address, lease)
+            alike.are(address, lease) && self.server_stands(&state, address, lease)
         });
         self.table
             .meta()
@@ -68,13 +61,14 @@ impl Engine {
         }
     }
 
-    /// Whether the memo of a lease has the server address that the engine would answer with.
+    /// Whether the engine would answer at all, and with the server address that the memo of the
+    /// lease has.
     fn server_stands(&self, state: &State, address: Ipv4Addr, lease: &Lease) -> bool {
         let server = Ipv4Addr::from_bits(self.table.template(lease.template).facts().server);
         state.interfaces.is_empty()
-            || state
-                .subnet_of(address)
-                .is_some_and(|id| state.answers_as(id, lease.link, server))
+            || state.subnet_of(address).is_some_and(|id| {
+                state.serves_directly(id) && state.answers_as(id, lease.link, server)
+            })
     }
 
     /// Takes the memos of all leases but those to keep. The caller has the state to itself.
@@ -91,7 +85,8 @@ impl Engine {
         }
     }
 
-    fn drop_memo(&self, index: u32, now: Now) {
+    /// The engine answers the next renewal itself.
+    pub(super) fn drop_memo(&self, index: u32, now: Now) {
         let slot = self.table.slot(index);
         if !slot.try_lock() {
             self.tainted.add(index);
@@ -103,20 +98,6 @@ impl Engine {
 }
 
 impl State {
-    /// The subnet here that answers its clients like this one, reservations apart.
-    fn twin_of(&self, other: &Subnet) -> Option<SubnetId> {
-        let id = self.subnet_of(other.prefix.network())?;
-        let own = self.subnet(id);
-        let alike = own.prefix == other.prefix
-            && own.interface == other.interface
-            && own.vlan == other.vlan
-            && own.server_address == other.server_address
-            && own.times == other.times
-            && own.options == other.options
-            && own.boot == other.boot;
-        alike.then_some(id)
-    }
-
     /// Whether a renewal on this link is answered with this server address.
     fn answers_as(&self, id: SubnetId, link: Link, server: Ipv4Addr) -> bool {
         let subnet = self.subnet(id);
@@ -131,30 +112,6 @@ impl State {
         };
         let mut own = port.addresses.iter().map(Ipv4Net::addr);
         let inside = own.clone().find(|address| subnet.prefix.contains(address));
-        self.subnets_on(link).contains(&id) && inside.or_else(|| own.next()) == Some(server)
+        self.places.on(link).contains(&id) && inside.or_else(|| own.next()) == Some(server)
     }
-}
-
-/// Whether the new configuration gives a client the reply that the old one gave. `same` has the
-/// old twin of each new subnet.
-fn is_answered_alike(
-    old: &State,
-    new: &State,
-    same: &[Option<SubnetId>],
-    address: Ipv4Addr,
-    lease: &Lease,
-) -> bool {
-    let Some(id) = new.subnet_of(address) else {
-        return false;
-    };
-    let Some(before) = same[id] else {
-        return false;
-    };
-    let mac = mac_bytes(lease.chaddr);
-    let reservation = new.reservation(id, mac);
-    let allowed = match reservation {
-        Some(own) if own.address.is_some() => own.address == Some(address),
-        _ => new.pools[id].contains(address),
-    };
-    allowed && old.reservation(before, mac) == reservation
 }

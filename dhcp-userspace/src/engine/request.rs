@@ -8,6 +8,7 @@ use dhcp_common::slot::Kind;
 use super::Stop;
 use super::api::{EventKind, Ignored, Outcome};
 use super::context::Context;
+use super::grant::nanos;
 use super::held::{Entry, Held};
 use super::nak::No;
 use super::state::SubnetId;
@@ -27,12 +28,14 @@ enum Question {
     Renewing(Ipv4Addr),
     /// The same to everybody.
     Rebinding(Ipv4Addr),
+    /// "I take what your relay offered", which may be what another server behind it offered.
+    Overridden(Ipv4Addr),
 }
 
 impl<'a> Context<'a> {
     pub(super) fn request(&self, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
         if let Some(server) = self.request.server_id
-            && !self.state.is_ours(server)
+            && !self.is_for_us(server)
         {
             self.withdraw_offers();
             return Err(Ignored::OtherServer.into());
@@ -42,6 +45,7 @@ impl<'a> Context<'a> {
             Question::InitReboot(address) => self.init_reboot(address, reply),
             Question::Renewing(address) => self.renewing(address, reply),
             Question::Rebinding(address) => self.rebinding(address, reply),
+            Question::Overridden(address) => self.overridden(address, reply),
         }
     }
 
@@ -49,16 +53,47 @@ impl<'a> Context<'a> {
         let request = self.request;
         let ciaddr = Some(request.ciaddr).filter(|address| !address.is_unspecified());
         match (ciaddr, request.requested) {
-            (None, Some(wanted)) if request.server_id.is_some() => Ok(Question::Selecting(wanted)),
-            (None, Some(wanted)) => Ok(Question::InitReboot(wanted)),
+            (None, Some(wanted)) => Ok(match request.server_id {
+                Some(server) if self.state.is_ours(server) => Question::Selecting(wanted),
+                Some(_) => Question::Overridden(wanted),
+                None => Question::InitReboot(wanted),
+            }),
             (None, None) => Err(Ignored::Invalid),
             // Some clients say twice what they have.
             (Some(has), Some(wanted)) if wanted != has => Err(Ignored::Invalid),
-            // A relay sends on by unicast, and copies renewals that pass through it.
-            (Some(has), _) if request.is_relayed() => Ok(Question::Renewing(has)),
+            (Some(has), _) if self.is_copy(has) => Ok(Question::Renewing(has)),
+            (Some(has), _) if request.is_relayed() => Ok(Question::Rebinding(has)),
             (Some(has), _) if self.is_broadcast() => Ok(Question::Rebinding(has)),
             (Some(has), _) => Ok(Question::Renewing(has)),
         }
+    }
+
+    /// Whether a relay sends what its client sent to a server, because it took it for its own
+    /// (RFC 5107) or copies renewals that it routes. The latter's giaddr may be the relay's
+    /// address on another link, and is no sign that the client has moved. A relay that does not
+    /// tell (RFC 5010) is believed to copy until the client must have begun to ask everybody.
+    fn is_copy(&self, address: Ipv4Addr) -> bool {
+        let told = self.relay.unicast;
+        self.request.is_relayed() && told.unwrap_or_else(|| !self.is_rebinding(address))
+    }
+
+    /// Whether a lease is past T2, and the relay on a link that is not its own, nor ours.
+    fn is_rebinding(&self, address: Ipv4Addr) -> bool {
+        let (Some(id), Some(index)) = (
+            self.state.subnet_of(address),
+            self.engine.table.index(address),
+        ) else {
+            return false;
+        };
+        let there = self.subnets();
+        let is_local = |id: &SubnetId| self.state.places.is_local(*id);
+        if there.is_empty() || there.contains(&id) || there.iter().any(is_local) {
+            return false;
+        }
+        let left = self.engine.table.slot(index).expires();
+        let left = left.saturating_sub(self.now.boot);
+        let times = self.terms_at(id, address).map(|terms| terms.times);
+        times.is_ok_and(|times| left < nanos(times.lease.saturating_sub(times.rebind)))
     }
 
     fn selecting(&self, address: Ipv4Addr, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
@@ -68,6 +103,20 @@ impl<'a> Context<'a> {
         match self.seize(id, address, false)? {
             Some(held) => self.grant(id, held, EventKind::Bind, reply),
             None => self.nak(&no(id, address, NOT_YOURS), reply),
+        }
+    }
+
+    /// All servers behind the relay hear this and each takes it for its own: no word against what
+    /// another one offered.
+    fn overridden(&self, address: Ipv4Addr, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
+        let id = self.subnet_with(address);
+        let held = id.map(|id| self.seize(id, address, true)).transpose()?;
+        match (id, held.flatten()) {
+            (Some(id), Some(held)) => self.grant(id, held, EventKind::Bind, reply),
+            _ => {
+                self.withdraw_offers();
+                Err(Ignored::OtherServer.into())
+            }
         }
     }
 

@@ -146,6 +146,8 @@ impl Engine {
             since: record.since.max(1),
             client_id: record.client_id.into(),
             hostname: record.hostname.into(),
+            relay_agent: record.relay_agent.into(),
+            xid: 0,
         };
         self.clients.restore(key, client);
     }

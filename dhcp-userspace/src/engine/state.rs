@@ -1,18 +1,19 @@
 //! What reload and interface changes replace: the configuration, and what is computed from it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use dhcp_common::layout::BLOCK;
-use dhcp_common::slot::Link;
 use foldhash::fast::RandomState;
 use ipnet::Ipv4Net;
 
 use super::api::Interface;
+use super::places::Places;
 use super::pool::Pools;
+use super::ports::Ports;
 use crate::config::Config;
-use crate::config::model::{Mac, Reservation, Subnet};
+use crate::config::model::{Hosts, Mac, Pool, Reservation, Subnet};
 use crate::lease::table::{Full, Table};
 
 /// A subnet's place in the configuration.
@@ -25,7 +26,8 @@ pub(super) struct State {
     pub(super) pools: Vec<Pools>,
     /// Subnets by network address; they do not overlap.
     by_network: Vec<SubnetId>,
-    links: HashMap<Link, Vec<SubnetId>, RandomState>,
+    pub(super) places: Places,
+    pub(super) ports: Ports,
     /// Addresses that requests may name as their server.
     ours: HashSet<Ipv4Addr, RandomState>,
     /// The first address of each block of the table.
@@ -45,7 +47,8 @@ impl State {
         let mut state = Self {
             pools: pools_of(&config, table),
             by_network,
-            links: HashMap::default(),
+            places: Places::new(&config),
+            ports: Ports::new(&config),
             ours: HashSet::default(),
             bases: bases_of(table),
             interfaces: Vec::new(),
@@ -57,7 +60,7 @@ impl State {
 
     pub(super) fn set_interfaces(&mut self, interfaces: Vec<Interface>, table: &Table) {
         self.interfaces = interfaces;
-        self.links = links_of(&self.config, &self.interfaces);
+        self.places.set_interfaces(&self.config, &self.interfaces);
         let subnets = self.config.subnets.iter();
         let addresses = self.interfaces.iter().flat_map(|port| &port.addresses);
         let ours = subnets
@@ -97,9 +100,23 @@ impl State {
         self.subnet(id).prefix.contains(&address).then_some(id)
     }
 
-    /// The subnets that are served on a link.
-    pub(super) fn subnets_on(&self, link: Link) -> &[SubnetId] {
-        self.links.get(&link).map_or(&[], Vec::as_slice)
+    /// The subnets of the clients behind a relay: those that list it, or the one that has its
+    /// address, with its shared network.
+    pub(super) fn subnets_behind(&self, relay: Ipv4Addr) -> &[SubnetId] {
+        let listed = self.places.behind(relay);
+        let inside = || Some(self.places.around(self.subnet_of(relay)?));
+        listed.or_else(inside).unwrap_or_default()
+    }
+
+    /// Whether clients that send to us past all relays are served, by the address they have. One
+    /// that is on none of our links is behind a router.
+    pub(super) fn serves_directly(&self, id: SubnetId) -> bool {
+        let server = &self.config.server;
+        if self.places.is_local(id) {
+            server.serve_local
+        } else {
+            server.serve_relayed
+        }
     }
 
     pub(super) fn interface(&self, index: u32) -> Option<&Interface> {
@@ -110,8 +127,29 @@ impl State {
         self.ours.contains(&server)
     }
 
+    /// The host with this MAC, in this subnet or its shared network, or anywhere.
     pub(super) fn reservation(&self, id: SubnetId, mac: Mac) -> Option<&Reservation> {
-        self.subnet(id).hosts.by_mac(&mac)
+        self.host_of(id, |hosts| hosts.by_mac(&mac))
+    }
+
+    /// The host that `find` finds first: in this subnet, in another one of its shared network,
+    /// or among those that are known everywhere.
+    pub(super) fn host_of<'a>(
+        &'a self,
+        id: SubnetId,
+        find: impl Fn(&'a Hosts) -> Option<&'a Reservation>,
+    ) -> Option<&'a Reservation> {
+        let mut around = self.places.around(id).iter();
+        let here = around.find_map(|id| find(&self.subnet(*id).hosts));
+        here.or_else(|| find(&self.config.hosts))
+    }
+
+    /// The pool that has this address.
+    pub(super) fn pool_of(&self, id: SubnetId, address: Ipv4Addr) -> Option<&Pool> {
+        let pools = &self.subnet(id).pools;
+        let after = pools.partition_point(|pool| pool.first <= address);
+        let pool = &pools[after.checked_sub(1)?];
+        (address <= pool.last).then_some(pool)
     }
 
     /// Takes note of where a block stands that the table may have got since.
@@ -183,38 +221,6 @@ fn pools_in(subnet: &Subnet, table: &Table) -> Pools {
         }
     }
     pools
-}
-
-fn links_of(
-    config: &Config,
-    interfaces: &[Interface],
-) -> HashMap<Link, Vec<SubnetId>, RandomState> {
-    let mut links: HashMap<Link, Vec<SubnetId>, RandomState> = HashMap::default();
-    let served = &config.interfaces;
-    for port in interfaces {
-        if !served.is_empty() && !served.contains(&port.name) {
-            continue;
-        }
-        for (id, subnet) in config.subnets.iter().enumerate() {
-            let on_port = match &subnet.interface {
-                Some(name) => *name == port.name,
-                None => port
-                    .addresses
-                    .iter()
-                    .any(|net| subnet.prefix.contains(&net.addr())),
-            };
-            if on_port {
-                let [outer, inner] = subnet.vlan;
-                let link = Link {
-                    ifindex: port.index,
-                    outer,
-                    inner,
-                };
-                links.entry(link).or_default().push(id);
-            }
-        }
-    }
-    links
 }
 
 fn bases_of(table: &Table) -> Vec<u32> {

@@ -154,15 +154,7 @@ impl Engine {
         until: u64,
     ) -> Record {
         let client = self.client_at(state, address, lease.chaddr);
-        Record {
-            address,
-            kind,
-            mac: mac_bytes(lease.chaddr),
-            reserved_until: until,
-            since: client.since,
-            client_id: client.client_id.into(),
-            hostname: client.hostname.into(),
-        }
+        client.record(kind, mac_bytes(lease.chaddr), until)
     }
 
     /// The slot is locked.

@@ -26,6 +26,8 @@ pub struct LeaseView {
     pub since: u64,
     pub client_id: Vec<u8>,
     pub hostname: Vec<u8>,
+    /// Option 82 as a relay sent it last.
+    pub relay_agent: Vec<u8>,
     pub subnet: Option<Ipv4Net>,
     /// Where the client is; all zero behind a router or relay.
     pub link: Link,
@@ -64,7 +66,10 @@ impl Engine {
     /// The addresses of a client, one per subnet.
     #[must_use]
     pub fn lease_of(&self, mac: Mac) -> Vec<LeaseView> {
-        let state = self.read();
+        self.leases_of(&self.read(), mac)
+    }
+
+    pub(super) fn leases_of(&self, state: &State, mac: Mac) -> Vec<LeaseView> {
         let subnets = state.config.subnets.iter();
         let keys = subnets.map(|subnet| ClientKey {
             mac,
@@ -72,7 +77,7 @@ impl Engine {
         });
         keys.filter_map(|key| {
             let address = self.clients.address(&key)?;
-            let view = self.view(&state, address, self.table.index(address)?)?;
+            let view = self.view(state, address, self.table.index(address)?)?;
             (mac_bits(&view.mac, 0) == mac_bits(&mac, 0)).then_some(view)
         })
         .collect()
@@ -94,7 +99,7 @@ impl Engine {
             .collect()
     }
 
-    fn view(&self, state: &State, address: Ipv4Addr, index: u32) -> Option<LeaseView> {
+    pub(super) fn view(&self, state: &State, address: Ipv4Addr, index: u32) -> Option<LeaseView> {
         let slot = self.table.slot(index);
         let (kind, lease) = (slot.kind(), slot.lease());
         if kind == Kind::Free {
@@ -110,6 +115,7 @@ impl Engine {
             since: client.since,
             client_id: client.client_id.into(),
             hostname: client.hostname.into(),
+            relay_agent: client.relay_agent.into(),
             subnet: state.subnet_of(address).map(|id| state.subnet(id).prefix),
             link: lease.link,
             renewals: lease.renewals,

@@ -7,6 +7,9 @@ use super::{JournalError, Kind, Record};
 
 /// Bytes of a lease before the client identifier.
 const FIXED: usize = 37;
+/// Set in the kind of a lease that has option 82: its length and itself stand behind the client
+/// identifier.
+const WITH_AGENT: u8 = 0x80;
 pub(super) const CLOCK: usize = 24;
 
 /// Turns records into payloads.
@@ -20,7 +23,11 @@ pub(super) struct Encoder {
 impl Encoder {
     /// Appends the payload to `out`; tells its length.
     pub(super) fn encode(&self, record: &Record, out: &mut Vec<u8>) -> Result<usize, JournalError> {
-        let len = FIXED + record.client_id.len() + record.hostname.len();
+        let agent = match record.relay_agent.len() {
+            0 => 0,
+            len => 2 + len,
+        };
+        let len = FIXED + record.client_id.len() + agent + record.hostname.len();
         if len > self.max {
             return Err(JournalError::TooLong { len, max: self.max });
         }
@@ -30,8 +37,12 @@ impl Encoder {
         out.extend(record.address.to_bits().to_le_bytes());
         out.extend((record.client_id.len() as u16).to_le_bytes());
         out.extend(record.mac);
-        out.push(record.kind as u8);
+        out.push(record.kind as u8 | if agent > 0 { WITH_AGENT } else { 0 });
         out.extend(&record.client_id);
+        if agent > 0 {
+            out.extend((record.relay_agent.len() as u16).to_le_bytes());
+            out.extend(&record.relay_agent);
+        }
         out.extend(&record.hostname);
         Ok(len)
     }
@@ -67,12 +78,10 @@ pub(super) struct Lease<'a> {
 
 impl<'a> Lease<'a> {
     fn decode(payload: &'a [u8]) -> Option<Self> {
-        let id_len = usize::from(u16::from_le_bytes([*payload.get(28)?, *payload.get(29)?]));
-        let is_whole = payload.len() >= FIXED + id_len;
-        is_whole.then_some(())?;
+        parts(payload)?;
         Some(Self {
             address: read_u32(payload, 24),
-            kind: kind(payload[36])?,
+            kind: kind(payload[36] & !WITH_AGENT)?,
             boot: read_u64(payload, 0),
             payload,
         })
@@ -80,8 +89,7 @@ impl<'a> Lease<'a> {
 
     /// `reserved_until` is still on the clock of `boot`.
     pub(super) fn record(&self) -> Record {
-        let id_len = usize::from(u16::from_le_bytes([self.payload[28], self.payload[29]]));
-        let (client_id, hostname) = self.payload[FIXED..].split_at(id_len);
+        let [client_id, relay_agent, hostname] = parts(self.payload).expect("checked by decode");
         Record {
             address: Ipv4Addr::from_bits(self.address),
             kind: self.kind,
@@ -90,8 +98,22 @@ impl<'a> Lease<'a> {
             since: read_u64(self.payload, 16),
             client_id: client_id.into(),
             hostname: hostname.into(),
+            relay_agent: relay_agent.into(),
         }
     }
+}
+
+/// Client identifier, option 82 and hostname.
+fn parts(payload: &[u8]) -> Option<[&[u8]; 3]> {
+    let rest = payload.get(FIXED..)?;
+    let id_len = u16::from_le_bytes([payload[28], payload[29]]);
+    let (client_id, rest) = rest.split_at_checked(usize::from(id_len))?;
+    if payload[36] & WITH_AGENT == 0 {
+        return Some([client_id, &[], rest]);
+    }
+    let (len, rest) = rest.split_first_chunk()?;
+    let (agent, hostname) = rest.split_at_checked(usize::from(u16::from_le_bytes(*len)))?;
+    Some([client_id, agent, hostname])
 }
 
 const fn kind(byte: u8) -> Option<Kind> {
@@ -171,6 +193,22 @@ mod tests {
             since: 0x99,
             client_id: b"\xff\0\x01".into(),
             hostname: b"n1".into(),
+            relay_agent: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn option_82_costs_nothing_where_there_is_none() {
+        let with = Record {
+            relay_agent: b"\x01\x02eth".into(),
+            ..record()
+        };
+        let encoder = Encoder { boot: 7, max: 99 };
+        let mut bytes = Vec::new();
+        assert_eq!(encoder.encode(&with, &mut bytes).unwrap(), 42 + 2 + 5);
+        assert_eq!(Lease::decode(&bytes).unwrap().record(), with);
+        for len in 0..FIXED + 3 + 2 + 5 {
+            assert_eq!(Lease::decode(&bytes[..len]), None, "{len}");
         }
     }
 

@@ -19,6 +19,8 @@ pub struct Record {
     pub client_id: Vec<u8>,
     /// Option 12 as the client sent it; empty: none.
     pub hostname: Vec<u8>,
+    /// Option 82 as a relay sent it last; empty: none.
+    pub relay_agent: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

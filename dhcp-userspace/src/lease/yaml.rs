@@ -36,6 +36,8 @@ pub struct Entry {
     pub since: u64,
     pub client_id: Vec<u8>,
     pub hostname: Vec<u8>,
+    /// Option 82 as a relay sent it last.
+    pub relay_agent: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -143,6 +145,7 @@ impl Entry {
             since: lease.since / SECOND,
             client_id: lease.client_id.clone(),
             hostname: lease.hostname.clone(),
+            relay_agent: lease.relay_agent.clone(),
         })
     }
 
@@ -156,15 +159,17 @@ impl Entry {
             since: self.since.saturating_mul(SECOND),
             client_id: self.client_id.clone(),
             hostname: self.hostname.clone(),
+            relay_agent: self.relay_agent.clone(),
         }
     }
 
     /// Whether an operator wants this lease other than it is. An earlier end is no wish: the
-    /// client has renewed since.
+    /// client has renewed since. Nor is no option 82: files of earlier versions have none.
     fn differs(&self, lease: &LeaseView, now: Now) -> bool {
         self.mac != lease.mac
             || self.client_id != lease.client_id
             || self.hostname != lease.hostname
+            || !self.relay_agent.is_empty() && self.relay_agent != lease.relay_agent
             || self.expires > now.to_unix(lease.expires) / SECOND + 1
     }
 }
@@ -186,6 +191,9 @@ impl std::fmt::Display for Entry {
         }
         if !self.client_id.is_empty() {
             write!(f, ", client-id: \"{}\"", hex(&self.client_id))?;
+        }
+        if !self.relay_agent.is_empty() {
+            write!(f, ", relay-agent: \"{}\"", hex(&self.relay_agent))?;
         }
         f.write_char('}')
     }
@@ -269,6 +277,7 @@ struct RawEntry {
     hostname: Option<String>,
     hostname_hex: Option<String>,
     client_id: Option<String>,
+    relay_agent: Option<String>,
 }
 
 impl RawFile {
@@ -324,9 +333,13 @@ impl RawEntry {
             since: time_of("since", self.since.as_deref())?,
             client_id: bytes_of("client-id", self.client_id.as_deref())?,
             hostname: self.hostname()?,
+            relay_agent: bytes_of("relay-agent", self.relay_agent.as_deref())?,
         };
         if entry.state == State::Bound && entry.expires == 0 {
             return Err("expires: a bound lease needs an end".to_owned());
+        }
+        if entry.relay_agent.len() > 1024 {
+            return Err("relay-agent has 1024 bytes at most".to_owned());
         }
         if entry.client_id.len() > 255 || entry.hostname.len() > 255 {
             return Err("hostname and client-id have 255 bytes at most".to_owned());

@@ -14,8 +14,7 @@ use dhcp_common::head::{HEAD_IP, Head, Header, write_ip_udp};
 use dhcp_common::slot::Splice;
 use dhcp_common::template::{FIXED, Facts, MAX_BODY, MAX_TAIL};
 use dhcp_common::wire::{
-    BOOTP_HEAD, BOOTREPLY, ETH_LEN, HTYPE_ETHERNET, IP_LEN, MAGIC_COOKIE, Sum, TAG_LEN, UDP_LEN,
-    bootp, option,
+    BOOTP_HEAD, BOOTREPLY, ETH_LEN, IP_LEN, MAGIC_COOKIE, Sum, TAG_LEN, UDP_LEN, bootp, option,
 };
 
 use super::layers::Layers;
@@ -60,6 +59,8 @@ pub struct Envelope<'a> {
     /// The link header of the request; tags and type are the reply's too. Empty where the link
     /// layer makes its own: then the frame starts with the IP header, and the MACs go unused.
     pub l2: &'a [u8],
+    /// The server's address where option 54 is another's (RFC 5107).
+    pub source: Option<Ipv4Addr>,
     pub to_mac: Mac,
     pub from_mac: Mac,
     pub destination: Ipv4Addr,
@@ -235,6 +236,9 @@ fn put_configured(
         .map(|(code, _)| code);
     let wanted = asked.as_deref().unwrap_or_default().iter().copied();
     let mut sent = Codes::own(answer.hostname.is_some());
+    for (code, _) in answer.once {
+        sent.insert(*code);
+    }
     let mut left_out = 0;
     for code in wanted.chain(always) {
         let Some(value) = options.get(code) else {
@@ -302,7 +306,7 @@ fn finish(
     let mut head = Head::default();
     write_bootp_head(&mut head.0[BOOTP_AT..], request, answer, envelope);
     let header = Header {
-        source: answer.server.to_bits(),
+        source: envelope.source.unwrap_or(answer.server).to_bits(),
         destination: envelope.destination.to_bits(),
         source_port: envelope.from_port,
         port: envelope.port,
@@ -327,7 +331,7 @@ fn write_bootp_head(
 ) {
     let siaddr = answer.boot.next_server.unwrap_or(Ipv4Addr::UNSPECIFIED);
     let fields: [(usize, &[u8]); 8] = [
-        (bootp::OP, &[BOOTREPLY, HTYPE_ETHERNET, 6]),
+        (bootp::OP, &[BOOTREPLY, request.htype, request.hlen]),
         (bootp::XID, &request.xid.to_be_bytes()),
         (bootp::FLAGS, &envelope.flags.to_be_bytes()),
         (bootp::CIADDR, &envelope.ciaddr.octets()),

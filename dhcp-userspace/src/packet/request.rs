@@ -7,6 +7,7 @@ use dhcp_common::wire::{
     BOOTP_LEN, BOOTREQUEST, FLAG_BROADCAST, HTYPE_ETHERNET, MAGIC_COOKIE, be16, be32, bootp, option,
 };
 
+use super::infiniband::{self, HTYPE_INFINIBAND};
 use super::options::{Field, Options, Truncated};
 use crate::config::model::Mac;
 use crate::engine::Ignored;
@@ -15,6 +16,8 @@ use crate::engine::Ignored;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum MessageType {
+    /// None: BOOTP, not DHCP (RFC 951).
+    Bootp = 0,
     Discover = 1,
     Offer = 2,
     Request = 3,
@@ -23,6 +26,13 @@ pub enum MessageType {
     Nak = 6,
     Release = 7,
     Inform = 8,
+    ForceRenew = 9,
+    LeaseQuery = 10,
+    LeaseUnassigned = 11,
+    LeaseUnknown = 12,
+    LeaseActive = 13,
+    BulkLeaseQuery = 14,
+    LeaseQueryDone = 15,
 }
 
 impl MessageType {
@@ -34,8 +44,16 @@ impl MessageType {
             4 => Some(Self::Decline),
             7 => Some(Self::Release),
             8 => Some(Self::Inform),
+            10 => Some(Self::LeaseQuery),
+            14 => Some(Self::BulkLeaseQuery),
             _ => None,
         }
+    }
+
+    /// Asks about clients instead of being one: its chaddr may be empty.
+    #[must_use]
+    pub const fn is_query(self) -> bool {
+        matches!(self, Self::LeaseQuery | Self::BulkLeaseQuery)
     }
 }
 
@@ -82,12 +100,15 @@ struct Found<'a> {
     message_type: Pieces<'a>,
     requested: Pieces<'a>,
     server_id: Pieces<'a>,
+    lease_time: Pieces<'a>,
     max_size: Pieces<'a>,
     overload: Pieces<'a>,
+    subnet_selection: Pieces<'a>,
     parameters: Pieces<'a>,
     client_id: Pieces<'a>,
     hostname: Pieces<'a>,
     relay_agent: Pieces<'a>,
+    rapid_commit: Pieces<'a>,
 }
 
 impl<'a> Found<'a> {
@@ -96,12 +117,15 @@ impl<'a> Found<'a> {
             option::MESSAGE_TYPE => &mut self.message_type,
             option::REQUESTED_ADDRESS => &mut self.requested,
             option::SERVER_ID => &mut self.server_id,
+            option::LEASE_TIME => &mut self.lease_time,
             option::MAX_SIZE => &mut self.max_size,
+            option::SUBNET_SELECTION => &mut self.subnet_selection,
             option::OVERLOAD => &mut self.overload,
             option::PARAMETER_LIST => &mut self.parameters,
             option::CLIENT_ID => &mut self.client_id,
             option::HOSTNAME => &mut self.hostname,
             option::RELAY_AGENT => &mut self.relay_agent,
+            option::RAPID_COMMIT => &mut self.rapid_commit,
             _ => return,
         };
         pieces.add(field.value);
@@ -116,7 +140,7 @@ impl<'a> Found<'a> {
     }
 }
 
-/// A BOOTREQUEST of an Ethernet client with a DHCP message type.
+/// A BOOTREQUEST of an Ethernet or InfiniBand client.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     payload: &'a [u8],
@@ -126,13 +150,25 @@ pub struct Request<'a> {
     pub flags: u16,
     pub ciaddr: Ipv4Addr,
     pub giaddr: Ipv4Addr,
+    /// Hardware type of the client: Ethernet or InfiniBand; a lease query may have none.
+    pub htype: u8,
+    pub hlen: u8,
+    /// What leases know the client by: chaddr, or what stands for it ([`infiniband`]).
     pub mac: Mac,
     /// Option 50.
     pub requested: Option<Ipv4Addr>,
     /// Option 54.
     pub server_id: Option<Ipv4Addr>,
+    /// Option 51: the lease that the client would like, in seconds.
+    pub lease_time: Option<u32>,
     /// Option 57.
     pub max_size: Option<u16>,
+    /// Option 118 (RFC 3011).
+    pub subnet_selection: Option<Ipv4Addr>,
+    /// Option 80: the client takes an ACK for its DISCOVER (RFC 4039).
+    pub rapid_commit: bool,
+    /// Whether the magic cookie is there, and options may be.
+    pub has_cookie: bool,
     overload: u8,
     parameters: Pieces<'a>,
     client_id: Pieces<'a>,
@@ -147,24 +183,40 @@ impl<'a> Request<'a> {
     /// Why no answer to it is possible.
     pub fn parse(payload: &'a [u8]) -> Result<Self, Ignored> {
         let head = check_header(payload)?;
+        let has_cookie = payload.get(bootp::COOKIE..bootp::OPTIONS) == Some(&MAGIC_COOKIE);
         let mut found = Found::default();
-        found.add_all(&payload[bootp::OPTIONS..])?;
+        if has_cookie {
+            found.add_all(&payload[bootp::OPTIONS..])?;
+        }
         let overload = found.overload.fixed::<1>()?.map_or(0, |[value]| value);
         for region in overloaded(payload, overload) {
             found.add_all(region)?;
         }
-        let [code] = found.message_type.fixed::<1>()?.ok_or(Ignored::Bootp)?;
-        Ok(Self {
+        let message_type = match found.message_type.fixed::<1>()? {
+            Some([code]) => MessageType::of_client(code).ok_or(Ignored::WrongType)?,
+            None => MessageType::Bootp,
+        };
+        let mut request = Self {
             payload,
-            message_type: MessageType::of_client(code).ok_or(Ignored::WrongType)?,
+            message_type,
             xid: be32(head, bootp::XID),
             secs: be16(head, bootp::SECS),
             flags: be16(head, bootp::FLAGS),
             ciaddr: Ipv4Addr::from_bits(be32(head, bootp::CIADDR)),
             giaddr: Ipv4Addr::from_bits(be32(head, bootp::GIADDR)),
-            mac: mac_of(head)?,
+            htype: head[bootp::HTYPE],
+            hlen: head[bootp::HLEN],
+            mac: [0; 6],
             requested: found.requested.address()?,
             server_id: found.server_id.address()?,
+            // No more than a wish.
+            lease_time: found
+                .lease_time
+                .fixed()
+                .ok()
+                .flatten()
+                .map(u32::from_be_bytes),
+            subnet_selection: found.subnet_selection.address()?,
             // It says only how much the client can take.
             max_size: found
                 .max_size
@@ -172,12 +224,35 @@ impl<'a> Request<'a> {
                 .ok()
                 .flatten()
                 .map(u16::from_be_bytes),
+            rapid_commit: found.rapid_commit.count > 0,
+            has_cookie,
             overload,
             parameters: found.parameters,
             client_id: found.client_id,
             hostname: found.hostname,
             relay_agent: found.relay_agent,
-        })
+        };
+        request.mac = request.key()?;
+        Ok(request)
+    }
+
+    fn key(&self) -> Result<Mac, Ignored> {
+        match (self.htype, self.hlen) {
+            (HTYPE_ETHERNET, 6) => mac_of(self.chaddr()),
+            (HTYPE_INFINIBAND, 0 | infiniband::HLEN) => {
+                let id = self.client_id().filter(|id| !id.is_empty());
+                let id = id.ok_or(Ignored::Invalid)?;
+                Ok(infiniband::pseudo_mac(&id))
+            }
+            (_, 0) if self.message_type.is_query() => Ok([0; 6]),
+            _ => Err(Ignored::WrongHardware),
+        }
+    }
+
+    /// Whether the client is on InfiniBand (RFC 4390).
+    #[must_use]
+    pub fn is_infiniband(&self) -> bool {
+        self.htype == HTYPE_INFINIBAND
     }
 
     #[must_use]
@@ -185,10 +260,22 @@ impl<'a> Request<'a> {
         !self.giaddr.is_unspecified()
     }
 
-    /// The client cannot yet take unicast packets (RFC 2131 section 4.1).
+    /// The client cannot yet take unicast packets (RFC 2131 section 4.1), or never can before it
+    /// has an address (RFC 4390 section 2.2).
     #[must_use]
     pub fn wants_broadcast(&self) -> bool {
-        self.flags & FLAG_BROADCAST != 0
+        self.flags & FLAG_BROADCAST != 0 || self.is_infiniband()
+    }
+
+    /// The flags of the answer: a relay must know that it is to broadcast.
+    #[must_use]
+    pub fn reply_flags(&self) -> u16 {
+        let broadcast = if self.is_infiniband() {
+            FLAG_BROADCAST
+        } else {
+            0
+        };
+        self.flags | broadcast
     }
 
     /// All 16 bytes of chaddr.
@@ -206,7 +293,8 @@ impl<'a> Request<'a> {
     /// Everything behind the magic cookie.
     #[must_use]
     pub fn region(&self) -> &'a [u8] {
-        &self.payload[bootp::OPTIONS..]
+        let region = self.has_cookie.then(|| &self.payload[bootp::OPTIONS..]);
+        region.unwrap_or_default()
     }
 
     /// Option 55.
@@ -279,8 +367,9 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Sub-options have neither padding nor an end.
-fn suboption(mut rest: &[u8], wanted: u8) -> Option<&[u8]> {
+/// A sub-option of option 82, which have neither padding nor an end.
+#[must_use]
+pub fn suboption(mut rest: &[u8], wanted: u8) -> Option<&[u8]> {
     while let [code, len, after @ ..] = rest {
         let (value, next) = after.split_at_checked(usize::from(*len))?;
         if *code == wanted {
@@ -291,26 +380,17 @@ fn suboption(mut rest: &[u8], wanted: u8) -> Option<&[u8]> {
     None
 }
 
-fn check_header(payload: &[u8]) -> Result<&[u8; BOOTP_LEN], Ignored> {
-    if payload.len() < PLAIN_BOOTP {
-        return Err(Ignored::Malformed);
-    }
-    if payload[bootp::OP] != BOOTREQUEST {
+fn check_header(payload: &[u8]) -> Result<&[u8; PLAIN_BOOTP], Ignored> {
+    let head = payload.first_chunk().ok_or(Ignored::Malformed)?;
+    if head[bootp::OP] != BOOTREQUEST {
         return Err(Ignored::NotRequest);
-    }
-    if payload[bootp::HTYPE] != HTYPE_ETHERNET || payload[bootp::HLEN] != 6 {
-        return Err(Ignored::WrongHardware);
-    }
-    let head = payload.first_chunk::<BOOTP_LEN>().ok_or(Ignored::Bootp)?;
-    if head[bootp::COOKIE..] != MAGIC_COOKIE {
-        return Err(Ignored::Bootp);
     }
     Ok(head)
 }
 
 /// No host has the zero address or a group address.
-fn mac_of(head: &[u8; BOOTP_LEN]) -> Result<Mac, Ignored> {
-    let mac: Mac = std::array::from_fn(|i| head[bootp::CHADDR + i]);
+fn mac_of(chaddr: &[u8]) -> Result<Mac, Ignored> {
+    let mac: Mac = std::array::from_fn(|i| chaddr[i]);
     if mac == [0; 6] || mac[0] & 1 != 0 {
         return Err(Ignored::WrongHardware);
     }
@@ -372,7 +452,7 @@ mod tests {
         ]);
         for len in 0..all.len() {
             let cut = Request::parse(&all[..len]).err();
-            let whole_option = [243, 252, 258].contains(&len);
+            let whole_option = [243, 252, 258].contains(&len) || (236..=240).contains(&len);
             assert_eq!(cut.is_none(), whole_option, "{len} bytes: {cut:?}");
         }
     }
@@ -419,11 +499,10 @@ mod tests {
             bytes
         };
         assert_eq!(error(&good[..235]), Ignored::Malformed);
-        assert_eq!(error(&good[..236]), Ignored::Bootp, "BOOTP of 236 bytes");
-        assert_eq!(error(&with(bootp::COOKIE, 0)), Ignored::Bootp);
-        assert_eq!(error(&message(&[255])), Ignored::Bootp, "no message type");
         assert_eq!(error(&with(bootp::OP, 2)), Ignored::NotRequest);
+        assert_eq!(error(&with(bootp::HTYPE, 6)), Ignored::WrongHardware);
         assert_eq!(error(&with(bootp::HTYPE, 32)), Ignored::WrongHardware);
+        assert_eq!(error(&with(bootp::HLEN, 0)), Ignored::WrongHardware);
         assert_eq!(error(&with(bootp::HLEN, 255)), Ignored::WrongHardware);
         assert_eq!(error(&with(bootp::CHADDR, 0x53)), Ignored::WrongHardware);
         for code in [0, 2, 5, 6, 9, 255] {
@@ -431,6 +510,60 @@ mod tests {
         }
         for options in [&[53, 2, 1, 1][..], &[53, 1, 1, 50, 3, 1, 1, 1], &[53, 0]] {
             assert_eq!(error(&message(options)), Ignored::Malformed);
+        }
+    }
+
+    #[test]
+    fn bootp_is_told_from_dhcp() {
+        let good = message(&[53, 1, 1, 255]);
+        let mut without = good.clone();
+        without[bootp::COOKIE] = 0;
+        let rows = [
+            (good[..236].to_vec(), false),
+            (good[..239].to_vec(), false),
+            (good[..240].to_vec(), true),
+            (without, false),
+            (message(&[12, 1, b'a', 255]), true),
+        ];
+        for (bytes, has_cookie) in rows {
+            let request = Request::parse(&bytes).unwrap();
+            assert_eq!(request.message_type, MessageType::Bootp);
+            assert_eq!(request.has_cookie, has_cookie, "{} bytes", bytes.len());
+            assert_eq!(
+                request.region().is_empty(),
+                bytes.len() < 241 || !has_cookie
+            );
+        }
+    }
+
+    #[test]
+    fn infiniband_is_known_by_its_client_id() {
+        let id = [61, 3, 0xff, 1, 2];
+        let mut bytes = message(&[&[53, 1, 1][..], &id, &[255]].concat());
+        bytes[bootp::HTYPE] = 32;
+        for hlen in [0, 20] {
+            bytes[bootp::HLEN] = hlen;
+            let request = Request::parse(&bytes).unwrap();
+            assert_eq!(request.mac, infiniband::pseudo_mac(&[0xff, 1, 2]));
+            assert!(request.wants_broadcast());
+        }
+        bytes[bootp::HLEN] = 6;
+        assert_eq!(Request::parse(&bytes).err(), Some(Ignored::WrongHardware));
+        let mut nameless = message(&[53, 1, 1, 255]);
+        nameless[bootp::HTYPE..=bootp::HLEN].copy_from_slice(&[32, 0]);
+        assert_eq!(Request::parse(&nameless).err(), Some(Ignored::Invalid));
+    }
+
+    #[test]
+    fn a_query_needs_no_hardware_address() {
+        for (code, kind) in [
+            (10, MessageType::LeaseQuery),
+            (14, MessageType::BulkLeaseQuery),
+        ] {
+            let mut bytes = message(&[53, 1, code, 255]);
+            bytes[bootp::HTYPE..=bootp::HLEN].copy_from_slice(&[0, 0]);
+            let request = Request::parse(&bytes).unwrap();
+            assert_eq!((request.message_type, request.mac), (kind, [0; 6]));
         }
     }
 

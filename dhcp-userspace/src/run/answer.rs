@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::shared::Shared;
-use super::{leases, reload, report, transfer, why};
+use super::{leases, reload, renew, report, transfer, why};
 use crate::control::protocol::{Changes, Request, parse_mac};
 
 /// Answers a request; `item` passes an item on and tells whether anybody still listens.
@@ -26,6 +26,10 @@ pub fn answer(
         }
         Request::Import { text, apply } => {
             let changes = transfer::import(shared, &text, apply)?;
+            json(&Changes { changes })
+        }
+        Request::Renew { key, subnet } => {
+            let changes = renew::renew(shared, key.as_deref(), subnet)?;
             json(&Changes { changes })
         }
         Request::Fastpath => json(&report::fastpath(shared)),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use arc_swap::ArcSwap;
 use tokio::sync::broadcast;
 
+use super::alert::Alerts;
 use super::rewrite::Rewrite;
 use crate::clock::{Now, SECOND};
 use crate::control::Metrics;
@@ -22,6 +23,7 @@ pub struct Core {
     /// Names of the served interfaces, by index.
     pub names: ArcSwap<BTreeMap<u32, String>>,
     pub rewrite: Rewrite,
+    alerts: Alerts,
 }
 
 impl Core {
@@ -33,12 +35,14 @@ impl Core {
             events: broadcast::channel(EVENTS).0,
             names: ArcSwap::default(),
             rewrite: Rewrite::default(),
+            alerts: Alerts::default(),
         }
     }
 
     /// Counts an event, and tells who watches.
     pub fn happened(&self, event: &Event, now: Now) {
         self.metrics.event(event.kind);
+        self.alerts.look(event, now);
         if self.events.receiver_count() == 0 {
             return;
         }

@@ -128,6 +128,7 @@ fn shown(shared: &Shared, names: &Names, view: &LeaseView, now: Now) -> Lease {
         vlan: [view.link.outer, view.link.inner],
         hostname: reserved.unwrap_or_else(|| printable(&view.hostname)),
         client_id: hex(&view.client_id),
+        relay_agent: hex(&view.relay_agent),
     }
 }
 
@@ -157,6 +158,7 @@ mod tests {
             vlan: [0, 0],
             hostname: String::new(),
             client_id: String::new(),
+            relay_agent: String::new(),
         };
         let with = |subnet: Option<&str>, state: Option<&str>, mac: Option<&str>| {
             let filter = Filter {

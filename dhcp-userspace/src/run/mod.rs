@@ -5,7 +5,9 @@
 //! second ([`sweeper`]), and the main thread waits for signals and serves the control socket and
 //! metrics ([`supervise`]).
 
+mod alert;
 mod answer;
+mod bulk;
 mod core;
 mod handler;
 mod journal;
@@ -17,8 +19,10 @@ mod poll;
 mod ports;
 mod probe;
 mod reload;
+mod renew;
 mod report;
 mod rewrite;
+mod secret;
 mod shared;
 mod start;
 mod supervise;

@@ -72,6 +72,12 @@ impl Ports {
         self.open.values().map(|port| port.nic.clone()).collect()
     }
 
+    /// A socket to send on an interface that is served.
+    #[must_use]
+    pub fn socket(&self, ifindex: u32) -> Option<Arc<Socket>> {
+        self.open.get(&ifindex)?.sockets.first().cloned()
+    }
+
     /// Adds what the kernel counted since the last call.
     pub fn count(&self, metrics: &Metrics) {
         for socket in self.open.values().flat_map(|port| &port.sockets) {

@@ -89,6 +89,10 @@ fn needs_restart(old: &Config, new: &Config) -> Option<String> {
             old_server.control_socket != new_server.control_socket,
         ),
         ("server.metrics", old_server.metrics != new_server.metrics),
+        (
+            "leasequery.bulk",
+            old.leasequery.bulk != new.leasequery.bulk,
+        ),
         ("fast_path.mode", old_path.mode != new_path.mode),
         ("fast_path.pin_dir", old_path.pin_dir != new_path.pin_dir),
         ("fast_path.capacity", old_path.capacity != new_path.capacity),

@@ -18,7 +18,7 @@ use super::probe::Prober;
 use super::shared::Shared;
 use super::supervise::{self, Listeners, tell};
 use super::ticket::Ticket;
-use super::{journal, reload, sweeper, worker};
+use super::{bulk, journal, reload, secret, sweeper, worker};
 use crate::clock::Now;
 use crate::config::{self, Config};
 use crate::control::{http, server};
@@ -74,7 +74,19 @@ async fn take_places(config: &Config) -> anyhow::Result<(Listeners, Port67)> {
             Some(listener.with_context(|| format!("cannot serve metrics on {address}"))?)
         }
     };
-    Ok((Listeners { control, metrics }, port))
+    let bulk = match config.leasequery.bulk {
+        false => None,
+        true => {
+            let listener = bulk::bind().await;
+            Some(listener.context("cannot serve bulk lease queries on TCP port 67")?)
+        }
+    };
+    let listeners = Listeners {
+        control,
+        metrics,
+        bulk,
+    };
+    Ok((listeners, port))
 }
 
 /// The threads, and what must live as long as they do.
@@ -102,6 +114,7 @@ impl Daemon {
         let fastpath = fastpath::open(config)?;
         let engine = Engine::new(Arc::clone(config), fastpath.table())
             .context("set fast_path.capacity higher")?;
+        secret::give(&engine, &config.server.state_dir);
         let (log, replayed) = journal::open(disk, now)?;
         let damaged = !replayed.damage.is_empty();
         engine.restore(replayed.records, now);

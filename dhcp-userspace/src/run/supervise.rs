@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::shared::Shared;
-use super::{answer, reload, report, start, watch};
+use super::{answer, bulk, reload, report, start, watch};
 use crate::control::{http, server};
 
 /// A tool that writes many files has paused.
@@ -19,6 +19,7 @@ const SETTLED: Duration = Duration::from_millis(300);
 pub struct Listeners {
     pub control: UnixListener,
     pub metrics: Option<TcpListener>,
+    pub bulk: Option<TcpListener>,
 }
 
 /// Runs until the daemon is told to stop.
@@ -63,6 +64,9 @@ fn listen(shared: &Arc<Shared>, listeners: Listeners) {
         let here = Arc::clone(shared);
         let render = Arc::new(move || here.core.metrics.render(&report::state(&here)));
         tokio::spawn(http::serve(listener, render));
+    }
+    if let Some(listener) = listeners.bulk {
+        tokio::spawn(bulk::serve(listener, Arc::clone(shared)));
     }
 }
 

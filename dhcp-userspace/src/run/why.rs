@@ -200,6 +200,7 @@ mod tests {
                 since: 0,
                 client_id: vec![],
                 hostname: vec![],
+                relay_agent: Vec::new(),
                 subnet: None,
                 link: Link::default(),
                 renewals: 0,

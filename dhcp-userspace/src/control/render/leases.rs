@@ -1,8 +1,9 @@
 //! Leases and what happens to them, one a line. Columns have fixed widths, so that a million
 //! leases can be written as they come.
 
-use super::super::protocol::{Happened, Lease, Lost};
+use super::super::protocol::{Happened, Lease, Lost, parse_mac};
 use super::{duration, utc};
+use crate::packet::infiniband::is_pseudo;
 
 /// The line above [`lease_row`]s.
 #[must_use]
@@ -53,7 +54,7 @@ pub fn lease(lease: &Lease, now: u64) -> String {
     };
     let rows = [
         ("address", lease.address.to_string()),
-        ("mac", lease.mac.clone()),
+        ("mac", mac(&lease.mac)),
         ("state", lease.state.clone()),
         ("expires", at(lease.expires)),
         ("promised until", at(lease.reserved_until)),
@@ -62,10 +63,22 @@ pub fn lease(lease: &Lease, now: u64) -> String {
         ("interface", or_none(&link(lease))),
         ("hostname", or_none(&lease.hostname)),
         ("client id", or_none(&lease.client_id)),
+        ("relay agent", or_none(&lease.relay_agent)),
     ];
     rows.iter()
         .map(|(name, value)| format!("{name:<16} {value}\n"))
         .collect()
+}
+
+/// No host has a MAC with the group bit.
+fn mac(mac: &str) -> String {
+    let is_pseudo = parse_mac(mac).is_some_and(|mac| is_pseudo(&mac));
+    let note = if is_pseudo {
+        " (stands for the client id)"
+    } else {
+        ""
+    };
+    format!("{mac}{note}")
 }
 
 fn left(expires: u64, now: u64) -> String {
@@ -133,6 +146,7 @@ mod tests {
             vlan: [100, 0],
             hostname: "node17".into(),
             client_id: String::new(),
+            relay_agent: String::new(),
         }
     }
 

@@ -15,7 +15,7 @@ const A: [u8; 6] = [0x52, 0x54, 0, 0, 0, 0xa];
 
 impl Lab {
     /// Runs the fast path; the reply or the reason why not.
-    fn kernel(&self, message: &Message) -> Result<Vec<u8>, Reason> {
+    pub(super) fn kernel(&self, message: &Message) -> Result<Vec<u8>, Reason> {
         let ifindex = message.link.ifindex;
         let table = self.engine.table();
         table.meta().ports[ifindex as usize % PORTS].set(ifindex, mac_bits(&OUR_MAC, 0));
@@ -37,7 +37,7 @@ impl Lab {
     }
 
     /// The kernel answers, and as the engine does.
-    fn agree(&mut self, message: &Message) {
+    pub(super) fn agree(&mut self, message: &Message) {
         let kernel = self.kernel(message).unwrap();
         let mut engine = Vec::new();
         match self.handle(message, &mut engine) {

@@ -13,7 +13,9 @@ use crate::config::model::{
     Config, FastPath, FastPathMode, Identifier, Mac, OptionValue, Options, Pool, Reservation,
     Server, Subnet,
 };
-use crate::engine::{Commit, Engine, Event, EventKind, Ignored, Incoming, Interface, Outcome};
+use crate::engine::{
+    Commit, Engine, Event, EventKind, Explanation, Ignored, Incoming, Interface, Outcome,
+};
 use crate::journal::Record;
 use crate::lease::table::{Size, Table};
 use crate::packet::{Options as Walk, put};
@@ -119,6 +121,8 @@ pub(super) struct Message {
     pub(super) giaddr: Ipv4Addr,
     pub(super) options: Vec<(u8, Vec<u8>)>,
     pub(super) padding: usize,
+    /// What is to be otherwise than the rest says.
+    pub(super) edit: fn(&mut Vec<u8>),
 }
 
 impl Message {
@@ -140,6 +144,7 @@ impl Message {
             giaddr: ANYONE,
             options: vec![(53, vec![kind])],
             padding: 0,
+            edit: |_| {},
         }
     }
 
@@ -217,7 +222,20 @@ impl Message {
         }
         bytes.push(255);
         bytes.resize(bytes.len() + self.padding, 0);
+        (self.edit)(&mut bytes);
         bytes
+    }
+
+    pub(super) fn incoming<'a>(&'a self, payload: &'a [u8]) -> Incoming<'a> {
+        Incoming {
+            link: self.link,
+            l2: &self.l2,
+            source: self.source,
+            source_port: self.source_port,
+            destination: self.destination,
+            destination_port: self.destination_port,
+            payload,
+        }
     }
 
     /// The whole frame, for the fast path.
@@ -262,6 +280,11 @@ impl Reply {
             event,
             frame,
         }
+    }
+
+    /// A message behind room for IP and UDP headers.
+    pub(super) fn of_message(frame: Vec<u8>) -> Self {
+        Self::new(frame, 0, EventKind::LeaseQuery)
     }
 
     pub(super) fn message(&self) -> &[u8] {
@@ -356,16 +379,21 @@ impl Lab {
 
     pub(super) fn handle(&self, message: &Message, reply: &mut Vec<u8>) -> Outcome {
         let payload = message.payload();
-        let packet = Incoming {
-            link: message.link,
-            l2: &message.l2,
-            source: message.source,
-            source_port: message.source_port,
-            destination: message.destination,
-            destination_port: message.destination_port,
-            payload: &payload,
-        };
-        self.engine.handle(self.now, &packet, reply)
+        self.engine
+            .handle(self.now, &message.incoming(&payload), reply)
+    }
+
+    pub(super) fn explain(&self, message: &Message) -> Result<Vec<Explanation>, Ignored> {
+        let payload = message.payload();
+        self.engine.explain(self.now, &message.incoming(&payload))
+    }
+
+    /// Another configuration, which is this one changed.
+    pub(super) fn reload(&mut self, change: impl FnOnce(&mut Config)) {
+        let mut config = (*self.engine.config()).clone();
+        config.fingerprint += 1;
+        change(&mut config);
+        self.engine.reload(config.into(), self.now).unwrap();
     }
 
     /// Hands a message in and does what the outcome says.

@@ -293,6 +293,7 @@ fn an_operator_releases_and_binds() {
         since: 5,
         client_id: vec![1],
         hostname: b"h".to_vec(),
+        relay_agent: Vec::new(),
     };
     let refused = lab.engine.force_bind(binding(B, address), now).unwrap_err();
     assert_eq!(refused, Refused::Taken(address, A));
@@ -373,6 +374,7 @@ fn an_operator_binds_only_what_clients_may_get() {
             since: 5,
             client_id: Vec::new(),
             hostname: Vec::new(),
+            relay_agent: Vec::new(),
         };
         lab.engine.force_bind(binding, lab.now)
     };

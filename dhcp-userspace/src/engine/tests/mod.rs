@@ -1,10 +1,22 @@
 //! The engine as clients and relays meet it.
+mod bootp;
+mod classes;
+mod delay;
 mod fast;
+mod forcerenew;
 mod fuzz;
+mod hosts;
+mod infiniband;
 mod lab;
 mod lease;
+mod leasequery;
+mod memo;
 mod parallel;
 mod policy;
 mod proxy;
+mod rapid;
+mod refusal;
 mod reply;
+mod selection;
 mod start;
+mod terms;

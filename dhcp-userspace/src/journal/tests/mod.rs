@@ -37,6 +37,7 @@ fn record(address: u32, number: u64) -> Record {
         since: number,
         client_id: vec![1; number as usize % 11],
         hostname: vec![b'h'; number as usize % 5],
+        relay_agent: Vec::new(),
     }
 }
 

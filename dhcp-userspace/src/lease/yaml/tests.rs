@@ -17,6 +17,7 @@ fn view(last: u8) -> LeaseView {
         since: 1_800_000_000 * SECOND,
         client_id: vec![1, 0xff],
         hostname: b"node".to_vec(),
+        relay_agent: Vec::new(),
         subnet: None,
         link: Link::default(),
         renewals: 0,
@@ -35,6 +36,14 @@ fn one_line_per_lease() {
          expires: \"2030-03-17T18:46:40Z\", since: \"2027-01-15T08:00:00Z\", \
          hostname: \"node\", client-id: \"01:ff\"}"
     );
+    let relayed = LeaseView {
+        relay_agent: vec![1, 1, 9],
+        ..view(3)
+    };
+    let file = File::new(&[relayed], NOW);
+    let text = file.to_string();
+    assert!(text.ends_with(", client-id: \"01:ff\", relay-agent: \"01:01:09\"}\n"));
+    assert_eq!(File::parse(&text).unwrap(), file);
     let offered = LeaseView {
         kind: Kind::Offered,
         ..view(2)
@@ -119,6 +128,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
             since,
             client_id,
             hostname,
+            relay_agent: mac[..usize::from(mac[5] % 7)].to_vec(),
         },
     )
 }

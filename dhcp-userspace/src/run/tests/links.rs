@@ -88,7 +88,7 @@ fn a_client_binds_where_there_is_no_ethernet() {
         let (tun, _) = Tun::new(libc::ARPHRD_NONE, "10.5.0.1/24");
         let directory = tempfile::tempdir().unwrap();
         let config = CONFIG.replace("10.0.0.", "10.5.0.");
-        let (daemon, shared) = start(&write(&directory, &config), |_| {});
+        let (daemon, shared) = start(&write(&directory, &config));
         let ask = |message: &Message| {
             tun.put(&message.frame()[L2..]);
             super::Answer::of(&[&[0; L2][..], &tun.take()].concat())

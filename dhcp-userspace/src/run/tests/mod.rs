@@ -5,6 +5,7 @@ mod links;
 mod netboot;
 mod packets;
 mod reload;
+mod transact;
 mod wait;
 
 use std::collections::BTreeMap;
@@ -53,11 +54,14 @@ impl Lab {
         Self::start_changed(client, config, |_| {})
     }
 
-    /// The configuration as written, and then changed.
+    /// With a configuration that is changed once it is read.
     fn start_changed(client: Nic, config: &str, change: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let ear = reply_socket(&client);
-        let (daemon, shared) = start(&write(&directory, config), change);
+        let path = write(&directory, config);
+        let mut config = config::load(&path).unwrap();
+        change(&mut config);
+        let (daemon, shared) = start_as(&path, config);
         Self {
             directory,
             daemon: Some(daemon),
@@ -70,7 +74,7 @@ impl Lab {
     fn restart(&mut self) {
         self.daemon.take().unwrap().stop().unwrap();
         let path = self.directory.path().join("dhcp.yaml");
-        let (daemon, shared) = start(&path, |_| {});
+        let (daemon, shared) = start(&path);
         (self.daemon, self.shared) = (Some(daemon), shared);
     }
 
@@ -132,9 +136,11 @@ fn write(directory: &tempfile::TempDir, text: &str) -> PathBuf {
     path
 }
 
-fn start(path: &std::path::Path, change: impl FnOnce(&mut Config)) -> (Daemon, Arc<Shared>) {
-    let mut config = config::load(path).unwrap();
-    change(&mut config);
+fn start(path: &std::path::Path) -> (Daemon, Arc<Shared>) {
+    start_as(path, config::load(path).unwrap())
+}
+
+fn start_as(path: &std::path::Path, config: Config) -> (Daemon, Arc<Shared>) {
     Daemon::start(path, &Arc::new(config), port67::take().unwrap()).unwrap()
 }
 

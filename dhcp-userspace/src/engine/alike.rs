@@ -1,0 +1,135 @@
+//! Whether two configurations have the same answer to a lease's renewals. In doubt they have not:
+//! a memo that is dropped without need costs one renewal through the daemon.
+
+use std::net::Ipv4Addr;
+
+use dhcp_common::slot::Lease;
+use dhcp_common::wire::mac_bytes;
+
+use super::state::{State, SubnetId};
+use crate::config::model::{Hosts, Mac, Subnet};
+
+pub(super) struct Alike<'a> {
+    old: &'a State,
+    new: &'a State,
+    /// By the new [`SubnetId`].
+    twins: Vec<Option<Twin>>,
+}
+
+/// What a subnet was before, that answers its clients alike but for their hosts and pools.
+#[derive(Clone, Copy)]
+struct Twin {
+    id: SubnetId,
+    hosts: Same,
+}
+
+/// What is the same of the hosts that a subnet's clients may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Same {
+    All,
+    /// Whatever they are, the MAC alone tells.
+    Key,
+    Nothing,
+}
+
+impl<'a> Alike<'a> {
+    pub(super) fn new(old: &'a State, new: &'a State) -> Self {
+        let classes = old.config.classes == new.config.classes;
+        let twin = |id| twin(old, new, id).filter(|_| classes);
+        Self {
+            twins: (0..new.config.subnets.len()).map(twin).collect(),
+            old,
+            new,
+        }
+    }
+
+    /// Whether the lease's renewals are answered as before.
+    pub(super) fn are(&self, address: Ipv4Addr, lease: &Lease) -> bool {
+        let Some(id) = self.new.subnet_of(address) else {
+            return false;
+        };
+        let Some(twin) = self.twins[id] else {
+            return false;
+        };
+        let pools = || {
+            let (old, new) = (
+                self.old.pool_of(twin.id, address),
+                self.new.pool_of(id, address),
+            );
+            old.map(|pool| (&pool.classes, &pool.level))
+                == new.map(|pool| (&pool.classes, &pool.level))
+        };
+        let allowed = match twin.hosts {
+            Same::All => {
+                let pools = (&self.old.pools[twin.id], &self.new.pools[id]);
+                pools.0.contains(address) == pools.1.contains(address)
+            }
+            Same::Key => self.is_same_host(twin.id, id, address, mac_bytes(lease.chaddr)),
+            Same::Nothing => false,
+        };
+        allowed && pools()
+    }
+
+    fn is_same_host(&self, before: SubnetId, id: SubnetId, address: Ipv4Addr, mac: Mac) -> bool {
+        let host = self.new.reservation(id, mac);
+        let allowed = match host.and_then(|host| host.address) {
+            Some(own) => own == address,
+            None => self.new.pools[id].contains(address),
+        };
+        allowed && self.old.reservation(before, mac) == host
+    }
+}
+
+fn twin(old: &State, new: &State, id: SubnetId) -> Option<Twin> {
+    let own = new.subnet(id);
+    let before = old.subnet_of(own.prefix.network())?;
+    let around = (old.places.around(before), new.places.around(id));
+    let prefixes = |state: &State, ids: &[SubnetId]| -> Vec<_> {
+        ids.iter().map(|id| state.subnet(*id).prefix).collect()
+    };
+    let alike =
+        is_alike(old.subnet(before), own) && prefixes(old, around.0) == prefixes(new, around.1);
+    alike.then(|| Twin {
+        id: before,
+        hosts: around
+            .0
+            .iter()
+            .zip(around.1)
+            .map(|(old_id, new_id)| same(&old.subnet(*old_id).hosts, &new.subnet(*new_id).hosts))
+            .fold(same(&old.config.hosts, &new.config.hosts), Same::and),
+    })
+}
+
+impl Same {
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::All, same) | (same, Self::All) => same,
+            (Self::Key, Self::Key) => Self::Key,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+fn same(old: &Hosts, new: &Hosts) -> Same {
+    if old == new {
+        Same::All
+    } else if old.are_by_mac() && new.are_by_mac() {
+        Same::Key
+    } else {
+        Same::Nothing
+    }
+}
+
+/// Hosts and pools apart, which are looked at for each lease.
+fn is_alike(old: &Subnet, new: &Subnet) -> bool {
+    old.prefix == new.prefix
+        && old.interface == new.interface
+        && old.vlan == new.vlan
+        && old.server_address == new.server_address
+        && old.classes == new.classes
+        && old.policy.proxy == new.policy.proxy
+        && old.times == new.times
+        && old.lease_bounds == new.lease_bounds
+        && old.options == new.options
+        && old.boot == new.boot
+}

@@ -1,0 +1,111 @@
+//! BOOTP (RFC 951, RFC 1534): one question, one answer, and an address for good.
+
+use std::time::Duration;
+
+use dhcp_common::slot::{Kind, Lease};
+use dhcp_common::wire::{bootp, option};
+
+use super::Stop;
+use super::api::{Commit, EventKind, Ignored, Outcome};
+use super::context::Context;
+use super::grant::nanos;
+use super::held::{Entry, Held};
+use super::state::SubnetId;
+use super::terms::Terms;
+use crate::config::model::Bootp;
+use crate::journal::Kind as RecordKind;
+use crate::packet::{Message, wrap};
+
+/// What "for good" is in a lease: the time that option 51 calls infinity, 136 years. A lease for
+/// good is one like any other, in the slot, on disk and in YAML, and none of them overflows.
+const FOR_GOOD: Duration = Duration::from_secs(u32::MAX as u64);
+/// What a small vendor area has room for, the most useful first.
+const FIRST: [u8; 5] = [option::SUBNET_MASK, 3, 6, option::HOSTNAME, 15];
+
+impl<'a> Context<'a> {
+    pub(super) fn bootp(&self, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
+        let (id, held) = self.address_for_good()?.ok_or(Ignored::Bootp)?;
+        let terms = self.terms(id)?;
+        let address = held.address;
+        let message = self.bootp_message(&terms, &held);
+        let envelope = self.to_yiaddr(address);
+        wrap(reply, &message, terms.server, &envelope);
+        let same = held.kind == Kind::Bound && held.is_of(self.chaddr);
+        let enough = self.now.boot.saturating_add(nanos(FOR_GOOD / 2));
+        if same && held.lease.reserved_until > enough {
+            return Ok(Outcome::Reply(self.event(EventKind::Renew, address)));
+        }
+        let until = self.now.boot.saturating_add(nanos(FOR_GOOD));
+        let client = self.remember(id, address, same);
+        let record = client.record(RecordKind::Bound, self.mac(), until);
+        let lease = Lease {
+            chaddr: self.chaddr,
+            expires: until,
+            reserved_until: until,
+            link: self.link(id),
+            ..Lease::default()
+        };
+        Ok(Outcome::Commit(Commit {
+            record,
+            change: held.change(Entry::new(Kind::Bound, lease)),
+            event: Some(self.event(EventKind::Bind, address)),
+        }))
+    }
+
+    /// The client's own address, or where the subnet gives any, the next.
+    fn address_for_good(&self) -> Result<Option<(SubnetId, Held<'a>)>, Stop> {
+        for id in self.subnets() {
+            let own = match self.subnet(*id).policy.bootp {
+                Bootp::Off => None,
+                Bootp::Reserved => self.reserved_address(*id)?,
+                Bootp::Dynamic => self.own_address(*id)?,
+            };
+            if let Some(held) = own {
+                return Ok(Some((*id, held)));
+            }
+        }
+        let dynamic = |id: &&SubnetId| self.subnet(**id).policy.bootp == Bootp::Dynamic;
+        let mut free = self.subnets().iter().filter(dynamic).peekable();
+        if free.peek().is_none() {
+            return Ok(None);
+        }
+        let found = free.find_map(|id| Some((*id, self.free_address(*id)?)));
+        found.map(Some).ok_or(Ignored::NoAddress.into())
+    }
+
+    fn reserved_address(&self, id: SubnetId) -> Result<Option<Held<'a>>, Stop> {
+        match self.reserved(id) {
+            Some(address) => self.seize(id, address, true),
+            None => Ok(None),
+        }
+    }
+
+    fn bootp_message(&self, terms: &Terms<'_>, held: &Held<'_>) -> Vec<u8> {
+        let request = self.request;
+        let answer = terms.answer(request.message_type);
+        let siaddr = answer.boot.next_server.unwrap_or(terms.server);
+        let mask = answer.mask.map(|mask| mask.octets());
+        let set = |code: u8| match code {
+            option::HOSTNAME if answer.hostname.is_some() => answer.hostname.map(str::as_bytes),
+            _ => answer.options.get(code).map(|value| value.data.as_slice()),
+        };
+        let mask = mask.as_ref().map(|mask| (option::SUBNET_MASK, &mask[..]));
+        let first = FIRST.iter().filter_map(|code| Some((*code, set(*code)?)));
+        let others = answer
+            .options
+            .iter()
+            .map(|(code, value)| (code, value.data.as_slice()));
+        let others = others.filter(|(code, _)| !FIRST.contains(code));
+        let mask = mask.filter(|_| set(option::SUBNET_MASK).is_none());
+        let options = mask.into_iter().chain(first).chain(others);
+        Message::new(request.xid, request.reply_flags())
+            .hardware(request.htype, request.hlen, request.chaddr())
+            .address(bootp::CIADDR, request.ciaddr)
+            .address(bootp::YIADDR, held.address)
+            .address(bootp::SIADDR, siaddr)
+            .address(bootp::GIADDR, request.giaddr)
+            .text(bootp::SNAME..bootp::FILE, &answer.boot.server_name)
+            .text(bootp::FILE..bootp::COOKIE, &answer.boot.file)
+            .bootp(request.has_cookie.then_some(options))
+    }
+}

@@ -1,0 +1,217 @@
+//! What a client is in a subnet: which host, of which classes, and whether it is served there.
+//!
+//! All of it follows from the subnet, chaddr, the option bytes and the configuration, and from
+//! nothing else, so that a renewal that the kernel answers finds it as it was.
+
+use std::borrow::Cow;
+
+use dhcp_common::slot::Kind;
+use dhcp_common::wire::option;
+
+use super::api::Ignored;
+use super::context::Context;
+use super::state::{State, SubnetId};
+use crate::class::{ClassId, ClassSet, Subject, Test};
+use crate::config::model::{Class, Hosts, Keys, Mac, Reservation};
+use crate::packet::{MessageType, Request};
+
+const CIRCUIT_ID: u8 = 1;
+const REMOTE_ID: u8 = 2;
+
+/// What a client is in a subnet.
+#[derive(Clone, Copy)]
+pub(super) struct Standing<'a> {
+    pub(super) host: Option<&'a Reservation>,
+    pub(super) members: ClassSet,
+    /// It has come through all guards before, with what its relay said.
+    past_relay: bool,
+    /// Why it is not served there.
+    pub(super) refused: Option<Ignored>,
+}
+
+impl Standing<'_> {
+    /// Whether a guard lets it pass; one without classes is none.
+    pub(super) fn passes(&self, guard: &[ClassId]) -> bool {
+        self.past_relay || is_open(guard, &self.members)
+    }
+}
+
+/// Whether a guard has no classes, or the client one of them.
+fn is_open(guard: &[ClassId], members: &ClassSet) -> bool {
+    guard.is_empty() || guard.iter().any(|class| members.contains(*class))
+}
+
+/// What a message says that a host may be known by, its MAC apart.
+pub(super) struct Said<'a> {
+    client_id: Option<Cow<'a, [u8]>>,
+    uuid: Option<Cow<'a, [u8]>>,
+    circuit_id: Option<Cow<'a, [u8]>>,
+    remote_id: Option<Cow<'a, [u8]>>,
+}
+
+impl<'a> Said<'a> {
+    fn of(request: &Request<'a>) -> Self {
+        Self {
+            client_id: request.client_id(),
+            uuid: request.option(option::UUID),
+            circuit_id: request.relay_suboption(CIRCUIT_ID),
+            remote_id: request.relay_suboption(REMOTE_ID),
+        }
+    }
+
+    fn keys(&self, mac: Mac) -> Keys<'_> {
+        Keys {
+            mac,
+            client_id: self.client_id.as_deref(),
+            // The type before it is 0: of the others nothing is known (RFC 4578 section 2.3).
+            uuid: self
+                .uuid
+                .as_deref()
+                .and_then(|uuid| uuid.strip_prefix(&[0])),
+            circuit_id: self.circuit_id.as_deref(),
+            remote_id: self.remote_id.as_deref(),
+        }
+    }
+}
+
+impl<'a> Context<'a> {
+    /// What the client is in this subnet.
+    pub(super) fn standing(&self, id: SubnetId) -> Standing<'a> {
+        if let Some((last, standing)) = self.standing.get()
+            && last == id
+        {
+            return standing;
+        }
+        let past_relay = self.is_past_relay(id);
+        let at_port = || self.host_at_port().filter(|_| past_relay);
+        let host = self.find_host(id).or_else(at_port);
+        let members = self.state.members(self.request, host);
+        let refused = self.state.refusal(id, &members);
+        let standing = Standing {
+            refused: refused.filter(|why| !past_relay || *why != Ignored::WrongClass),
+            past_relay,
+            host,
+            members,
+        };
+        self.standing.set(Some((id, standing)));
+        standing
+    }
+
+    /// What the configuration has about this client in a subnet.
+    pub(super) fn host(&self, id: SubnetId) -> Option<&'a Reservation> {
+        match self.standing.get() {
+            Some((last, standing)) if last == id => standing.host,
+            _ if self.own == Some(id) => self.standing(id).host,
+            _ => self.find_host(id),
+        }
+    }
+
+    fn find_host(&self, id: SubnetId) -> Option<&'a Reservation> {
+        self.state.host_of(id, |hosts| self.find_in(hosts))
+    }
+
+    /// Whether the client is among the subnet's own hosts.
+    pub(super) fn is_home(&self, id: SubnetId) -> bool {
+        self.find_in(&self.subnet(id).hosts).is_some()
+    }
+
+    fn find_in(&self, hosts: &'a Hosts) -> Option<&'a Reservation> {
+        if hosts.are_by_mac() {
+            return hosts.by_mac(&self.mac());
+        }
+        let said = self.said.get_or_init(|| Said::of(self.request));
+        // Classes may ask whether a host is known, so a host cannot ask for classes.
+        let nobody = Subject {
+            request: self.request,
+            members: &ClassSet::default(),
+            known: false,
+        };
+        hosts.find(&said.keys(self.mac()), |test| test.matches(&nobody))
+    }
+
+    /// Whether this client has a lease or a reservation here.
+    pub(super) fn is_known_in(&self, id: SubnetId) -> bool {
+        let leased = || {
+            let address = self.engine.clients.address(&self.key(id))?;
+            let index = self.engine.table.index(address)?;
+            let slot = self.engine.table.slot(index);
+            let kind = slot.kind();
+            let his = slot.lease().chaddr == self.chaddr;
+            Some(his && matches!(kind, Kind::Bound | Kind::Released | Kind::Expired))
+        };
+        self.host(id).is_some() || leased() == Some(true)
+    }
+
+    /// Whether this client has a lease or a reservation anywhere.
+    pub(super) fn is_known(&self) -> bool {
+        (0..self.state.config.subnets.len()).any(|id| self.is_known_in(id))
+    }
+
+    /// Whether the client's classes let it be answered at all. One that has a lease where it may
+    /// not be any more hears so; one that asks for an address gets no answer.
+    pub(super) fn check_classes(&self) -> Result<(), Ignored> {
+        if self.state.config.classes.is_empty() {
+            return Ok(());
+        }
+        let mut refusals = self.meant().iter().map(|id| self.standing(*id).refused);
+        let Some(first) = refusals.next().flatten() else {
+            return Ok(());
+        };
+        let mut why = first;
+        for refused in refusals {
+            match refused {
+                None => return Ok(()),
+                Some(Ignored::IgnoredClass) => why = Ignored::IgnoredClass,
+                Some(_) => {}
+            }
+        }
+        let asks = matches!(
+            self.request.message_type,
+            MessageType::Discover | MessageType::Inform
+        );
+        match why {
+            Ignored::IgnoredClass => Err(why),
+            _ if asks => Err(why),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl State {
+    /// The classes of a client that is this host, each tested once, in their order.
+    fn members(&self, request: &Request<'_>, host: Option<&Reservation>) -> ClassSet {
+        let mut members = ClassSet::default();
+        if self.config.classes.is_empty() {
+            return members;
+        }
+        for class in host.into_iter().flat_map(|host| &host.classes) {
+            members.insert(*class);
+        }
+        for (id, class) in self.classes() {
+            let subject = Subject {
+                request,
+                members: &members,
+                known: host.is_some(),
+            };
+            let matches = |test: &Test| test.matches(&subject);
+            if class.test.as_ref().is_some_and(matches) {
+                members.insert(id);
+            }
+        }
+        members
+    }
+
+    fn refusal(&self, id: SubnetId, members: &ClassSet) -> Option<Ignored> {
+        let mut classes = self.classes();
+        if classes.any(|(id, class)| class.ignore && members.contains(id)) {
+            return Some(Ignored::IgnoredClass);
+        }
+        let passes = is_open(&self.subnet(id).classes, members);
+        (!passes).then_some(Ignored::WrongClass)
+    }
+
+    /// In their order.
+    pub(super) fn classes(&self) -> impl Iterator<Item = (ClassId, &Class)> {
+        (0..).map(ClassId).zip(&self.config.classes)
+    }
+}
