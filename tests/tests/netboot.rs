@@ -8,15 +8,18 @@ mod common;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use common::books;
 use common::files;
-use common::site::PATIENCE;
 use dhcp_userspace::clock::{Now, SECOND};
 use dhcp_userspace::netboot::report::Protocol;
 use xdhcpd_tests::lab::{INTERFACE, SERVER};
 use xdhcpd_tests::{Binaries, Daemon, Firmware, Lab, Machine, Process, qemu};
+
+/// The firmware is emulated, which on a busy machine takes its time.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 const BIOS: &str = "hello from a BIOS program";
 const UEFI_TFTP: &str = "hello from a UEFI program by TFTP";
@@ -29,12 +32,18 @@ struct Site {
 }
 
 impl Site {
-    fn new() -> Result<Self> {
+    /// `first` is what UEFI machines fetch by TFTP.
+    fn new(first: &str) -> Result<Self> {
         common::root();
         let lab = Lab::new(0)?;
         programs(&files::root(&lab)?)?;
         let directory = lab.directory("xdhcpd")?;
-        let daemon = Daemon::start(&Binaries::find()?, &lab.server, &directory, &yaml(&lab))?;
+        let daemon = Daemon::start(
+            &Binaries::find()?,
+            &lab.server,
+            &directory,
+            &yaml(&lab, first),
+        )?;
         let log = lab.directory("events")?.join("log");
         let events = Process::start("xdhcpctl", daemon.ctl_command().arg("events"), &log)?;
         Ok(Self {
@@ -45,8 +54,8 @@ impl Site {
     }
 
     /// Switches a machine on, and waits until it prints `text`.
-    fn boot(&self, name: &str, firmware: Firmware, mac: u8, text: &str) -> Result<()> {
-        let mac = [0x52, 0x54, 0, 0, 0, mac];
+    fn boot(&self, name: &str, firmware: Firmware, text: &str) -> Result<()> {
+        let mac = [0x52, 0x54, 0, 0, 0, 1];
         let directory = self.lab.directory("machine")?;
         let plug = (&self.lab.switch, "br0");
         let begin = Now::read().boot;
@@ -88,12 +97,20 @@ fn programs(root: &Path) -> Result<()> {
     qemu::assemble(&bios, BIOS, &root.join("hello.0"))?;
     qemu::assemble(&uefi, UEFI_TFTP, &root.join("tftp.efi"))?;
     qemu::assemble(&uefi, UEFI_HTTP, &root.join("http.efi"))?;
-    let script = format!("#!ipxe\necho this is the script\nchain http://{SERVER}/hello.0\n");
+    fs::copy("/usr/lib/ipxe/snponly.efi", root.join("snponly.efi"))
+        .context("the Debian package ipxe is not installed")?;
+    let script = format!(
+        "\
+#!ipxe
+echo this is the script
+iseq ${{platform}} efi && chain http://{SERVER}/http.efi || chain http://{SERVER}/hello.0
+"
+    );
     Ok(fs::write(root.join("boot.ipxe"), script)?)
 }
 
-/// One configuration for all machines: which is which, their MACs tell.
-fn yaml(lab: &Lab) -> String {
+/// One configuration for all machines. Every iPXE gets the script, whatever started it.
+fn yaml(lab: &Lab, first: &str) -> String {
     let bpffs = lab.bpffs().display();
     format!(
         "\
@@ -101,17 +118,16 @@ interfaces: [{INTERFACE}]
 server: {{state_dir: @DIR@/state, control_socket: @DIR@/control.sock}}
 fast_path: {{mode: native, pin_dir: {bpffs}/xdhcpd}}
 boot: {{root: @DIR@/boot}}
+classes:
+  - {{name: uefi-x64, boot: {{file: {first}}}}}
+  - name: uefi-http-x64
+    boot: {{file: 'http://{SERVER}/http.efi'}}
+    options: {{vendor-class-identifier: HTTPClient}}
+  - {{name: ipxe, boot: {{file: boot.ipxe}}}}
 subnets:
   - subnet: 10.77.0.0/16
     pools: [10.77.1.0-10.77.1.255]
     boot: {{next-server: {SERVER}}}
-    reservations:
-      - {{mac: '52:54:00:00:00:01', address: 10.77.0.11, boot: {{file: boot.ipxe}}}}
-      - {{mac: '52:54:00:00:00:02', address: 10.77.0.12, boot: {{file: tftp.efi}}}}
-      - mac: '52:54:00:00:00:03'
-        address: 10.77.0.13
-        boot: {{file: 'http://{SERVER}/http.efi'}}
-        options: {{vendor-class-identifier: HTTPClient}}
 "
     )
 }
@@ -119,21 +135,35 @@ subnets:
 /// The script by TFTP, and the program that it names by HTTP.
 #[test]
 fn ipxe_in_a_bios_machine_boots_by_a_script() -> Result<()> {
-    let site = Site::new()?;
-    site.boot("ipxe", Firmware::Bios, 1, BIOS)?;
+    let site = Site::new("tftp.efi")?;
+    site.boot("ipxe", Firmware::Bios, BIOS)?;
     site.expect(1, 1, 1)
 }
 
 #[test]
 fn uefi_boots_by_tftp() -> Result<()> {
-    let site = Site::new()?;
-    site.boot("uefi-pxe", Firmware::UefiPxe, 2, UEFI_TFTP)?;
+    let site = Site::new("tftp.efi")?;
+    site.boot("uefi-pxe", Firmware::UefiPxe, UEFI_TFTP)?;
     site.expect(1, 0, 1)
 }
 
 #[test]
 fn uefi_boots_by_http() -> Result<()> {
-    let site = Site::new()?;
-    site.boot("uefi-http", Firmware::UefiHttp, 3, UEFI_HTTP)?;
+    let site = Site::new("tftp.efi")?;
+    site.boot("uefi-http", Firmware::UefiHttp, UEFI_HTTP)?;
     site.expect(0, 1, 1)
+}
+
+/// The firmware fetches iPXE, and iPXE, which asks again, the script: not itself for ever.
+#[test]
+fn uefi_boots_by_ipxe_that_it_fetched() -> Result<()> {
+    let site = Site::new("snponly.efi")?;
+    site.boot("uefi-ipxe", Firmware::UefiPxe, UEFI_HTTP)?;
+    site.expect(2, 1, 2)?;
+    let leases = site.daemon.ctl(&["status"])?;
+    ensure!(
+        leases["leases"]["bound"] == 1,
+        "one address for both: {leases}"
+    );
+    Ok(())
 }
