@@ -12,5 +12,6 @@ pub mod guard;
 pub mod journal;
 pub mod lease;
 pub mod net;
+pub mod netboot;
 pub mod packet;
 pub mod run;

@@ -8,7 +8,7 @@ use xdhcpd_tests::process;
 use crate::privileges;
 use crate::progress::step;
 
-/// A program and the Debian package that it comes in.
+/// A program, or the path of another file, and the Debian package that it comes in.
 pub(crate) type Need = (&'static str, &'static str);
 
 pub(crate) const CLIENTS: &[Need] = &[
@@ -28,6 +28,18 @@ pub(crate) const LAB: &[Need] = &[
 pub(crate) const TRANSACTIONS: &[Need] = &[("bootpc", "bootpc"), ("tshark", "tshark")];
 
 pub(crate) const RELAY: &[Need] = &[("dhcrelay", "isc-dhcp-relay")];
+
+/// What fetches boot files, and machines that boot from the network.
+pub(crate) const NETBOOT: &[Need] = &[
+    ("curl", "curl"),
+    ("tftp", "tftp-hpa"),
+    ("atftp", "atftp"),
+    ("nasm", "nasm"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf"),
+    ("/usr/lib/ipxe/qemu/pxe-virtio.rom", "ipxe-qemu"),
+    ("/usr/lib/ipxe/snponly.efi", "ipxe"),
+];
 
 /// The servers that this one is compared with.
 pub(crate) const PEERS: &[Need] = &[

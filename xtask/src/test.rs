@@ -162,6 +162,7 @@ fn prepare() -> Result<(), String> {
         packages::LAB,
         packages::CLIENTS,
         packages::RELAY,
+        packages::NETBOOT,
         packages::PEERS,
         packages::TRANSACTIONS,
     ];

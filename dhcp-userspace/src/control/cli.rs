@@ -46,6 +46,9 @@ enum Command {
     /// Clients that are not heard for a while.
     #[command(subcommand)]
     Guard(Guard),
+    /// Boot files, by TFTP and HTTP.
+    #[command(subcommand)]
+    Boot(Boot),
     /// Read the configuration again; prints what changed.
     Reload,
     /// What happens to clients, as it happens.
@@ -89,6 +92,12 @@ enum Leases {
         #[arg(long)]
         yes: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum Boot {
+    /// Who fetches what now, how far it is, and what was asked for in vain.
+    Status,
 }
 
 #[derive(Debug, Subcommand)]
@@ -141,6 +150,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), ClientError
             let mac = mac.clone();
             cli.changes(&Request::GuardClear { mac }, "nobody was blocked")
         }
+        Command::Boot(Boot::Status) => cli.one(&Request::Boot, |report| render::boot(&report)),
         Command::Reload => cli.changes(&Request::Reload, "nothing changed"),
         Command::Events => cli.events(),
     }

@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::protocol::{Journal, Packets, Pool};
 use crate::engine::{EventKind, Ignored};
+use crate::netboot::report::{Ended, Report, Totals};
 use dhcp_common::Reason;
 
 type Labels = Vec<(&'static str, String)>;
@@ -264,6 +265,8 @@ pub struct State {
     pub blocked: u64,
     /// Requests of strangers a second that each ingress is allowed; 0: no limit.
     pub unknown_rate: u64,
+    /// `None`: no boot files are served.
+    pub boot: Option<Report>,
 }
 
 impl State {
@@ -330,6 +333,9 @@ impl State {
             self.templates,
         );
         self.journal_in(&mut to);
+        if let Some(report) = &self.boot {
+            boot_in(&mut to, report);
+        }
         to
     }
 
@@ -349,6 +355,34 @@ impl State {
         let help = "Bytes of records that still count";
         gauge(to, "journal_live_bytes", help, journal.live_bytes);
     }
+}
+
+fn boot_in(to: &mut Registry, report: &Report) {
+    let ends = |totals: &Totals| {
+        let row = |ended: Ended| {
+            let mut labels = by("protocol", totals.protocol.label());
+            labels.push(("result", ended.label().to_owned()));
+            (labels, totals.count(ended))
+        };
+        Ended::ALL.map(row)
+    };
+    let help = "Requests for boot files, by how they ended";
+    counters(
+        to,
+        "boot_requests",
+        help,
+        report.totals.iter().flat_map(ends),
+    );
+    let each = |value: fn(&Totals) -> u64| {
+        let row = move |totals: &Totals| (by("protocol", totals.protocol.label()), value(totals));
+        report.totals.iter().map(row)
+    };
+    let help = "Bytes of boot files sent";
+    counters(to, "boot_bytes", help, each(|totals| totals.bytes));
+    let help = "Blocks of boot files sent again by TFTP";
+    counters(to, "boot_blocks_resent", help, each(|totals| totals.resent));
+    let help = "Boot files on their way";
+    gauge(to, "boot_transfers", help, report.transfers.len() as u64);
 }
 
 fn by(name: &'static str, value: &str) -> Labels {
@@ -415,6 +449,26 @@ mod tests {
             templates: 1,
             blocked: 4,
             unknown_rate: 500,
+            boot: Some(boot()),
+        }
+    }
+
+    fn boot() -> Report {
+        use crate::netboot::report::Protocol;
+        let tftp = Totals {
+            protocol: Protocol::Tftp,
+            complete: 3,
+            asked: 4,
+            aborted: 0,
+            not_found: 5,
+            denied: 0,
+            busy: 0,
+            bytes: 7000,
+            resent: 6,
+        };
+        Report {
+            totals: vec![tftp],
+            ..Report::default()
         }
     }
 
@@ -461,6 +515,11 @@ mod tests {
             "xdhcpd_guard_blocked 4",
             "xdhcpd_guard_blocks_total 0",
             "xdhcpd_guard_unknown_rate 500",
+            "xdhcpd_boot_requests_total{protocol=\"tftp\",result=\"complete\"} 3",
+            "xdhcpd_boot_requests_total{protocol=\"tftp\",result=\"not-found\"} 5",
+            "xdhcpd_boot_bytes_total{protocol=\"tftp\"} 7000",
+            "xdhcpd_boot_blocks_resent_total{protocol=\"tftp\"} 6",
+            "xdhcpd_boot_transfers 0",
         ];
         for line in wanted {
             assert!(

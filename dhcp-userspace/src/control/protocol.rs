@@ -29,6 +29,8 @@ pub enum Request {
     },
     /// Done with a [`FastPath`].
     Fastpath,
+    /// Done with a [`crate::netboot::Report`].
+    Boot,
     /// Traces the packets of a MAC in the kernel, or of none.
     Trace { mac: Option<String> },
     /// Done with a text: why the kernel does or does not answer a client.

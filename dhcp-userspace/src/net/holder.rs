@@ -1,4 +1,4 @@
-//! Which process holds a UDP port: for error messages.
+//! Which process holds a port: for error messages.
 
 use std::fs;
 use std::path::Path;
@@ -6,12 +6,23 @@ use std::path::Path;
 /// "dnsmasq (pid 812)", or "another process" where the system does not tell.
 #[must_use]
 pub fn of_udp_port(port: u16) -> String {
-    let table = fs::read_to_string("/proc/thread-self/net/udp").unwrap_or_default();
-    let inodes = inodes(&table, port);
+    of_port(&["udp", "udp6"], port)
+}
+
+/// The same for a process that listens.
+#[must_use]
+pub fn of_tcp_port(port: u16) -> String {
+    of_port(&["tcp", "tcp6"], port)
+}
+
+fn of_port(tables: &[&str], port: u16) -> String {
+    let read = |name| fs::read_to_string(format!("/proc/thread-self/net/{name}"));
+    let tables = tables.iter().flat_map(read);
+    let inodes: Vec<_> = tables.flat_map(|table| inodes(&table, port)).collect();
     process_with(&inodes).unwrap_or_else(|| "another process".to_owned())
 }
 
-/// The inodes of the sockets bound to a port, from the text of `/proc/net/udp`.
+/// The inodes of the sockets bound to a port, from the text of `/proc/net/udp` or its like.
 fn inodes(table: &str, port: u16) -> Vec<String> {
     let suffix = format!(":{port:04X}");
     let inode = |line: &str| {
@@ -57,6 +68,14 @@ mod tests {
             holder.ends_with(&format!("(pid {})", std::process::id())),
             "{holder}"
         );
+    }
+
+    #[test]
+    fn one_that_listens_is_found() {
+        let socket = std::net::TcpListener::bind("[::1]:0").unwrap();
+        let holder = of_tcp_port(socket.local_addr().unwrap().port());
+        let want = format!("(pid {})", std::process::id());
+        assert!(holder.ends_with(&want), "{holder}");
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub fn answer(
             json(&Changes { changes })
         }
         Request::Fastpath => json(&report::fastpath(shared)),
+        Request::Boot => boot(shared),
         Request::Trace { mac } => trace(shared, mac.as_deref()),
         Request::Why { mac } => why::why(shared, &mac).map(Value::String),
         Request::Detach => detach(shared),
@@ -48,6 +49,11 @@ pub fn answer(
 
 fn json(value: &impl Serialize) -> Result<Value, String> {
     serde_json::to_value(value).map_err(|error| error.to_string())
+}
+
+fn boot(shared: &Shared) -> Result<Value, String> {
+    let report = shared.netboot.report();
+    json(&report.ok_or("no boot files are served: set boot.root in the configuration")?)
 }
 
 fn trace(shared: &Shared, mac: Option<&str>) -> Result<Value, String> {

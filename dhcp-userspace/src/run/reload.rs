@@ -49,11 +49,18 @@ fn exchange(shared: &Shared) -> Result<Vec<String>, String> {
     let mut changes = config::diff(&old, &new);
     changes.extend(needs_restart(&shared.started_with, &new));
     let now = Now::read();
+    let netboot = &shared.netboot;
+    netboot
+        .apply(new.boot.as_ref())
+        .map_err(|error| error.to_string())?;
     shared
         .core
         .engine
         .reload(Arc::clone(&new), now)
         .map_err(|full| {
+            if let Err(error) = netboot.apply(old.boot.as_ref()) {
+                tracing::error!("{error}");
+            }
             format!("{full}; restart xdhcpd to get a larger one, or set fast_path.capacity")
         })?;
     shared.core.guard.reload(&new.guard, &shared.core.engine);

@@ -74,6 +74,7 @@ pub fn state(shared: &Shared) -> State {
         templates: shared.core.engine.templates_in_use() as u64,
         blocked: shared.core.guard.blocked(Now::read()).len() as u64,
         unknown_rate: shared.core.guard.rate().into(),
+        boot: shared.netboot.report(),
     }
 }
 

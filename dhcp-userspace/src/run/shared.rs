@@ -14,6 +14,7 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::fastpath::FastPath;
 use crate::journal::Handle;
+use crate::netboot::Netboot;
 
 pub struct Shared {
     pub core: Arc<Core>,
@@ -25,6 +26,7 @@ pub struct Shared {
     pub journal: Handle<Ticket>,
     pub fastpath: Mutex<FastPath>,
     pub ports: Mutex<Ports>,
+    pub netboot: Netboot,
     pub prober: Prober,
     pub workers: usize,
     pub started: Now,

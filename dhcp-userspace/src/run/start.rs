@@ -27,6 +27,7 @@ use crate::fastpath::{self, PortMode, PortReport};
 use crate::journal::Committer;
 use crate::net::port67::{self, Port67};
 use crate::net::{interface, select};
+use crate::netboot::Netboot;
 
 /// Serves as the configuration in this file says, until a signal ends it.
 ///
@@ -106,6 +107,8 @@ impl Daemon {
         port: Port67,
     ) -> anyhow::Result<(Self, Arc<Shared>)> {
         let now = Now::read();
+        let netboot = Netboot::default();
+        netboot.apply(config.boot.as_ref())?;
         // Before the pins are touched: they may be those of a daemon that serves.
         let disk = journal::take(&config.server.state_dir)?;
         let fastpath = fastpath::open(config)?;
@@ -130,6 +133,7 @@ impl Daemon {
             kernel_hits_before: fastpath.counters()[Reason::Hit as usize],
             fastpath: Mutex::new(fastpath),
             ports: Mutex::new(Ports::new(mailboxes.clone())),
+            netboot,
             prober: Prober::default(),
             workers: count,
             started: now,
@@ -169,6 +173,8 @@ impl Daemon {
         drop(self.stop_sweeper);
         let _ = self.sweeper.join();
         self.committer.shutdown()?;
+        // Nothing can fail that ends.
+        let _ = self.shared.netboot.apply(None);
         let _ = std::fs::remove_file(&self.control_socket);
         let fastpath = self.shared.fastpath.lock().expect("no panics while held");
         let attached = |port: &PortReport| port.mode != PortMode::Userspace;

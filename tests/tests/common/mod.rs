@@ -6,6 +6,7 @@ pub mod captures;
 pub mod config;
 pub mod crowd;
 pub mod faults;
+pub mod files;
 pub mod fleet;
 pub mod flood;
 pub mod frame;

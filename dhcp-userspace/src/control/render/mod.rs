@@ -1,11 +1,13 @@
 //! Answers as people read them.
 
+mod boot;
 mod fastpath;
 mod guard;
 mod leases;
 mod status;
 mod time;
 
+pub use boot::boot;
 pub use fastpath::fastpath;
 pub use guard::guard;
 pub use leases::{happened, lease, lease_header, lease_row, lost};

@@ -2,6 +2,7 @@
 
 mod leases;
 mod links;
+mod netboot;
 mod packets;
 mod reload;
 mod transact;

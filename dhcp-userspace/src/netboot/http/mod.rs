@@ -1,0 +1,81 @@
+//! The HTTP service: GET and HEAD of files, with ranges and conditions, by hyper. No directory is
+//! listed, and nothing is served in its place.
+
+mod answer;
+mod kind;
+mod range;
+mod version;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::books::Place;
+use super::report::Protocol;
+use super::shared::Shared;
+
+/// For a request's head, and between two requests.
+const IDLE: Duration = Duration::from_secs(15);
+/// A client that takes nothing for so long is gone.
+const STALLED: Duration = Duration::from_secs(60);
+/// What waits to be sent, beside the kernel's own buffer.
+const BUFFER: usize = 64 << 10;
+/// Connections at once, also those that are told to come again.
+const MAX_CONNECTIONS: usize = 4096;
+
+/// Answers connections for ever.
+pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        match listener.accept().await {
+            Ok((stream, client)) => {
+                if let Ok(permit) = Arc::clone(&connections).try_acquire_owned() {
+                    tokio::spawn(connection(stream, client, Arc::clone(&shared), permit));
+                }
+            }
+            // Out of file descriptors: give those who hold them a moment.
+            Err(error) => {
+                tracing::warn!(%error, "HTTP");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    client: SocketAddr,
+    shared: Arc<Shared>,
+    _permit: OwnedSemaphorePermit,
+) {
+    let client = SocketAddr::new(client.ip().to_canonical(), client.port());
+    let place: Option<Arc<Place>> = shared.books.admit(Protocol::Http, client).map(Arc::new);
+    let options = socket2::SockRef::from(&stream);
+    let set = options
+        .set_tcp_user_timeout(Some(STALLED))
+        .and(stream.set_nodelay(true));
+    if let Err(error) = set {
+        tracing::debug!(%client, %error, "socket options");
+    }
+    let service = service_fn(|request| {
+        let (shared, place) = (Arc::clone(&shared), place.clone());
+        async move { Ok::<_, Infallible>(answer::answer(&shared, place.as_ref(), &request).await) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE)
+        .keep_alive(place.is_some())
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%client, %error, "HTTP");
+    }
+}

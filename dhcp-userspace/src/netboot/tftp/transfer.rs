@@ -1,0 +1,231 @@
+//! One file to one client.
+
+use std::fs::File;
+use std::io;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::net::UdpSocket;
+use tokio::time::{Instant, timeout_at};
+
+use super::super::books::Ongoing;
+use super::super::read::piece;
+use super::super::report::Ended;
+use super::options::Terms;
+use super::packet::{self, Code, HEADER, Packet};
+use super::retry::Retry;
+use super::window::{Next, Window};
+
+/// Read at once.
+const AHEAD: u64 = 64 << 10;
+/// Acknowledgements and errors are shorter.
+const RECEIVED: usize = 600;
+
+pub struct Transfer {
+    pub socket: UdpSocket,
+    pub source: Source,
+    pub terms: Terms,
+    /// Empty if no option was agreed on.
+    pub oack: Vec<u8>,
+    pub ongoing: Ongoing,
+}
+
+/// Why a transfer ended before the client had all.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    #[error("the client ended it: {0}")]
+    Client(String),
+    #[error("the client does not answer")]
+    Silence,
+    #[error("the client does not listen any more")]
+    Gone,
+    #[error("the file cannot be read: {0}")]
+    Read(io::Error),
+    #[error("cannot send: {0}")]
+    Network(io::Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Gone,
+            _ => Self::Network(error),
+        }
+    }
+}
+
+/// Sends it. `heard` is called when the client has answered.
+pub async fn run(transfer: Transfer, heard: impl Fn()) {
+    let Transfer {
+        socket,
+        source,
+        terms,
+        oack,
+        ongoing,
+    } = transfer;
+    let mut line = Line {
+        window: Window::new(source.size / terms.block + 1, terms.window),
+        retry: Retry::new(terms.timeout, Instant::now()),
+        block: terms.block,
+        packet: Vec::new(),
+        socket,
+        source,
+        oack,
+        ongoing,
+    };
+    let stop = line.run(heard).await.err();
+    line.end(stop).await;
+}
+
+struct Line {
+    socket: UdpSocket,
+    source: Source,
+    window: Window,
+    retry: Retry,
+    block: u64,
+    oack: Vec<u8>,
+    ongoing: Ongoing,
+    /// What is sent next.
+    packet: Vec<u8>,
+}
+
+impl Line {
+    async fn run(&mut self, heard: impl Fn()) -> Result<(), Stop> {
+        let mut next = self.open().await?;
+        loop {
+            match next {
+                Next::Done => return Ok(()),
+                Next::Send(blocks) => self.send(blocks).await?,
+                Next::Nothing => {}
+            }
+            next = self.listen(&heard).await?;
+        }
+    }
+
+    /// Where options were asked for, the client must agree first.
+    async fn open(&mut self) -> Result<Next, Stop> {
+        if self.oack.is_empty() {
+            return Ok(self.window.ack(0));
+        }
+        self.socket.send(&self.oack).await?;
+        self.retry.sent(Instant::now());
+        Ok(Next::Nothing)
+    }
+
+    async fn listen(&mut self, heard: &impl Fn()) -> Result<Next, Stop> {
+        let mut bytes = [0; RECEIVED];
+        let received = timeout_at(self.retry.deadline(), self.socket.recv(&mut bytes)).await;
+        let Ok(received) = received else {
+            return self.silence().await;
+        };
+        match packet::parse(&bytes[..received?]) {
+            Some(Packet::Ack(block)) => {
+                heard();
+                Ok(self.acked(block))
+            }
+            Some(Packet::Error(words)) => Err(Stop::Client(super::super::root::shown(words))),
+            _ => Ok(Next::Nothing),
+        }
+    }
+
+    fn acked(&mut self, block: u16) -> Next {
+        let next = self.window.ack(block);
+        if next != Next::Nothing {
+            self.retry.heard(Instant::now());
+            self.ongoing
+                .has(self.source.size.min(self.window.acked() * self.block));
+        }
+        next
+    }
+
+    async fn silence(&mut self) -> Result<Next, Stop> {
+        if !self.retry.again(Instant::now()) {
+            return Err(Stop::Silence);
+        }
+        if self.window.is_closed() {
+            self.socket.send(&self.oack).await?;
+            return Ok(Next::Nothing);
+        }
+        let blocks = self.window.timeout();
+        self.blocks(blocks).await?;
+        Ok(Next::Nothing)
+    }
+
+    async fn send(&mut self, blocks: RangeInclusive<u64>) -> Result<(), Stop> {
+        self.blocks(blocks).await?;
+        self.retry.sent(Instant::now());
+        Ok(())
+    }
+
+    async fn blocks(&mut self, blocks: RangeInclusive<u64>) -> Result<(), Stop> {
+        self.ongoing.resent(self.window.take_resent());
+        let start = (blocks.start() - 1) * self.block;
+        let end = self.source.size.min(blocks.end() * self.block);
+        let bytes = self
+            .source
+            .bytes(start, end - start)
+            .await
+            .map_err(Stop::Read)?;
+        // A file whose last block is full ends with an empty one.
+        let mut parts = bytes.chunks(self.block as usize);
+        for block in blocks {
+            packet::data(&mut self.packet, block, parts.next().unwrap_or_default());
+            debug_assert!(self.packet.len() <= HEADER + self.block as usize);
+            self.socket.send(&self.packet).await?;
+        }
+        Ok(())
+    }
+
+    async fn end(self, stop: Option<Stop>) {
+        let Some(stop) = stop else {
+            return self.ongoing.end(Ended::Complete);
+        };
+        tracing::debug!("{stop}");
+        let ended = match stop {
+            // PXE firmware asks for the size this way, and then in earnest.
+            Stop::Client(_) | Stop::Gone if self.window.is_closed() => Ended::Asked,
+            // It has closed the port once it had all, and its last word was lost.
+            Stop::Gone if self.window.is_all_sent() => Ended::Complete,
+            _ => Ended::Aborted,
+        };
+        if ended == Ended::Complete {
+            self.ongoing.has(self.source.size);
+        }
+        if let Stop::Read(_) = stop {
+            let words = packet::error(Code::NotDefined, "the file cannot be read to its end");
+            let _ = self.socket.send(&words).await;
+        }
+        self.ongoing.end(ended);
+    }
+}
+
+/// A file, and what was read of it last.
+pub struct Source {
+    file: Arc<File>,
+    pub size: u64,
+    at: u64,
+    read: Bytes,
+}
+
+impl Source {
+    #[must_use]
+    pub const fn new(file: Arc<File>, size: u64) -> Self {
+        Self {
+            file,
+            size,
+            at: 0,
+            read: Bytes::new(),
+        }
+    }
+
+    async fn bytes(&mut self, at: u64, len: u64) -> io::Result<Bytes> {
+        if at < self.at || at + len > self.at + self.read.len() as u64 {
+            let len = len.max(AHEAD).min(self.size - at);
+            self.read = piece(&self.file, at, len as usize).await?;
+            self.at = at;
+        }
+        let from = (at - self.at) as usize;
+        Ok(self.read.slice(from..from + len as usize))
+    }
+}

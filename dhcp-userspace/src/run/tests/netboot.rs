@@ -1,0 +1,77 @@
+//! Boot files, from the configuration to the control socket and the metrics.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::super::answer::answer;
+use super::super::report;
+use super::super::shared::Shared;
+use super::super::start::Daemon;
+use super::{CONFIG, write};
+use crate::config::model::FileService;
+use crate::config::{self, Config};
+use crate::control::protocol::Request;
+use crate::net::port67;
+use crate::net::tests::wire;
+use crate::netboot::Report;
+
+fn config(path: &Path, root: &Path) -> Arc<Config> {
+    let mut config = config::load(path).unwrap();
+    config.boot = Some(FileService {
+        root: root.to_owned(),
+        tftp: Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 69)),
+        http: Some("127.0.0.1:80".parse().unwrap()),
+        max_transfers: 10,
+    });
+    Arc::new(config)
+}
+
+fn ask(shared: &Shared) -> Result<Report, String> {
+    let answer = answer(shared, Request::Boot, &mut |_| true)?;
+    Ok(serde_json::from_value(answer).unwrap())
+}
+
+fn get(address: SocketAddr, name: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /{name} HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn boot_files_come_and_go_with_the_configuration() {
+    wire::on_veth(|_, _| {
+        wire::ip("link set lo up");
+        let directory = tempfile::tempdir().unwrap();
+        let path = write(&directory, CONFIG);
+        let root = directory.path().join("boot");
+        let without = Daemon::start(&path, &config(&path, &root), port67::take().unwrap());
+        let error = format!("{:#}", without.map(drop).unwrap_err());
+        assert!(
+            error.starts_with("boot.root: ") && error.contains("make the directory"),
+            "{error}"
+        );
+
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(root.join("a"), "abc").unwrap();
+        let started = Daemon::start(&path, &config(&path, &root), port67::take().unwrap());
+        let (daemon, shared) = started.unwrap();
+        let http = ask(&shared).unwrap().http.unwrap();
+        assert!(get(http, "a").ends_with("\r\n\r\nabc"));
+        assert!(get(http, "b").contains(" 404 "));
+        assert_eq!(ask(&shared).unwrap().not_found[0].file, "b");
+        let metrics = shared.core.metrics.render(&report::state(&shared));
+        let want = "xdhcpd_boot_requests_total{protocol=\"http\",result=\"not-found\"} 1\n";
+        assert!(metrics.contains(want), "{metrics}");
+
+        // The file on disk has no `boot`.
+        answer(&shared, Request::Reload, &mut |_| true).unwrap();
+        let error = ask(&shared).unwrap_err();
+        assert!(error.contains("set boot.root"), "{error}");
+        assert!(TcpStream::connect(http).is_err());
+        daemon.stop().unwrap();
+    });
+}

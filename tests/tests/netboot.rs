@@ -1,0 +1,169 @@
+//! Machines that boot from the network, with xdhcpd alone to give them addresses and files.
+//!
+//! With `XDHCPD_TEST_LOGS` set to a directory, what each machine printed, what the server told of
+//! it and how long it took are kept there.
+
+mod common;
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use common::books;
+use common::files;
+use dhcp_userspace::clock::{Now, SECOND};
+use dhcp_userspace::netboot::report::Protocol;
+use xdhcpd_tests::lab::{INTERFACE, SERVER};
+use xdhcpd_tests::{Binaries, Daemon, Firmware, Lab, Machine, Process, qemu};
+
+/// The firmware is emulated, which on a busy machine takes its time.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+const BIOS: &str = "hello from a BIOS program";
+const UEFI_TFTP: &str = "hello from a UEFI program by TFTP";
+const UEFI_HTTP: &str = "hello from a UEFI program by HTTP";
+
+struct Site {
+    events: Process,
+    daemon: Daemon,
+    lab: Lab,
+}
+
+impl Site {
+    /// `first` is what UEFI machines fetch by TFTP.
+    fn new(first: &str) -> Result<Self> {
+        common::root();
+        let lab = Lab::new(0)?;
+        programs(&files::root(&lab)?)?;
+        let directory = lab.directory("xdhcpd")?;
+        let daemon = Daemon::start(
+            &Binaries::find()?,
+            &lab.server,
+            &directory,
+            &yaml(&lab, first),
+        )?;
+        let log = lab.directory("events")?.join("log");
+        let events = Process::start("xdhcpctl", daemon.ctl_command().arg("events"), &log)?;
+        Ok(Self {
+            events,
+            daemon,
+            lab,
+        })
+    }
+
+    /// Switches a machine on, and waits until it prints `text`.
+    fn boot(&self, name: &str, firmware: Firmware, text: &str) -> Result<()> {
+        let mac = [0x52, 0x54, 0, 0, 0, 1];
+        let directory = self.lab.directory("machine")?;
+        let plug = (&self.lab.switch, "br0");
+        let begin = Now::read().boot;
+        let mut machine = Machine::start(firmware, ("machine", mac), plug, &directory)?;
+        let booted = machine.wait_serial(text, PATIENCE);
+        let took = (Now::read().boot - begin) as f64 / SECOND as f64;
+        self.keep(name, &format!("{}\n({took:.1} s)\n", machine.serial()))?;
+        booted
+    }
+
+    fn keep(&self, name: &str, serial: &str) -> Result<()> {
+        let Some(directory) = env::var_os("XDHCPD_TEST_LOGS").map(PathBuf::from) else {
+            return Ok(());
+        };
+        fs::create_dir_all(&directory)?;
+        fs::write(directory.join(format!("{name}.serial")), serial)?;
+        let report = self.daemon.ctl_text(&["boot", "status"])?;
+        let daemon = fs::read_to_string(self.daemon.directory().join("xdhcpd.log"))?;
+        let server = format!("{}\n{daemon}\n{report}\n", self.events.log());
+        fs::write(directory.join(format!("{name}.server")), server)?;
+        Ok(())
+    }
+
+    /// So many files went out whole, by TFTP and by HTTP, and as often a machine got an address.
+    fn expect(&self, tftp: u64, http: u64, binds: u64) -> Result<()> {
+        for (protocol, times) in [(Protocol::Tftp, tftp), (Protocol::Http, http)] {
+            files::wait_totals(&self.daemon, protocol, |totals| totals.complete == times)?;
+        }
+        let bound = books::replies(&self.daemon, "bind")?;
+        ensure!(bound == binds, "{bound} leases instead of {binds}");
+        Ok(())
+    }
+}
+
+/// Puts what the machines boot below the root.
+fn programs(root: &Path) -> Result<()> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("netboot");
+    let (bios, uefi) = (sources.join("hello.nasm"), sources.join("hello-efi.nasm"));
+    qemu::assemble(&bios, BIOS, &root.join("hello.0"))?;
+    qemu::assemble(&uefi, UEFI_TFTP, &root.join("tftp.efi"))?;
+    qemu::assemble(&uefi, UEFI_HTTP, &root.join("http.efi"))?;
+    fs::copy("/usr/lib/ipxe/snponly.efi", root.join("snponly.efi"))
+        .context("the Debian package ipxe is not installed")?;
+    let script = format!(
+        "\
+#!ipxe
+echo this is the script
+iseq ${{platform}} efi && chain http://{SERVER}/http.efi || chain http://{SERVER}/hello.0
+"
+    );
+    Ok(fs::write(root.join("boot.ipxe"), script)?)
+}
+
+/// One configuration for all machines. Every iPXE gets the script, whatever started it.
+fn yaml(lab: &Lab, first: &str) -> String {
+    let bpffs = lab.bpffs().display();
+    format!(
+        "\
+interfaces: [{INTERFACE}]
+server: {{state_dir: @DIR@/state, control_socket: @DIR@/control.sock}}
+fast_path: {{mode: native, pin_dir: {bpffs}/xdhcpd}}
+boot: {{root: @DIR@/boot}}
+classes:
+  - {{name: uefi-x64, boot: {{file: {first}}}}}
+  - name: uefi-http-x64
+    boot: {{file: 'http://{SERVER}/http.efi'}}
+    options: {{vendor-class-identifier: HTTPClient}}
+  - {{name: ipxe, boot: {{file: boot.ipxe}}}}
+subnets:
+  - subnet: 10.77.0.0/16
+    pools: [10.77.1.0-10.77.1.255]
+    boot: {{next-server: {SERVER}}}
+"
+    )
+}
+
+/// The script by TFTP, and the program that it names by HTTP.
+#[test]
+fn ipxe_in_a_bios_machine_boots_by_a_script() -> Result<()> {
+    let site = Site::new("tftp.efi")?;
+    site.boot("ipxe", Firmware::Bios, BIOS)?;
+    site.expect(1, 1, 1)
+}
+
+#[test]
+fn uefi_boots_by_tftp() -> Result<()> {
+    let site = Site::new("tftp.efi")?;
+    site.boot("uefi-pxe", Firmware::UefiPxe, UEFI_TFTP)?;
+    site.expect(1, 0, 1)
+}
+
+#[test]
+fn uefi_boots_by_http() -> Result<()> {
+    let site = Site::new("tftp.efi")?;
+    site.boot("uefi-http", Firmware::UefiHttp, UEFI_HTTP)?;
+    site.expect(0, 1, 1)
+}
+
+/// The firmware fetches iPXE, and iPXE, which asks again, the script: not itself for ever.
+#[test]
+fn uefi_boots_by_ipxe_that_it_fetched() -> Result<()> {
+    let site = Site::new("snponly.efi")?;
+    site.boot("uefi-ipxe", Firmware::UefiPxe, UEFI_HTTP)?;
+    site.expect(2, 1, 2)?;
+    let leases = site.daemon.ctl(&["status"])?;
+    ensure!(
+        leases["leases"]["bound"] == 1,
+        "one address for both: {leases}"
+    );
+    Ok(())
+}
