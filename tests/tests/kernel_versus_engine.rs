@@ -172,9 +172,10 @@ impl Bench {
     /// the promise does not reach for another lease time.
     fn bind_all(&mut self, random: &mut Random) -> Result<Vec<Client>> {
         let captured = captures::all()?;
+        let renews = |client: &str| captures::renewal_of(&captured, client).is_ok();
         let kinds: Vec<_> = captured
             .iter()
-            .filter(|capture| capture.name == "selecting")
+            .filter(|capture| capture.name == "selecting" && renews(&capture.client))
             .collect();
         let mut clients = Vec::new();
         for number in 0..CLIENTS {

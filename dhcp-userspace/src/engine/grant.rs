@@ -147,11 +147,12 @@ impl<'a> Context<'a> {
         if self.request.is_relayed() || self.packet.source_port != CLIENT_PORT {
             return None;
         }
-        let ciaddr = self.request.ciaddr;
+        let (ciaddr, source) = (self.request.ciaddr, self.packet.source);
         let region = if ciaddr.is_unspecified() {
             self.is_on_link(id)
                 .then(|| Region::predicted(self.request))??
-        } else if self.packet.source == ciaddr {
+        } else if source == ciaddr || source.is_unspecified() && self.is_on_link(id) {
+            // systemd-networkd rebinds from 0.0.0.0, and later renews with the same options.
             Region::of_renewal(self.request)?
         } else {
             return None;

@@ -220,6 +220,18 @@ impl Message {
         bytes
     }
 
+    fn incoming<'a>(&'a self, payload: &'a [u8]) -> Incoming<'a> {
+        Incoming {
+            link: self.link,
+            l2: &self.l2,
+            source: self.source,
+            source_port: self.source_port,
+            destination: self.destination,
+            destination_port: self.destination_port,
+            payload,
+        }
+    }
+
     /// The whole frame, for the fast path.
     pub(super) fn frame(&self) -> Vec<u8> {
         let payload = self.payload();
@@ -356,22 +368,20 @@ impl Lab {
 
     pub(super) fn handle(&self, message: &Message, reply: &mut Vec<u8>) -> Outcome {
         let payload = message.payload();
-        let packet = Incoming {
-            link: message.link,
-            l2: &message.l2,
-            source: message.source,
-            source_port: message.source_port,
-            destination: message.destination,
-            destination_port: message.destination_port,
-            payload: &payload,
-        };
+        let packet = message.incoming(&payload);
         self.engine.handle(self.now, &packet, reply)
     }
 
     /// Hands a message in and does what the outcome says.
     pub(super) fn send(&mut self, message: &Message) -> Result<Option<Reply>, Ignored> {
+        let payload = message.payload();
+        self.take(&message.incoming(&payload))
+    }
+
+    /// As [`Self::send`], for a packet that came from elsewhere.
+    pub(super) fn take(&mut self, packet: &Incoming<'_>) -> Result<Option<Reply>, Ignored> {
         let mut frame = Vec::new();
-        let event = match self.handle(message, &mut frame) {
+        let event = match self.engine.handle(self.now, packet, &mut frame) {
             Outcome::Ignore(why) => return Err(why),
             Outcome::Busy => panic!("busy"),
             Outcome::Reply(event) => event,
@@ -384,7 +394,7 @@ impl Lab {
         };
         let kind = event.kind;
         self.events.push(event);
-        let l2 = message.l2.len();
+        let l2 = packet.l2.len();
         Ok((!frame.is_empty()).then(|| Reply::new(frame, l2, kind)))
     }
 

@@ -1,4 +1,5 @@
 //! The engine as clients and relays meet it.
+mod captures;
 mod fast;
 mod fuzz;
 mod lab;
