@@ -152,7 +152,8 @@ impl<'a> Context<'a> {
             self.is_on_link(id)
                 .then(|| Region::predicted(self.request))??
         } else if source == ciaddr || source.is_unspecified() && self.is_on_link(id) {
-            // systemd-networkd rebinds from 0.0.0.0, and later renews with the same options.
+            // systemd-networkd and NetworkManager rebind from 0.0.0.0, and later renew with the
+            // same options.
             Region::of_renewal(self.request)?
         } else {
             return None;

@@ -221,9 +221,11 @@ fn checksums_that_are_not_right() {
             "dhcping-inform",
             "networkd",
             "networkd-mac",
+            "networkmanager",
             "nmap-inform",
             "perfdhcp",
-            "udhcpc"
+            "udhcpc",
+            "udhcpc-unanswered"
         ]
     );
 }

@@ -14,9 +14,11 @@ const FORETOLD: &[&str] = &[
     "networkd",
     "networkd-mac",
     "udhcpc",
+    "udhcpc-unanswered",
 ];
-/// perfdhcp renews without the parameter list of its REQUEST, and by way of a relay.
-const NOT_FORETOLD: &[&str] = &["perfdhcp"];
+/// NetworkManager asks for answers of 576 bytes until it has a lease, and of 65,535 from then on
+/// (option 57). perfdhcp renews without the parameter list of its REQUEST, by way of a relay.
+const NOT_FORETOLD: &[&str] = &["networkmanager", "perfdhcp"];
 
 fn renews(capture: &Capture) -> bool {
     capture.name.starts_with("renewing") || capture.name == "rebinding"
@@ -74,8 +76,7 @@ fn what_is_foretold_is_answered_by_the_fast_path() {
             let fast = renews(message).then(|| lab.fast_path(message));
             let slow = lab.hear(message).unwrap();
             match fast {
-                // REBINDING of systemd-networkd comes from no address: only the engine answers.
-                Some(Err(Reason::WrongSource)) => assert_eq!(*client, "networkd"),
+                Some(Err(Reason::WrongSource)) => assert_eq!(message.name, "rebinding"),
                 Some(fast) => {
                     assert_eq!(fast, Ok(slow.unwrap().frame), "{client} {}", message.name);
                     answered += 1;
@@ -99,21 +100,41 @@ fn init_reboot_foretells() {
     assert_eq!(foretold, region(renewal, Region::of_renewal));
 }
 
-/// networkd rebinds from 0.0.0.0, which the kernel leaves to the engine. It is the same client
-/// with the same options: its next renewal is the kernel's again.
+/// The first renewal goes to the engine and teaches it; the fast path answers the rest.
+#[test]
+fn what_is_not_foretold_is_taught() {
+    let messages = captured::of("networkmanager");
+    let mut lab = server(net_of(&messages));
+    for name in ["discover", "selecting"] {
+        lab.answer(by_name(&messages, name));
+    }
+    let renewal = by_name(&messages, "renewing");
+    assert_eq!(lab.fast_path(renewal), Err(Reason::MemoMiss));
+    let slow = lab.answer(renewal);
+    assert_eq!(lab.fast_path(renewal), Ok(slow.frame));
+    let last = messages.iter().rfind(|capture| capture.name == "renewing");
+    assert!(lab.fast_path(last.unwrap()).is_ok());
+}
+
+/// These rebind from 0.0.0.0, which the kernel leaves to the engine. It is the same client with
+/// the same options: its next renewal is the kernel's again.
 #[test]
 fn a_rebinding_from_no_address_keeps_the_memo() {
-    let messages = captured::of("networkd");
-    let by_name = |name: &str| {
-        messages
-            .iter()
-            .find(|capture| capture.name == name)
-            .unwrap()
-    };
-    let mut lab = server(net_of(&messages));
-    lab.answer(by_name("discover"));
-    lab.answer(by_name("selecting"));
-    lab.answer(by_name("rebinding"));
-    let fast = lab.fast_path(by_name("renewing")).unwrap();
-    assert_eq!(fast, lab.answer(by_name("renewing")).frame);
+    for client in ["networkd", "networkmanager"] {
+        let messages = captured::of(client);
+        let mut lab = server(net_of(&messages));
+        for name in ["discover", "selecting", "rebinding"] {
+            lab.answer(by_name(&messages, name));
+        }
+        let rebinding = by_name(&messages, "rebinding");
+        assert_eq!(lab.fast_path(rebinding), Err(Reason::WrongSource));
+        let renewal = by_name(&messages, "renewing");
+        let fast = lab.fast_path(renewal).unwrap();
+        assert_eq!(fast, lab.answer(renewal).frame, "{client}");
+    }
+}
+
+fn by_name<'a>(messages: &'a [Capture], name: &str) -> &'a Capture {
+    let mut found = messages.iter().filter(|capture| capture.name == name);
+    found.next().unwrap()
 }

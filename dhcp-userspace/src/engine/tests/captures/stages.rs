@@ -32,13 +32,16 @@ fn check(stages: &[&str]) {
     assert_eq!(lab.engine.open_offers(), 0);
 }
 
-/// Client identifiers: the MAC, the MAC, none, a DUID of type 2 and one of type 1.
+/// Client identifiers: the MAC in iPXE, NetworkManager and udhcpc; none in dhclient; a DUID of
+/// type 2 in networkd and of type 1 in dhcpcd.
 #[test]
 fn bios_ipxe_and_linux_have_one_address() {
     for system in [
         "dhclient-bare",
         "networkd",
         "networkd-mac",
+        "networkmanager",
+        "udhcpc-unanswered",
         "dhcpcd-unanswered",
     ] {
         check(&["ipxe-bios", "ipxe-undionly", system]);
