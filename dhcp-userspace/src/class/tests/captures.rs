@@ -43,3 +43,25 @@ fn every_netboot_of_the_table_was_captured() {
         assert!(captured::of(name).len() >= 2, "{name}");
     }
 }
+
+#[test]
+fn the_documentation_names_every_capture() {
+    let page = include_str!("../../../../docs/clients.md");
+    for client in captured::clients() {
+        assert!(page.contains(&format!("`{client}`")), "{client}");
+    }
+}
+
+/// The last table of docs/clients.md has the classes of this one.
+#[test]
+fn the_documentation_has_the_same_classes() {
+    let page = include_str!("../../../../docs/clients.md");
+    let (_, table) = page.split_once("## Ready-made classes").unwrap();
+    for (name, classes) in NETBOOTS {
+        let mut rows = table.lines().filter(|line| line.starts_with("| `"));
+        let row = rows.find(|row| row.contains(&format!("`{name}`"))).unwrap();
+        for class in *classes {
+            assert!(row.contains(&format!("`{class}`")), "{name}: {class}");
+        }
+    }
+}
