@@ -2,6 +2,8 @@
 //!
 //! ARCHITECTURE.md in the repository shows how the modules fit together.
 
+#[cfg(test)]
+mod captured;
 pub mod class;
 pub mod clock;
 pub mod config;

@@ -223,9 +223,10 @@ impl Bench {
     /// the promise does not reach for another lease time.
     fn bind_all(&mut self, random: &mut Random) -> Result<Vec<Client>> {
         let captured = captures::all()?;
+        let renews = |client: &str| captures::renewal_of(&captured, client).is_ok();
         let kinds: Vec<_> = captured
             .iter()
-            .filter(|capture| capture.name == "selecting")
+            .filter(|capture| capture.name == "selecting" && renews(&capture.client))
             .collect();
         let mut clients = Vec::new();
         for number in 0..CLIENTS {
@@ -280,11 +281,7 @@ impl Bench {
 
     fn handle(&self, frame: &[u8], now: Now, reply: &mut Vec<u8>) -> Result<Outcome> {
         reply.clear();
-        let frame = Frame {
-            bytes: frame,
-            ifindex: IFINDEX,
-            verify_udp: false,
-        };
+        let frame = Frame::new(frame, IFINDEX, false);
         let incoming = parse(&frame).ok().context("the daemon would not take it")?;
         Ok(self.engine.handle(now, &incoming, reply))
     }
@@ -346,11 +343,7 @@ impl Bench {
 
 impl Bench {
     fn dropped_rightly(&self, input: &[u8], reason: Reason) -> Result<()> {
-        let frame = Frame {
-            bytes: input,
-            ifindex: IFINDEX,
-            verify_udp: false,
-        };
+        let frame = Frame::new(input, IFINDEX, false);
         if reason != Reason::Throttled {
             return Ok(());
         }

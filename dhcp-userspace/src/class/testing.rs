@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 use dhcp_common::wire::{BOOTP_LEN, MAGIC_COOKIE, bootp};
 
 use super::{ClassId, ClassSet, Subject, SyntaxError, Test};
+use crate::captured;
+pub(crate) use crate::captured::bytes_of;
 use crate::packet::{Request, registry};
 
 pub const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0xab];
@@ -67,21 +69,8 @@ pub fn holds(text: &str, message: &[u8]) -> bool {
 
 /// The requests that a real client sent, without the headers before BOOTP.
 pub fn captured(client: &str) -> Vec<(String, Vec<u8>)> {
-    let file = format!(
-        "{}/../tests/captures/{client}.hex",
-        env!("CARGO_MANIFEST_DIR")
-    );
-    let text = std::fs::read_to_string(file).unwrap();
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
-    let frames = lines.map(|line| line.split_once(' ').unwrap());
-    frames
-        .map(|(name, hex)| (name.to_owned(), bytes_of(hex)[42..].to_vec()))
-        .collect()
-}
-
-pub fn bytes_of(hex: &str) -> Vec<u8> {
-    let pairs = hex.trim().as_bytes().chunks(2);
-    pairs
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+    captured::of(client)
+        .into_iter()
+        .map(|capture| (capture.name.clone(), capture.message().to_vec()))
         .collect()
 }

@@ -168,11 +168,13 @@ impl<'a> Context<'a> {
         if self.request.message_type != MessageType::Request || self.request.is_infiniband() {
             return None;
         }
-        let ciaddr = self.request.ciaddr;
+        let (ciaddr, source) = (self.request.ciaddr, self.packet.source);
         let region = if ciaddr.is_unspecified() {
             self.is_on_link(id)
                 .then(|| Region::predicted(self.request))??
-        } else if self.packet.source == ciaddr {
+        } else if source == ciaddr || source.is_unspecified() && self.is_on_link(id) {
+            // systemd-networkd and NetworkManager rebind from 0.0.0.0, and later renew with the
+            // same options.
             Region::of_renewal(self.request)?
         } else {
             return None;

@@ -5,9 +5,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 pub struct Capture {
-    /// dhclient, udhcpc, dhcpcd.
+    /// dhclient, networkd, ipxe-bios and others, by file.
     pub client: String,
-    /// discover, selecting, renewing, release.
+    /// discover, selecting, init-reboot, renewing, renewing-relayed, rebinding, release, decline,
+    /// inform, bootp.
     pub name: String,
     pub frame: Vec<u8>,
 }
@@ -43,7 +44,7 @@ pub fn all() -> Result<Vec<Capture>> {
     Ok(captures)
 }
 
-/// The first renewal that a client sent.
+/// The first renewal that a client sent by itself, to the server.
 pub fn renewal_of<'a>(captures: &'a [Capture], client: &str) -> Result<&'a [u8]> {
     let of = |capture: &&Capture| capture.client == client && capture.name == "renewing";
     let found = captures

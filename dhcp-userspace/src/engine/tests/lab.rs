@@ -398,8 +398,14 @@ impl Lab {
 
     /// Hands a message in and does what the outcome says.
     pub(super) fn send(&mut self, message: &Message) -> Result<Option<Reply>, Ignored> {
+        let payload = message.payload();
+        self.take(&message.incoming(&payload))
+    }
+
+    /// As [`Self::send`], for a packet that came from elsewhere.
+    pub(super) fn take(&mut self, packet: &Incoming<'_>) -> Result<Option<Reply>, Ignored> {
         let mut frame = Vec::new();
-        let event = match self.handle(message, &mut frame) {
+        let event = match self.engine.handle(self.now, packet, &mut frame) {
             Outcome::Ignore(why) => return Err(why),
             Outcome::Busy => panic!("busy"),
             Outcome::Reply(event) => event,
@@ -412,7 +418,7 @@ impl Lab {
         };
         let kind = event.kind;
         self.events.push(event);
-        let l2 = message.l2.len();
+        let l2 = packet.l2.len();
         Ok((!frame.is_empty()).then(|| Reply::new(frame, l2, kind)))
     }
 

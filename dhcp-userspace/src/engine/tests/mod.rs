@@ -1,5 +1,6 @@
 //! The engine as clients and relays meet it.
 mod bootp;
+mod captures;
 mod classes;
 mod delay;
 mod fast;
