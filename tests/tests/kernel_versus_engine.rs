@@ -27,6 +27,7 @@ use dhcp_userspace::engine::{Commit, Engine, Interface, Outcome};
 use dhcp_userspace::fastpath::{self, FastPath, Platform, host::HostEnv};
 use dhcp_userspace::lease::table::Table;
 use dhcp_userspace::net::frame::{Frame, parse};
+use dhcp_userspace::net::link::{Framing, LinkAddress};
 
 use common::random::Random;
 use common::{captures, config, frame};
@@ -280,11 +281,7 @@ impl Bench {
 
     fn handle(&self, frame: &[u8], now: Now, reply: &mut Vec<u8>) -> Result<Outcome> {
         reply.clear();
-        let frame = Frame {
-            bytes: frame,
-            ifindex: IFINDEX,
-            verify_udp: false,
-        };
+        let frame = received(frame);
         let incoming = parse(&frame).ok().context("the daemon would not take it")?;
         Ok(self.engine.handle(now, &incoming, reply))
     }
@@ -346,11 +343,7 @@ impl Bench {
 
 impl Bench {
     fn dropped_rightly(&self, input: &[u8], reason: Reason) -> Result<()> {
-        let frame = Frame {
-            bytes: input,
-            ifindex: IFINDEX,
-            verify_udp: false,
-        };
+        let frame = received(input);
         if reason != Reason::Throttled {
             return Ok(());
         }
@@ -361,6 +354,17 @@ impl Bench {
             "a known client is throttled"
         );
         Ok(())
+    }
+}
+
+/// A frame as a worker gets it.
+fn received(bytes: &[u8]) -> Frame<'_> {
+    Frame {
+        bytes,
+        ifindex: IFINDEX,
+        verify_udp: false,
+        framing: Framing::Ethernet,
+        from: LinkAddress::default(),
     }
 }
 
