@@ -27,6 +27,7 @@ use dhcp_userspace::engine::{Commit, Engine, Interface, Outcome};
 use dhcp_userspace::fastpath::{self, FastPath, Platform, host::HostEnv};
 use dhcp_userspace::lease::table::Table;
 use dhcp_userspace::net::frame::{Frame, parse};
+use dhcp_userspace::net::link::{Framing, LinkAddress};
 
 use common::random::Random;
 use common::{captures, config, frame};
@@ -354,6 +355,17 @@ impl Bench {
             "a known client is throttled"
         );
         Ok(())
+    }
+}
+
+/// A frame as a worker gets it.
+fn received(bytes: &[u8]) -> Frame<'_> {
+    Frame {
+        bytes,
+        ifindex: IFINDEX,
+        verify_udp: false,
+        framing: Framing::Ethernet,
+        from: LinkAddress::default(),
     }
 }
 
