@@ -282,7 +282,7 @@ impl Bench {
 
     fn handle(&self, frame: &[u8], now: Now, reply: &mut Vec<u8>) -> Result<Outcome> {
         reply.clear();
-        let frame = Frame::new(frame, IFINDEX, false);
+        let frame = received(frame);
         let incoming = parse(&frame).ok().context("the daemon would not take it")?;
         Ok(self.engine.handle(now, &incoming, reply))
     }
@@ -344,7 +344,7 @@ impl Bench {
 
 impl Bench {
     fn dropped_rightly(&self, input: &[u8], reason: Reason) -> Result<()> {
-        let frame = Frame::new(input, IFINDEX, false);
+        let frame = received(input);
         if reason != Reason::Throttled {
             return Ok(());
         }
