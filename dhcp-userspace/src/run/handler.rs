@@ -24,7 +24,7 @@ use crate::net::send::{self, Parcel};
 /// Packets that wait for a record of their client. More are dropped: the clients ask again.
 const MAX_HELD: usize = 1024;
 /// How long one waits at most. A disk that takes longer has a client that asks again.
-const PATIENCE: u64 = 500_000_000;
+const PATIENCE: u64 = 2_000_000_000;
 
 pub struct Handler {
     pub(super) shared: Arc<Shared>,
