@@ -12,6 +12,7 @@ use dhcp_common::memo;
 use ipnet::Ipv4Net;
 
 pub use super::hosts::{Hosts, Identifier, Keys};
+pub use super::metadata::Metadata;
 pub use super::shared::SharedLevel;
 use crate::class::{ClassId, Test};
 
@@ -343,7 +344,7 @@ pub struct Reservation {
     /// Classes that it is a member of, whatever their tests say.
     pub classes: Vec<ClassId>,
     /// Anything, for hooks and inventories.
-    pub metadata: BTreeMap<String, serde_json::Value>,
+    pub metadata: Metadata,
 }
 
 impl Reservation {
@@ -356,7 +357,7 @@ impl Reservation {
             hostname: None,
             level: SharedLevel::default(),
             classes: Vec::new(),
-            metadata: BTreeMap::new(),
+            metadata: Metadata::default(),
         }
     }
 }

@@ -93,10 +93,7 @@ fn of_host(
 ) -> Vec<String> {
     let address = |host: &Reservation| or(host.address.as_ref(), "");
     let name = |host: &Reservation| host.hostname.clone().unwrap_or_default();
-    let metadata = |host: &Reservation| match host.metadata.is_empty() {
-        true => String::new(),
-        false => serde_json::to_string(&host.metadata).unwrap_or_default(),
-    };
+    let metadata = |host: &Reservation| host.metadata.to_string();
     let (was, is) = (
         names(old_config, &old.classes),
         names(new_config, &new.classes),
