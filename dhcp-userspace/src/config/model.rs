@@ -15,6 +15,7 @@ pub use super::hosts::{Hosts, Identifier, Keys};
 pub use super::metadata::Metadata;
 pub use super::shared::SharedLevel;
 use crate::class::{ClassId, Test};
+use crate::packet::registry::Definitions;
 
 /// A hardware address of an Ethernet client.
 pub type Mac = [u8; 6];
@@ -44,6 +45,8 @@ pub struct Config {
     /// The same for two configurations that answer every client alike, in every process of one
     /// build.
     pub fingerprint: u64,
+    /// Options that are defined: to tell their names.
+    pub definitions: Definitions,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::model::{Config, Hosts, Reservation};
 use super::clients::{INHERITED, names};
-use super::settings::{changes, of_level};
+use super::settings::{Names, changes, of_level};
 use super::{Lines, changed, or};
 
 /// More hosts than this are counted, not listed.
@@ -107,9 +107,10 @@ fn of_host(
     .into_iter()
     .flatten()
     .collect();
+    let options = Names::of(old_config, new_config);
     all.extend(changes(
-        &of_level(&old.level),
-        &of_level(&new.level),
+        &of_level(&old.level, options),
+        &of_level(&new.level, options),
         INHERITED,
     ));
     all
