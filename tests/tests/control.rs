@@ -1,4 +1,4 @@
-//! What operators look at: events, metrics, trace, why, detach.
+//! What operators look at: events, metrics, trace, why, explain, guard, detach.
 
 mod common;
 
@@ -215,6 +215,69 @@ fn why_tells_hits_from_misses() -> Result<()> {
         miss.contains("(released)") && !miss.contains("relay"),
         "{miss}"
     );
+    Ok(())
+}
+
+/// Before it has ever come, and after.
+#[test]
+fn explain_tells_what_a_client_gets() -> Result<()> {
+    let site = Site::new(1, "native", TIMES, "    boot: {file: a.efi}\n")?;
+    let client = raw_client(&site, 1)?;
+    let mac = mac_text(client.mac);
+    let ask = || site.daemon.ctl(&["explain", "--mac", &mac]);
+    let before = ask()?;
+    ensure!(before[0]["subnet"] == "10.77.0.0/16" && before[0]["address"].is_null());
+    ensure!(before[0]["boot_file"] == "a.efi" && before[0]["lease_secs"] == 3600);
+    let lease = client.bind()?;
+    ensure!(
+        ask()?[0]["address"] == lease.address.to_string(),
+        "{}",
+        ask()?
+    );
+    let text = site.daemon.ctl_text(&["explain", "--mac", &mac])?;
+    ensure!(text.contains("boot file    a.efi"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn the_guard_blocks_a_client_until_it_is_cleared() -> Result<()> {
+    let site = Site::new(1, "native", TIMES, "")?;
+    let (stuck, other) = (raw_client(&site, 1)?, raw_client(&site, 2)?);
+    let mac = mac_text(stuck.mac);
+    for _ in 0..20 {
+        stuck.send(&stuck.discover())?;
+    }
+    // One that is cleared while it is still far ahead of its time is blocked again.
+    let blocked = wait_until("the guard to block it for a while", SOON, || {
+        let list = site.daemon.ctl(&["guard", "list"])?;
+        let found = list["blocked"].get(0).cloned();
+        Ok(found.filter(|row| row["for_secs"].as_u64() >= Some(2)))
+    })?;
+    ensure!(
+        blocked["mac"] == mac && blocked["place"] == INTERFACE,
+        "{blocked}"
+    );
+    ensure!(blocked["cause"] == "misbehaving", "{blocked}");
+    let left = blocked["left_secs"].as_u64();
+    ensure!(left > Some(0) && left < Some(150), "{blocked}");
+    let text = site.daemon.ctl_text(&["guard", "list"])?;
+    ensure!(
+        text.contains("1 client blocked") && text.contains(&mac),
+        "{text}"
+    );
+    // The others are heard meanwhile.
+    let offer = other.ask_in_vain(&stuck.discover(), &other.discover())?;
+    ensure!(offer.chaddr == other.mac, "{offer:?}");
+
+    let nobody = site
+        .daemon
+        .ctl_text(&["guard", "clear", "--mac", &mac_text(other.mac)])?;
+    ensure!(nobody == "nobody was blocked\n", "{nobody}");
+    let cleared = site.daemon.ctl_text(&["guard", "clear", "--mac", &mac])?;
+    ensure!(cleared == "1 block ended\n", "{cleared}");
+    stuck.bind()?;
+    let text = site.daemon.ctl_text(&["guard", "list"])?;
+    ensure!(text.contains("nobody is blocked"), "{text}");
     Ok(())
 }
 

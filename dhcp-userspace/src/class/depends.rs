@@ -10,34 +10,68 @@ impl Test {
     /// the server itself, without its relay. `class` says the same of classes that stand before.
     #[must_use]
     pub fn reads_relay(&self, class: &dyn Fn(ClassId) -> bool) -> bool {
-        node(&self.0, class)
+        let relay = true;
+        let known = false;
+        node(
+            &self.0,
+            &Looked {
+                relay,
+                known,
+                class,
+            },
+        )
+    }
+
+    /// Whether it asks for classes, or whether the client is known. Ready-made classes whose tests
+    /// look at the message alone are no such question.
+    #[must_use]
+    pub fn reads_standing(&self) -> bool {
+        let relay = false;
+        let known = true;
+        let class = &|_| true;
+        node(
+            &self.0,
+            &Looked {
+                relay,
+                known,
+                class,
+            },
+        )
     }
 }
 
-fn node(of: &Node, class: &dyn Fn(ClassId) -> bool) -> bool {
+/// What is looked for.
+struct Looked<'a> {
+    relay: bool,
+    known: bool,
+    class: &'a dyn Fn(ClassId) -> bool,
+}
+
+fn node(of: &Node, what: &Looked<'_>) -> bool {
     match of {
-        Node::Always | Node::UserClass(_) | Node::Arch(_) | Node::Mac(_) | Node::Known => false,
-        Node::Not(inner) => node(inner, class),
-        Node::All(nodes) | Node::Any(nodes) => nodes.iter().any(|inner| node(inner, class)),
-        Node::Equal(left, right) => value(left, class) || value(right, class),
-        Node::Matches(_, of) => value(of, class),
-        Node::Exists(of) | Node::Like(of, _) => field(of),
-        Node::Relay(_) => true,
-        Node::Member(id) => class(*id),
+        Node::Always | Node::UserClass(_) | Node::Arch(_) | Node::Mac(_) => false,
+        Node::Known => what.known,
+        Node::Not(inner) => node(inner, what),
+        Node::All(nodes) | Node::Any(nodes) => nodes.iter().any(|inner| node(inner, what)),
+        Node::Equal(left, right) => value(left, what) || value(right, what),
+        Node::Matches(_, of) => value(of, what),
+        Node::Exists(of) | Node::Like(of, _) => what.relay && field(of),
+        Node::Relay(_) => what.relay,
+        Node::Member(id) => (what.class)(*id),
     }
 }
 
-fn value(of: &Value, class: &dyn Fn(ClassId) -> bool) -> bool {
+fn value(of: &Value, what: &Looked<'_>) -> bool {
     match of {
         Value::Literal(_) | Value::Enterprise(_) | Value::Mac => false,
-        Value::Raw(of) | Value::Text(of) => field(of),
-        Value::Giaddr => true,
+        Value::Raw(of) | Value::Text(of) => what.relay && field(of),
+        Value::Giaddr => what.relay,
         Value::Substring(of, _) | Value::Lower(of) | Value::Upper(of) | Value::Shown(of, _) => {
-            value(of, class)
+            value(of, what)
         }
-        Value::Split(of, by, _) | Value::HexString(of, by) => value(of, class) || value(by, class),
-        Value::Concat(parts) => parts.iter().any(|part| value(part, class)),
-        Value::Choose(test, yes, no) => node(test, class) || value(yes, class) || value(no, class),
+        Value::Split(of, by, _) | Value::HexString(of, by) => value(of, what) || value(by, what),
+        Value::Concat(parts) => parts.iter().any(|part| value(part, what)),
+        Value::Choose(test, yes, no) => node(test, what) || value(yes, what) || value(no, what),
     }
 }
 
@@ -52,6 +86,26 @@ fn field(of: &Field) -> bool {
 mod tests {
     use super::*;
     use crate::class::testing::parse;
+
+    #[test]
+    fn questions_about_the_client_are_found() {
+        let reads = |text: &str| parse(text).unwrap().reads_standing();
+        for text in [
+            "known",
+            "option[60].exists and not unknown",
+            "member('second')",
+            "ifelse(member('KNOWN'), 'a', 'b') == option[60].hex",
+        ] {
+            assert!(reads(text), "{text}");
+        }
+        for text in [
+            "member('ipxe') or member('ALL')",
+            "relay4[1].exists and pkt4.giaddr == 10.0.0.1",
+            "substring(option[60].hex, 0, 4) == 'Acme'",
+        ] {
+            assert!(!reads(text), "{text}");
+        }
+    }
 
     #[test]
     fn relays_are_found_wherever_they_are_read() {

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use ipnet::Ipv4Net;
 
+use self::settings::told;
 use super::duration::show;
 use super::model::{
     Bootp, Config, ConflictCheck, FastPathMode, FileService, Guard, Policy, Rate, Server, Subnet,
@@ -220,8 +221,9 @@ fn subnet(
     lines.facts("", place(old_config, old), place(new_config, new));
     lines.facts("", policy(&old.policy), policy(&new.policy));
     clients::pools((old_config, old), (new_config, new), lines);
-    let settings = settings::of_subnet;
-    settings::told(&settings(old), &settings(new), "", lines);
+    let options = settings::Names::of(old_config, new_config);
+    let settings = |subnet: &Subnet| settings::of_subnet(subnet, options);
+    told(&settings(old), &settings(new), "", lines);
     hosts::diff((old_config, &old.hosts), (new_config, &new.hosts), lines);
 }
 

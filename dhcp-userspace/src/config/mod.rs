@@ -14,6 +14,7 @@ mod extent;
 mod fingerprint;
 mod hosts;
 mod include;
+mod metadata;
 pub mod model;
 mod range;
 mod resolve;

@@ -12,8 +12,10 @@ use dhcp_common::memo;
 use ipnet::Ipv4Net;
 
 pub use super::hosts::{Hosts, Identifier, Keys};
+pub use super::metadata::Metadata;
 pub use super::shared::SharedLevel;
 use crate::class::{ClassId, Test};
+use crate::packet::registry::Definitions;
 
 /// A hardware address of an Ethernet client.
 pub type Mac = [u8; 6];
@@ -43,6 +45,8 @@ pub struct Config {
     /// The same for two configurations that answer every client alike, in every process of one
     /// build.
     pub fingerprint: u64,
+    /// Options that are defined: to tell their names.
+    pub definitions: Definitions,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -343,7 +347,7 @@ pub struct Reservation {
     /// Classes that it is a member of, whatever their tests say.
     pub classes: Vec<ClassId>,
     /// Anything, for hooks and inventories.
-    pub metadata: BTreeMap<String, serde_json::Value>,
+    pub metadata: Metadata,
 }
 
 impl Reservation {
@@ -356,7 +360,7 @@ impl Reservation {
             hostname: None,
             level: SharedLevel::default(),
             classes: Vec::new(),
-            metadata: BTreeMap::new(),
+            metadata: Metadata::default(),
         }
     }
 }

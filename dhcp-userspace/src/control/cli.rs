@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::client::{ClientError, ask};
-use super::protocol::{Changes, Filter, Happened, Lost, Request};
+use super::protocol::{Changes, Explained, Filter, Happened, Lost, Question, Request};
 use super::render;
 use crate::clock::{Now, SECOND};
 use crate::{config, fastpath};
@@ -43,6 +43,8 @@ enum Command {
         #[command(subcommand)]
         command: Option<FastPath>,
     },
+    /// What would be made of a client: host, classes, address, times, boot file; changes nothing.
+    Explain(Question),
     /// Clients that are not heard for a while.
     #[command(subcommand)]
     Guard(Guard),
@@ -145,6 +147,10 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), ClientError
         Command::Fastpath {
             command: Some(command),
         } => fastpath_command(cli, command),
+        Command::Explain(question) => {
+            let request = Request::Explain(question.clone());
+            cli.one(&request, |told: Vec<Explained>| render::explain(&told))
+        }
         Command::Guard(Guard::List) => cli.one(&Request::GuardList, |list| render::guard(&list)),
         Command::Guard(Guard::Clear { mac }) => {
             let mac = mac.clone();
@@ -376,6 +382,26 @@ mod tests {
             error.starts_with("cannot write /nowhere/leases.yaml"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_client_is_described_by_arguments() {
+        let line = "xdhcpctl explain --mac 02:00:00:00:00:01 --vlan 5,7 --relay 10.0.0.1 --arch 7 \
+                    --vendor-class PXEClient --option 97=0x00 --option rack=7";
+        let arguments = Arguments::try_parse_from(line.split_whitespace()).unwrap();
+        let Command::Explain(question) = arguments.command else {
+            panic!("{arguments:?}");
+        };
+        let expected = Question {
+            mac: Some("02:00:00:00:00:01".into()),
+            vlan: vec![5, 7],
+            relay: Some([10, 0, 0, 1].into()),
+            vendor_class: Some("PXEClient".into()),
+            arch: Some(7),
+            options: vec!["97=0x00".into(), "rack=7".into()],
+            ..Question::default()
+        };
+        assert_eq!(question, expected);
     }
 
     #[test]

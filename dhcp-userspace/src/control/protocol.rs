@@ -35,6 +35,8 @@ pub enum Request {
     Trace { mac: Option<String> },
     /// Done with a text: why the kernel does or does not answer a client.
     Why { mac: String },
+    /// Done with a list of [`Explained`]: what would be made of a client.
+    Explain(Question),
     /// Takes the kernel programs out; done with [`Changes`].
     Detach,
     /// Done with [`Changes`] to the configuration.
@@ -56,6 +58,70 @@ pub struct Filter {
     pub state: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,
+}
+
+/// What a client would say, and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+#[serde(default)]
+pub struct Question {
+    /// Its MAC; without this, one that nobody has.
+    #[arg(long)]
+    pub mac: Option<String>,
+    /// The interface that it is on, or its relay.
+    #[arg(long)]
+    pub interface: Option<String>,
+    /// The VLAN that it is in, or two of them: OUTER,INNER.
+    #[arg(long, value_delimiter = ',')]
+    pub vlan: Vec<u16>,
+    /// The address of its relay (giaddr).
+    #[arg(long, value_name = "GIADDR")]
+    pub relay: Option<Ipv4Addr>,
+    /// What its relay says of its port (option 82), as text or 0x and hexadecimal.
+    #[arg(long)]
+    pub circuit_id: Option<String>,
+    /// What its relay calls it (option 82), as text or 0x and hexadecimal.
+    #[arg(long)]
+    pub remote_id: Option<String>,
+    /// Option 60.
+    #[arg(long)]
+    pub vendor_class: Option<String>,
+    /// Option 77.
+    #[arg(long)]
+    pub user_class: Option<String>,
+    /// The architecture of its firmware (option 93): 0 is BIOS, 7 is UEFI x64.
+    #[arg(long)]
+    pub arch: Option<u16>,
+    /// Another option, by number or name; the value as in the configuration, or 0x and
+    /// hexadecimal. May be given several times.
+    #[arg(long = "option", value_name = "CODE=VALUE")]
+    pub options: Vec<String>,
+}
+
+/// What a client is in one of the subnets that it may be in, and what it would get there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explained {
+    pub subnet: Ipv4Net,
+    /// The shared network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// What it is known by, if a reservation has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    pub classes: Vec<String>,
+    /// Why it is not served here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// The address that it has or had here, or that is reserved for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Ipv4Addr>,
+    /// That address's pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    pub lease_secs: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_server: Option<Ipv4Addr>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub boot_file: String,
 }
 
 /// One line of an answer.

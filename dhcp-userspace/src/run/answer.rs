@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::shared::Shared;
-use super::{guarding, leases, reload, renew, report, transfer, why};
+use super::{explain, guarding, leases, reload, renew, report, transfer, why};
 use crate::control::protocol::{Changes, Request, parse_mac};
 
 /// Answers a request; `item` passes an item on and tells whether anybody still listens.
@@ -36,6 +36,7 @@ pub fn answer(
         Request::Boot => boot(shared),
         Request::Trace { mac } => trace(shared, mac.as_deref()),
         Request::Why { mac } => why::why(shared, &mac).map(Value::String),
+        Request::Explain(question) => json(&explain::explain(shared, &question)?),
         Request::Detach => detach(shared),
         Request::GuardList => json(&guarding::list(shared)),
         Request::GuardClear { mac } => json(&guarding::clear(shared, mac.as_deref())?),

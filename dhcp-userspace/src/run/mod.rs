@@ -9,6 +9,7 @@ mod alert;
 mod answer;
 mod bulk;
 mod core;
+mod explain;
 mod gate;
 mod guarding;
 mod handler;

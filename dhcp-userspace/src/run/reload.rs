@@ -156,17 +156,31 @@ pub fn tell_workers(shared: &Shared) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::model::FileService;
     use crate::net::tests::config;
+    use ipnet::Ipv4Net;
 
     #[test]
     fn settings_that_wait_for_a_restart_are_named() {
         let old = config("10.0.0.0/24");
         let mut new = old.clone();
         new.subnets[0].policy.authoritative = false;
+        new.server.max_offers = 7;
+        new.server.serve_local = false;
+        new.guard.enabled = false;
+        new.leasequery.allowed = vec![Ipv4Net::default()];
+        new.fast_path.reserve = 3.0;
+        new.boot = Some(FileService {
+            root: "/srv/boot".into(),
+            tftp: None,
+            http: None,
+            max_transfers: 7,
+        });
         assert_eq!(needs_restart(&old, &new), None);
         new.server.workers = Some(7);
+        new.leasequery.bulk = true;
         new.fast_path.capacity = Some(1000);
-        let want = "after a restart only: server.workers, fast_path.capacity";
+        let want = "after a restart only: server.workers, leasequery.bulk, fast_path.capacity";
         assert_eq!(needs_restart(&old, &new).as_deref(), Some(want));
     }
 }

@@ -214,7 +214,7 @@ subnets:
         Some(Times::of(Duration::from_secs(7200)))
     );
     assert_eq!(first.classes, [ClassId(0), ClassId(1)]);
-    let metadata = json!(first.metadata);
+    let metadata = json!(first.metadata.get());
     assert_eq!(metadata, json!({"rack": 8, "role": "gpu", "site": "x"}));
     let second = host(&config.hosts, "52:54:00:00:00:02");
     assert_eq!(second.level.boot.file.as_deref(), Some("gpu.efi"));
@@ -243,7 +243,7 @@ fn metadata_is_anything() {
       list: [a, {{b: -1}}]
 {SUBNET}"
     ));
-    let metadata = json!(host(&config.hosts, "52:54:00:00:00:01").metadata);
+    let metadata = json!(host(&config.hosts, "52:54:00:00:00:01").metadata.get());
     assert_eq!(
         metadata,
         json!({

@@ -5,7 +5,7 @@ use std::fs;
 
 use dhcp_userspace::packet::registry::{self, Definition, Definitions};
 
-use crate::{config, read, repository};
+use crate::{config, errors, read, repository};
 
 /// The bytes of each option of a subnet.
 fn encoded(options: &str) -> Vec<(u8, Vec<u8>)> {
@@ -97,6 +97,32 @@ subnets: [{subnet: 10.0.0.0/24, options: {a: 1, b: {value: 1, always-send: false
     );
     let options = &config.subnets[0].options;
     assert!(options[&224].always_send && !options[&225].always_send);
+}
+
+#[test]
+fn tests_of_classes_and_hosts_know_the_names_that_are_defined() {
+    let text = "
+option_definitions: [{code: 224, name: rack, type: string}]
+classes:
+  - {name: short, match: {option: {NAME: left*}}}
+  - {name: long, test: \"option[NAME].text == 'left'\"}
+subnets:
+  - subnet: 10.0.0.0/24
+    reservations: [{match: {option: {NAME: exists}}}, {test: \"option[NAME].exists\"}]
+";
+    let tests = |name: &str| config(&text.replace("NAME", name));
+    let (named, numbered) = (tests("rack"), tests("224"));
+    assert_eq!(named.classes, numbered.classes);
+    assert_eq!(named.subnets[0].hosts, numbered.subnets[0].hosts);
+    let told = errors(
+        &text
+            .replace("{NAME: left*}", "{rock: a}")
+            .replace("NAME", "rack"),
+    );
+    assert!(
+        told.ends_with("unknown option rock; did you mean rack?"),
+        "{told}"
+    );
 }
 
 #[test]

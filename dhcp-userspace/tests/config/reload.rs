@@ -258,6 +258,39 @@ const ANSWERS: &[(&str, &str)] = &[
     ),
 ];
 
+/// The same bytes are no change, whatever they are called.
+#[test]
+fn options_that_are_defined_are_told_by_their_names() {
+    let text = |definition: &str, option: &str| {
+        let definitions = format!("option_definitions: [{definition}]");
+        let pool = format!("{{range: 10.0.0.9, options: {{{option}}}}}");
+        let host = format!("{{mac: 52:54:00:00:00:01, options: {{{option}}}}}");
+        config(&format!(
+            "{definitions}\nclasses: [{{name: a, options: {{{option}}}}}]\nsubnets:\n  \
+             - {{subnet: 10.0.0.0/24, options: {{{option}}}, pools: [{pool}], reservations: [{host}]}}\n"
+        ))
+    };
+    let rack = "{code: 224, name: rack, type: [uint16, string]}";
+    let old = text(rack, "rack: [7, left]");
+    assert_eq!(
+        diff(&old, &text(rack, "rack: [8, left]")),
+        [
+            "class a: option rack: 7, left -> 8, left",
+            "subnet 10.0.0.0/24: pool 10.0.0.9: option rack: 7, left -> 8, left",
+            "subnet 10.0.0.0/24: option rack: 7, left -> 8, left",
+            "subnet 10.0.0.0/24: reservation 52:54:00:00:00:01: option rack: 7, left -> 8, left",
+        ]
+    );
+    let renamed = "{code: 224, name: row, type: [uint16, string]}";
+    let none: [&str; 0] = [];
+    assert_eq!(diff(&old, &text(renamed, "row: [7, left]")), none);
+    let gone = diff(&old, &text("", "domain-name: x"));
+    assert!(
+        gone.contains(&"class a: option rack: 7, left -> inherited".to_owned()),
+        "{gone:?}"
+    );
+}
+
 #[test]
 fn the_fingerprint_is_about_answers_only() {
     let mut seen = vec![config(BEFORE).fingerprint];

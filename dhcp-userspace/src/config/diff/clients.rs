@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::model::{Class, Config, Pool, Subnet};
 use super::super::range::Range;
-use super::settings::{of_level, told};
+use super::settings::{Names, of_level, told};
 use super::{Lines, keys, list};
 use crate::class::ClassId;
 
@@ -31,9 +31,10 @@ pub(super) fn classes(old: &Config, new: &Config, lines: &mut Lines) {
             lines.push(&format!("class {} removed", class.name));
         }
     }
+    let options = Names::of(old, new);
     for class in &new.classes {
         match find(old, &class.name) {
-            Some(index) => self::class(&old.classes[index], class, lines),
+            Some(index) => self::class((&old.classes[index], class), options, lines),
             None => lines.push(&format!("class {} added", class.name)),
         }
     }
@@ -44,7 +45,7 @@ pub(super) fn classes(old: &Config, new: &Config, lines: &mut Lines) {
     lines.change("order of classes", &order(old, new), &order(new, old));
 }
 
-fn class(old: &Class, new: &Class, lines: &mut Lines) {
+fn class((old, new): (&Class, &Class), options: Names<'_>, lines: &mut Lines) {
     lines.scope = format!("class {}: ", new.name);
     match (&old.test, &new.test) {
         (old, new) if old == new => {}
@@ -54,8 +55,8 @@ fn class(old: &Class, new: &Class, lines: &mut Lines) {
     }
     lines.change("ignore", &old.ignore.to_string(), &new.ignore.to_string());
     told(
-        &of_level(&old.level),
-        &of_level(&new.level),
+        &of_level(&old.level, options),
+        &of_level(&new.level, options),
         INHERITED,
         lines,
     );
@@ -81,6 +82,7 @@ pub(super) fn pools(
         all.map(|(pool, index)| (place(pool), index)).collect()
     };
     let (before, after) = (by_range(old), by_range(new));
+    let options = Names::of(old_config, new_config);
     let scope = lines.scope.clone();
     for range in keys(&before, &after) {
         match (before.get(range), after.get(range)) {
@@ -93,8 +95,8 @@ pub(super) fn pools(
                 );
                 lines.change("classes", &was, &is);
                 told(
-                    &of_level(&before.level),
-                    &of_level(&after.level),
+                    &of_level(&before.level, options),
+                    &of_level(&after.level, options),
                     INHERITED,
                     lines,
                 );

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::model::{Config, Hosts, Reservation};
 use super::clients::{INHERITED, names};
-use super::settings::{changes, of_level};
+use super::settings::{Names, changes, of_level};
 use super::{Lines, changed, or};
 
 /// More hosts than this are counted, not listed.
@@ -93,10 +93,7 @@ fn of_host(
 ) -> Vec<String> {
     let address = |host: &Reservation| or(host.address.as_ref(), "");
     let name = |host: &Reservation| host.hostname.clone().unwrap_or_default();
-    let metadata = |host: &Reservation| match host.metadata.is_empty() {
-        true => String::new(),
-        false => serde_json::to_string(&host.metadata).unwrap_or_default(),
-    };
+    let metadata = |host: &Reservation| host.metadata.to_string();
     let (was, is) = (
         names(old_config, &old.classes),
         names(new_config, &new.classes),
@@ -110,9 +107,10 @@ fn of_host(
     .into_iter()
     .flatten()
     .collect();
+    let options = Names::of(old_config, new_config);
     all.extend(changes(
-        &of_level(&old.level),
-        &of_level(&new.level),
+        &of_level(&old.level, options),
+        &of_level(&new.level, options),
         INHERITED,
     ));
     all

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::super::duration::show;
-use super::super::model::{Boot, Level, Menu, OptionValue, Subnet, Times};
+use super::super::model::{Boot, Config, Level, Menu, OptionValue, Subnet, Times};
 use super::{Lines, changed, keys, list, or};
-use crate::packet::registry;
+use crate::packet::registry::{Definitions, TOP};
 
 /// Values by the order in which they are told, and their names.
 pub(super) type Settings = BTreeMap<(u16, String), String>;
@@ -14,14 +14,14 @@ pub(super) type Settings = BTreeMap<(u16, String), String>;
 const TAKEN_AWAY: &str = "taken away";
 
 /// All that holds in a subnet.
-pub(super) fn of_subnet(subnet: &Subnet) -> Settings {
+pub(super) fn of_subnet(subnet: &Subnet, options: Names<'_>) -> Settings {
     let Boot {
         next_server,
         server_name,
         file,
         menu,
     } = &subnet.boot;
-    let mut all = Collector::default();
+    let mut all = Collector::of(options);
     all.times(&subnet.times);
     let (shortest, longest) = subnet.lease_bounds;
     all.set(3, "min_lease_time", show(shortest));
@@ -37,12 +37,12 @@ pub(super) fn of_subnet(subnet: &Subnet) -> Settings {
         "boot.menu",
         menu.as_deref().map_or_else(String::new, shown),
     );
-    all.0
+    all.settings
 }
 
 /// What a level says by itself.
-pub(super) fn of_level(level: &Level) -> Settings {
-    let mut all = Collector::default();
+pub(super) fn of_level(level: &Level, options: Names<'_>) -> Settings {
+    let mut all = Collector::of(options);
     if let Some(times) = &level.times {
         all.times(times);
     }
@@ -67,15 +67,48 @@ pub(super) fn of_level(level: &Level) -> Settings {
             all.set(rank, name, value);
         }
     }
-    all.0
+    all.settings
 }
 
-#[derive(Default)]
-struct Collector(Settings);
+/// What the options of two configurations are called, so that the same bytes read the same in both.
+#[derive(Clone, Copy)]
+pub(super) struct Names<'a> {
+    old: &'a Definitions,
+    new: &'a Definitions,
+}
 
-impl Collector {
+impl<'a> Names<'a> {
+    pub(super) const fn of(old: &'a Config, new: &'a Config) -> Self {
+        Self {
+            old: &old.definitions,
+            new: &new.definitions,
+        }
+    }
+
+    /// The definitions that know an option, the new ones first.
+    fn knowing(self, code: u8) -> &'a Definitions {
+        match self.new.by_code(TOP, code) {
+            Some(_) => self.new,
+            None => self.old,
+        }
+    }
+}
+
+struct Collector<'a> {
+    settings: Settings,
+    options: Names<'a>,
+}
+
+impl<'a> Collector<'a> {
+    const fn of(options: Names<'a>) -> Self {
+        Self {
+            settings: Settings::new(),
+            options,
+        }
+    }
+
     fn set(&mut self, rank: u16, name: &str, value: String) {
-        self.0.insert((rank, name.to_owned()), value);
+        self.settings.insert((rank, name.to_owned()), value);
     }
 
     fn times(&mut self, times: &Times) {
@@ -85,22 +118,23 @@ impl Collector {
     }
 
     fn option(&mut self, code: u8, value: Option<&OptionValue>) {
-        let name = format!("option {}", registry::name(code));
-        let shown = value.map_or_else(|| TAKEN_AWAY.to_owned(), |value| option(code, value));
+        let known = self.options.knowing(code);
+        let name = format!("option {}", known.name(code));
+        let shown = value.map_or_else(
+            || TAKEN_AWAY.to_owned(),
+            |value| shown_option(known, code, value),
+        );
         self.set(5 + u16::from(code), &name, shown);
     }
 }
 
-fn option(code: u8, value: &OptionValue) -> String {
+fn shown_option(known: &Definitions, code: u8, value: &OptionValue) -> String {
     let always = if value.always_send {
         " (always sent)"
     } else {
         ""
     };
-    format!(
-        "{}{always}",
-        registry::Definitions::default().show(code, &value.data)
-    )
+    format!("{}{always}", known.show(code, &value.data))
 }
 
 fn shown(menu: &Menu) -> String {

@@ -1,12 +1,10 @@
 //! Host groups, which inherit from each other.
 
-use std::collections::{BTreeMap, HashMap};
-
-use serde_json::Value;
+use std::collections::HashMap;
 
 use super::super::decode::Placed;
 use super::super::error::{At, Place, Problem, Report};
-use super::super::model::{BootOverrides, Level, SharedLevel};
+use super::super::model::{BootOverrides, Level, Metadata, SharedLevel};
 use super::super::scalar::{Name, Scalar};
 use super::super::written;
 use super::classes::Classes;
@@ -18,7 +16,7 @@ use crate::class::ClassId;
 pub(super) struct Group {
     pub level: SharedLevel,
     pub classes: Vec<ClassId>,
-    pub metadata: BTreeMap<String, Value>,
+    pub metadata: Metadata,
 }
 
 impl Group {
@@ -26,12 +24,10 @@ impl Group {
     pub(super) fn with(&self, own: Self) -> Self {
         let mut classes = self.classes.clone();
         classes.extend(own.classes.iter().filter(|id| !self.classes.contains(id)));
-        let mut metadata = self.metadata.clone();
-        metadata.extend(own.metadata);
         Self {
             level: self.with_level(own.level),
             classes,
-            metadata,
+            metadata: self.metadata.overridden(&own.metadata),
         }
     }
 
@@ -115,7 +111,7 @@ fn draft<'a>(
         own: Group {
             level: level.into(),
             classes: classes.of_host(&value.classes, at, report),
-            metadata: value.metadata.clone(),
+            metadata: (&value.metadata).into(),
         },
         place: *place,
         parent: value.group.as_ref(),

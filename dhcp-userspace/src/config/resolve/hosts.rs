@@ -155,7 +155,7 @@ impl<'a> Written<'a> {
                 .context
                 .classes
                 .of_host(&self.value.classes, self.at, report),
-            metadata: self.value.metadata.clone(),
+            metadata: (&self.value.metadata).into(),
         };
         let own = match self.group {
             Some(group) => group.with(own),

@@ -71,8 +71,15 @@ fn value(host: &Reservation, key: &str, at: &At<'_>, context: &Context<'_>) -> O
             Identifier::Test(test.into())
         }
         _ => {
-            let test = host.test.as_ref()?;
-            Identifier::Test(context.classes.expression(test, at, report)?.into())
+            let written = host.test.as_ref()?;
+            let test = context.classes.expression(written, at, report)?;
+            if test.reads_standing() {
+                let what = "asks for classes or for `known`, which are found after the host is";
+                let hint = "ask for what its messages look like";
+                report.add(written.place, at, Problem::new(what, hint));
+                return None;
+            }
+            Identifier::Test(test.into())
         }
     })
 }

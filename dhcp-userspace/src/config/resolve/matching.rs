@@ -5,12 +5,12 @@ use super::super::error::{At, Place, Problem, Report, did_you_mean};
 use super::super::scalar::{Parse, Scalar};
 use super::super::written::Match;
 use crate::class::{ClassId, SyntaxError, Test};
-use crate::packet::registry;
+use crate::packet::registry::TOP;
 
 /// The code of an option by name or number.
-fn code(name: &str) -> Option<u8> {
-    let named = registry::by_name(name).map(|option| option.code);
-    name.parse().ok().or(named)
+fn code(name: &str, report: &Report) -> Option<u8> {
+    let named = || Some(report.definitions().by_name(TOP, name)?.code);
+    name.parse().ok().or_else(named)
 }
 
 impl From<SyntaxError> for Problem {
@@ -27,7 +27,8 @@ pub(super) fn expression(
     report: &Report,
 ) -> Option<Test> {
     let text = passage.text.as_deref()?;
-    let error = match Test::parse(text, class, &code) {
+    let option = |name: &str| code(name, report);
+    let error = match Test::parse(text, class, &option) {
         Ok(test) => return Some(test),
         Err(error) => error,
     };
@@ -140,9 +141,9 @@ impl Keys<'_> {
 
     fn option(&mut self, key: &Placed<String>, values: &[Scalar<String>], options: &At<'_>) {
         let at = options.key(&key.value);
-        let Some(code) = code(&key.value).filter(|code| (1..255).contains(code)) else {
-            let names = registry::all().iter().map(|option| option.name);
-            let hint = did_you_mean(&key.value, names);
+        let known = code(&key.value, self.report);
+        let Some(code) = known.filter(|code| (1..255).contains(code)) else {
+            let hint = did_you_mean(&key.value, self.report.definitions().names(TOP));
             let other = "write a name of the IANA registry, or a number from 1 to 254";
             let what = format!("unknown option {}", key.value);
             let problem = Problem::new(what, hint.unwrap_or_else(|| other.to_owned()));

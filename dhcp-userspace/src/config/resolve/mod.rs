@@ -82,6 +82,7 @@ pub(super) fn resolve(
         server,
         classes: classes.list,
         files: report.files(),
+        definitions: report.definitions().clone(),
         ..Config::default()
     };
     check_capacity(document, &config, report);

@@ -1,6 +1,7 @@
 //! Answers as people read them.
 
 mod boot;
+mod explain;
 mod fastpath;
 mod guard;
 mod leases;
@@ -8,6 +9,7 @@ mod status;
 mod time;
 
 pub use boot::boot;
+pub use explain::explain;
 pub use fastpath::fastpath;
 pub use guard::guard;
 pub use leases::{happened, lease, lease_header, lease_row, lost};

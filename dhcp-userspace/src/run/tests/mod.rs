@@ -1,5 +1,6 @@
 //! The whole daemon in this process, without signals, on a veth pair in a namespace of its own.
 
+mod explain;
 mod leases;
 mod links;
 mod netboot;
