@@ -10,42 +10,63 @@ impl Test {
     /// the server itself, without its relay. `class` says the same of classes that stand before.
     #[must_use]
     pub fn reads_relay(&self, class: &dyn Fn(ClassId) -> bool) -> bool {
-        node(&self.0, class)
+        let all = Reads {
+            option: true,
+            class,
+        };
+        all.node(&self.0)
+    }
+
+    /// Whether it looks at giaddr, of which nothing is left when a client renews.
+    #[must_use]
+    pub fn reads_giaddr(&self, class: &dyn Fn(ClassId) -> bool) -> bool {
+        let giaddr = Reads {
+            option: false,
+            class,
+        };
+        giaddr.node(&self.0)
     }
 }
 
-fn node(of: &Node, class: &dyn Fn(ClassId) -> bool) -> bool {
-    match of {
-        Node::Always | Node::UserClass(_) | Node::Arch(_) | Node::Mac(_) | Node::Known => false,
-        Node::Not(inner) => node(inner, class),
-        Node::All(nodes) | Node::Any(nodes) => nodes.iter().any(|inner| node(inner, class)),
-        Node::Equal(left, right) => value(left, class) || value(right, class),
-        Node::Matches(_, of) => value(of, class),
-        Node::Exists(of) | Node::Like(of, _) => field(of),
-        Node::Relay(_) => true,
-        Node::Member(id) => class(*id),
-    }
+/// What is looked for beside giaddr.
+struct Reads<'a> {
+    /// Option 82.
+    option: bool,
+    class: &'a dyn Fn(ClassId) -> bool,
 }
 
-fn value(of: &Value, class: &dyn Fn(ClassId) -> bool) -> bool {
-    match of {
-        Value::Literal(_) | Value::Enterprise(_) | Value::Mac => false,
-        Value::Raw(of) | Value::Text(of) => field(of),
-        Value::Giaddr => true,
-        Value::Substring(of, _) | Value::Lower(of) | Value::Upper(of) | Value::Shown(of, _) => {
-            value(of, class)
+impl Reads<'_> {
+    fn node(&self, of: &Node) -> bool {
+        match of {
+            Node::Always | Node::UserClass(_) | Node::Arch(_) | Node::Mac(_) | Node::Known => false,
+            Node::Not(inner) => self.node(inner),
+            Node::All(nodes) | Node::Any(nodes) => nodes.iter().any(|inner| self.node(inner)),
+            Node::Equal(left, right) => self.value(left) || self.value(right),
+            Node::Matches(_, of) => self.value(of),
+            Node::Exists(of) | Node::Like(of, _) => self.field(of),
+            Node::Relay(_) => true,
+            Node::Member(id) => (self.class)(*id),
         }
-        Value::Split(of, by, _) | Value::HexString(of, by) => value(of, class) || value(by, class),
-        Value::Concat(parts) => parts.iter().any(|part| value(part, class)),
-        Value::Choose(test, yes, no) => node(test, class) || value(yes, class) || value(no, class),
     }
-}
 
-fn field(of: &Field) -> bool {
-    matches!(
-        of,
-        Field::Option(option::RELAY_AGENT) | Field::Sub(option::RELAY_AGENT, _)
-    )
+    fn value(&self, of: &Value) -> bool {
+        match of {
+            Value::Literal(_) | Value::Enterprise(_) | Value::Mac => false,
+            Value::Raw(of) | Value::Text(of) => self.field(of),
+            Value::Giaddr => true,
+            Value::Substring(of, _) | Value::Lower(of) | Value::Upper(of) | Value::Shown(of, _) => {
+                self.value(of)
+            }
+            Value::Split(of, by, _) | Value::HexString(of, by) => self.value(of) || self.value(by),
+            Value::Concat(parts) => parts.iter().any(|part| self.value(part)),
+            Value::Choose(test, yes, no) => self.node(test) || self.value(yes) || self.value(no),
+        }
+    }
+
+    fn field(&self, of: &Field) -> bool {
+        let is_agent = |code| code == option::RELAY_AGENT;
+        self.option && matches!(of, Field::Option(code) | Field::Sub(code, _) if is_agent(*code))
+    }
 }
 
 #[cfg(test)]
@@ -82,5 +103,13 @@ mod tests {
         }
         assert!(Test::relay("10.0.0.0/8".parse().unwrap()).reads_relay(&|_| false));
         assert!(Test::circuit_id("a").unwrap().reads_relay(&|_| false));
+    }
+
+    #[test]
+    fn giaddr_is_told_from_option_82() {
+        let reads = |text: &str| parse(text).unwrap().reads_giaddr(&|_| false);
+        assert!(reads("relay4[1].exists or pkt4.giaddr == 10.0.0.1"));
+        assert!(!reads("relay4[1].exists or option[82].hex == 'a'"));
+        assert!(Test::relay("10.0.0.0/8".parse().unwrap()).reads_giaddr(&|_| false));
     }
 }

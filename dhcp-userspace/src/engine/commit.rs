@@ -14,8 +14,9 @@ use super::held::Entry;
 use super::state::State;
 use crate::clock::Now;
 
-/// Slots whose change was computed under an earlier configuration: locked by a commit when
-/// reload wanted to take their memo.
+/// Slots that have no memo when their change is done, whatever becomes of it: it was computed
+/// under an earlier configuration, as reload found them locked by a commit, or under an option 82
+/// that the lease has no more.
 #[derive(Debug, Default)]
 pub(super) struct Tainted {
     any: AtomicBool,

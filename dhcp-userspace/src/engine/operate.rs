@@ -150,6 +150,10 @@ impl Engine {
             // False for a reserved address, whose bit is always set.
             state.pools[id].claim(address);
         }
+        let key = state.key_of(address, chaddr);
+        let parted = self.part(&state, &key, address, now.boot);
+        parted.map_err(|_| Refused::Busy(address))?;
+        self.tainted.add(held.index);
         let client = Client {
             address,
             since: binding.since.max(1),
@@ -158,7 +162,7 @@ impl Engine {
             relay_agent: binding.relay_agent.clone().into(),
             xid: 0,
         };
-        self.clients.insert(state.key_of(address, chaddr), client);
+        self.clients.insert(key, client);
         let entry = Entry::new(Kind::Bound, bound(&binding, &held));
         let record = Record {
             address,
