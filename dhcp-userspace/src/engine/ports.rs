@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
+use dhcp_common::memo;
 use dhcp_common::slot::Kind;
 use dhcp_common::wire::mac_bits;
 
@@ -35,6 +36,8 @@ pub(super) struct Update {
     pub(super) client: Client,
     /// Its lease goes on, with another option 82.
     pub(super) moved: bool,
+    /// What was known before.
+    before: Client,
 }
 
 impl Ports {
@@ -119,7 +122,8 @@ impl Context<'_> {
     /// it must be on disk first, and the memo that the lease has is worth nothing.
     pub(super) fn update(&self, id: SubnetId, held: &Held<'_>, same: bool) -> Result<Update, Stop> {
         let key = self.key(id);
-        let before = self.engine.clients.get(&key);
+        let known = self.engine.clients.get(&key);
+        let before = known.as_ref();
         let before = before.filter(|client| same && client.address == held.address);
         // Another thread was first: what this request is answered may be what counts no more.
         let recalled = self.remembered.get();
@@ -128,19 +132,25 @@ impl Context<'_> {
         }
         self.engine
             .part(self.state, &key, held.address, self.now.boot)?;
-        let since = before.as_ref().map_or(0, |client| client.since);
-        let old = before.map(|client| client.relay_agent);
+        let since = before.map_or(0, |client| client.since);
+        let old = before.map(|client| &*client.relay_agent);
         let request = self.request;
         let client = Client {
             address: held.address,
             since: if since == 0 { self.now.unix } else { since },
             client_id: bytes(request.client_id()),
             hostname: bytes(request.hostname()),
-            relay_agent: self.agent_of_lease(id, held.address, old.as_deref()),
+            relay_agent: self.agent_of_lease(id, held.address, old),
             xid: request.xid,
         };
+        let moved = match old {
+            Some(old) => *old != *client.relay_agent,
+            // Forgotten for another address. With a memo, there was nothing to remember.
+            None => !client.relay_agent.is_empty() || held.lease.memo == memo::NONE,
+        };
         Ok(Update {
-            moved: same && old.as_ref() != Some(&client.relay_agent),
+            moved: same && moved,
+            before: known.unwrap_or_else(|| Client::offered(held.address)),
             client,
         })
     }
@@ -148,8 +158,8 @@ impl Context<'_> {
     /// Notes it, with the slot locked until a record of it is on disk.
     pub(super) fn remember(&self, id: SubnetId, update: &Update, index: u32) {
         if update.moved {
-            // Should the record be refused, the old memo must not come back.
-            self.engine.tainted.add(index);
+            let before = update.before.clone();
+            self.engine.tainted.add_moved(index, before);
         }
         let client = update.client.clone();
         self.engine.clients.insert(self.key(id), client);
