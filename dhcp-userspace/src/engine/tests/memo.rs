@@ -55,7 +55,7 @@ fn build(plan: &Plan) -> Config {
     let ranges = [("10.0.1.10", "10.0.1.12"), ("10.0.1.20", "10.0.1.22")];
     net.pools = std::iter::zip(ranges, &plan.pools)
         .map(|((first, last), (level, guard))| Pool {
-            level: level.clone().into(),
+            level: level.clone(),
             classes: class(*guard, plan),
             ..Pool::open((ip(first), ip(last)))
         })

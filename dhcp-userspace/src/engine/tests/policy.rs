@@ -45,33 +45,6 @@ fn an_offer_holds_an_address_and_touches_no_disk() {
 }
 
 #[test]
-fn who_asks_again_is_offered_the_same_address_while_it_is_free() {
-    let mut lab = Lab::small();
-    let first = lab.reply(&Message::discover(A)).yiaddr();
-    for _ in 0..3 {
-        lab.pass(31 * SECOND);
-        lab.sweep();
-        assert_eq!(lab.engine.open_offers(), 0);
-        assert_eq!(lab.reply(&Message::discover(A)).yiaddr(), first);
-    }
-    let wish = ip("10.0.1.17");
-    lab.pass(31 * SECOND);
-    lab.sweep();
-    let other = Message::discover(A).requested(wish);
-    assert_eq!(lab.reply(&other).yiaddr(), wish, "what it asks for");
-    lab.pass(31 * SECOND);
-    lab.sweep();
-    // Without an offer that holds, nobody has a right to the address.
-    assert_eq!(
-        lab.ignored(&Message::init_reboot(A, wish)),
-        Ignored::Unknown
-    );
-    lab.reply(&Message::selecting(B, wish));
-    assert_ne!(lab.reply(&Message::discover(A)).yiaddr(), wish);
-    assert_eq!(lab.engine.known_clients(), 2);
-}
-
-#[test]
 fn a_bound_client_is_offered_its_own_and_the_lease_stays() {
     let mut lab = Lab::small();
     let address = lab.bind(A);
