@@ -10,76 +10,83 @@ impl Test {
     /// the server itself, without its relay. `class` says the same of classes that stand before.
     #[must_use]
     pub fn reads_relay(&self, class: &dyn Fn(ClassId) -> bool) -> bool {
-        let relay = true;
-        let known = false;
-        node(
-            &self.0,
-            &Looked {
-                relay,
-                known,
-                class,
-            },
-        )
+        let what = Looked {
+            option: true,
+            giaddr: true,
+            known: false,
+            class,
+        };
+        what.node(&self.0)
+    }
+
+    /// Whether it looks at giaddr, of which nothing is left when a client renews.
+    #[must_use]
+    pub fn reads_giaddr(&self, class: &dyn Fn(ClassId) -> bool) -> bool {
+        let what = Looked {
+            option: false,
+            giaddr: true,
+            known: false,
+            class,
+        };
+        what.node(&self.0)
     }
 
     /// Whether it asks for classes, or whether the client is known. Ready-made classes whose tests
     /// look at the message alone are no such question.
     #[must_use]
     pub fn reads_standing(&self) -> bool {
-        let relay = false;
-        let known = true;
-        let class = &|_| true;
-        node(
-            &self.0,
-            &Looked {
-                relay,
-                known,
-                class,
-            },
-        )
+        let what = Looked {
+            option: false,
+            giaddr: false,
+            known: true,
+            class: &|_| true,
+        };
+        what.node(&self.0)
     }
 }
 
 /// What is looked for.
 struct Looked<'a> {
-    relay: bool,
+    /// Option 82.
+    option: bool,
+    giaddr: bool,
     known: bool,
     class: &'a dyn Fn(ClassId) -> bool,
 }
 
-fn node(of: &Node, what: &Looked<'_>) -> bool {
-    match of {
-        Node::Always | Node::UserClass(_) | Node::Arch(_) | Node::Mac(_) => false,
-        Node::Known => what.known,
-        Node::Not(inner) => node(inner, what),
-        Node::All(nodes) | Node::Any(nodes) => nodes.iter().any(|inner| node(inner, what)),
-        Node::Equal(left, right) => value(left, what) || value(right, what),
-        Node::Matches(_, of) => value(of, what),
-        Node::Exists(of) | Node::Like(of, _) => what.relay && field(of),
-        Node::Relay(_) => what.relay,
-        Node::Member(id) => (what.class)(*id),
-    }
-}
-
-fn value(of: &Value, what: &Looked<'_>) -> bool {
-    match of {
-        Value::Literal(_) | Value::Enterprise(_) | Value::Mac => false,
-        Value::Raw(of) | Value::Text(of) => what.relay && field(of),
-        Value::Giaddr => what.relay,
-        Value::Substring(of, _) | Value::Lower(of) | Value::Upper(of) | Value::Shown(of, _) => {
-            value(of, what)
+impl Looked<'_> {
+    fn node(&self, of: &Node) -> bool {
+        match of {
+            Node::Always | Node::UserClass(_) | Node::Arch(_) | Node::Mac(_) => false,
+            Node::Known => self.known,
+            Node::Not(inner) => self.node(inner),
+            Node::All(nodes) | Node::Any(nodes) => nodes.iter().any(|inner| self.node(inner)),
+            Node::Equal(left, right) => self.value(left) || self.value(right),
+            Node::Matches(_, of) => self.value(of),
+            Node::Exists(of) | Node::Like(of, _) => self.field(of),
+            Node::Relay(_) => self.giaddr,
+            Node::Member(id) => (self.class)(*id),
         }
-        Value::Split(of, by, _) | Value::HexString(of, by) => value(of, what) || value(by, what),
-        Value::Concat(parts) => parts.iter().any(|part| value(part, what)),
-        Value::Choose(test, yes, no) => node(test, what) || value(yes, what) || value(no, what),
     }
-}
 
-fn field(of: &Field) -> bool {
-    matches!(
-        of,
-        Field::Option(option::RELAY_AGENT) | Field::Sub(option::RELAY_AGENT, _)
-    )
+    fn value(&self, of: &Value) -> bool {
+        match of {
+            Value::Literal(_) | Value::Enterprise(_) | Value::Mac => false,
+            Value::Raw(of) | Value::Text(of) => self.field(of),
+            Value::Giaddr => self.giaddr,
+            Value::Substring(of, _) | Value::Lower(of) | Value::Upper(of) | Value::Shown(of, _) => {
+                self.value(of)
+            }
+            Value::Split(of, by, _) | Value::HexString(of, by) => self.value(of) || self.value(by),
+            Value::Concat(parts) => parts.iter().any(|part| self.value(part)),
+            Value::Choose(test, yes, no) => self.node(test) || self.value(yes) || self.value(no),
+        }
+    }
+
+    fn field(&self, of: &Field) -> bool {
+        let is_agent = |code| code == option::RELAY_AGENT;
+        self.option && matches!(of, Field::Option(code) | Field::Sub(code, _) if is_agent(*code))
+    }
 }
 
 #[cfg(test)]
@@ -136,5 +143,13 @@ mod tests {
         }
         assert!(Test::relay("10.0.0.0/8".parse().unwrap()).reads_relay(&|_| false));
         assert!(Test::circuit_id("a").unwrap().reads_relay(&|_| false));
+    }
+
+    #[test]
+    fn giaddr_is_told_from_option_82() {
+        let reads = |text: &str| parse(text).unwrap().reads_giaddr(&|_| false);
+        assert!(reads("relay4[1].exists or pkt4.giaddr == 10.0.0.1"));
+        assert!(!reads("relay4[1].exists or option[82].hex == 'a'"));
+        assert!(Test::relay("10.0.0.0/8".parse().unwrap()).reads_giaddr(&|_| false));
     }
 }

@@ -42,6 +42,8 @@ pub struct Subject<'a> {
     pub members: &'a ClassSet,
     /// The client has a reservation.
     pub known: bool,
+    /// Option 82 of an earlier message, which counts where the request has none.
+    pub relay_agent: Option<&'a [u8]>,
 }
 
 /// A compiled test.

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use dhcp_common::wire::option;
 
+use super::Subject;
 use super::bytes::part;
 use super::tree::Field;
 use crate::packet::{Options, Request};
@@ -15,22 +16,22 @@ pub const VENDOR: u8 = 125;
 const ENTERPRISE_LEN: usize = 4;
 
 /// The value of a field; an empty one is there, too.
-pub fn read<'r>(request: &'r Request<'r>, field: &Field) -> Option<Cow<'r, [u8]>> {
+pub fn read<'r>(subject: &Subject<'r>, field: &Field) -> Option<Cow<'r, [u8]>> {
     match field {
-        Field::Option(code) => option(request, *code),
+        Field::Option(code) => option(subject, *code),
         Field::Sub(code, path) => {
-            let value = option(request, *code)?;
+            let value = option(subject, *code)?;
             let range = descend(&value, path, *code == option::RELAY_AGENT)?;
             Some(part(value, range))
         }
         Field::Vendor(enterprise, path) => {
-            let value = option(request, VENDOR)?;
+            let value = option(subject, VENDOR)?;
             let mut blocks = Blocks::new(&value).filter(|block| block.is_of(*enterprise));
             let range = blocks.find_map(|block| within(&value, block.data, path))?;
             Some(part(value, range))
         }
         Field::VendorClass(enterprise, index) => {
-            let value = option(request, VENDOR_CLASS)?;
+            let value = option(subject, VENDOR_CLASS)?;
             let mut blocks = Blocks::new(&value).filter(|block| block.is_of(*enterprise));
             let range = blocks.nth(usize::from(*index))?.data;
             Some(part(value, range))
@@ -45,9 +46,12 @@ pub fn enterprise<'r>(request: &'r Request<'r>, code: u8) -> Option<Cow<'r, [u8]
     Some(part(value, 0..ENTERPRISE_LEN))
 }
 
-fn option<'r>(request: &'r Request<'r>, code: u8) -> Option<Cow<'r, [u8]>> {
+fn option<'r>(subject: &Subject<'r>, code: u8) -> Option<Cow<'r, [u8]>> {
+    let request = subject.request;
     match code {
-        option::RELAY_AGENT => request.relay_agent(),
+        option::RELAY_AGENT => request
+            .relay_agent()
+            .or_else(|| subject.relay_agent.map(Cow::Borrowed)),
         option::CLIENT_ID => request.client_id(),
         _ => request.option(code),
     }
@@ -133,12 +137,39 @@ impl Iterator for Blocks<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::class::ClassSet;
     use crate::class::testing::message;
+
+    fn subject<'a>(request: &'a Request<'a>, relay_agent: Option<&'a [u8]>) -> Subject<'a> {
+        Subject {
+            request,
+            members: const { &ClassSet::new() },
+            known: false,
+            relay_agent,
+        }
+    }
 
     fn found(options: &[u8], field: &Field) -> Option<Vec<u8>> {
         let bytes = message(options);
         let request = Request::parse(&bytes).unwrap();
-        read(&request, field).map(Cow::into_owned)
+        read(&subject(&request, None), field).map(Cow::into_owned)
+    }
+
+    #[test]
+    fn an_earlier_option_82_counts_where_there_is_none() {
+        let circuit = |options: &[u8]| {
+            let bytes = message(options);
+            let request = Request::parse(&bytes).unwrap();
+            let subject = subject(&request, Some(&[1, 1, 7]));
+            let read = |field| read(&subject, &field).map(Cow::into_owned);
+            (
+                read(Field::Sub(82, [1].into())),
+                read(Field::Sub(43, [1].into())),
+            )
+        };
+        assert_eq!(circuit(&[]), (Some(vec![7]), None));
+        assert_eq!(circuit(&[82, 3, 1, 1, 9]), (Some(vec![9]), None));
+        assert_eq!(circuit(&[82, 0]), (None, None), "there, and empty");
     }
 
     #[test]

@@ -19,9 +19,9 @@ pub fn holds(node: &Node, subject: &Subject<'_>) -> Maybe<bool> {
         Node::Any(nodes) => one_is(nodes, true, subject)?,
         Node::Equal(left, right) => value(left, subject)? == value(right, subject)?,
         Node::Matches(regex, of) => regex.matches(&value(of, subject)?),
-        Node::Exists(field) => read::read(request, field).is_some(),
+        Node::Exists(field) => read::read(subject, field).is_some(),
         Node::Like(field, pattern) => {
-            read::read(request, field).is_some_and(|value| pattern.matches_text(&value))
+            read::read(subject, field).is_some_and(|value| pattern.matches_text(&value))
         }
         Node::UserClass(pattern) => pattern::in_user_class(request, pattern),
         Node::Arch(code) => pattern::has_arch(request, *code),
@@ -48,8 +48,8 @@ pub fn value<'v>(of: &'v Value, subject: &Subject<'v>) -> Maybe<Cow<'v, [u8]>> {
     let run = |of: &'v Value| value(of, subject);
     Some(match of {
         Value::Literal(bytes) => Cow::Borrowed(bytes),
-        Value::Raw(field) => read::read(request, field).unwrap_or_default(),
-        Value::Text(field) => trimmed(read::read(request, field).unwrap_or_default()),
+        Value::Raw(field) => read::read(subject, field).unwrap_or_default(),
+        Value::Text(field) => trimmed(read::read(subject, field).unwrap_or_default()),
         Value::Enterprise(code) => read::enterprise(request, *code).unwrap_or_default(),
         Value::Mac => Cow::Borrowed(&request.mac),
         Value::Giaddr => Cow::Borrowed(request.giaddr_bytes()),

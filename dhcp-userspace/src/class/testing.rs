@@ -54,6 +54,7 @@ pub fn matches_as(test: &Test, message: &[u8], members: &[ClassId], known: bool)
         request: &request,
         members: &members,
         known,
+        relay_agent: None,
     })
 }
 

@@ -36,7 +36,9 @@ impl<'a> Context<'a> {
             return Ok(Outcome::Reply(self.event(EventKind::Renew, address)));
         }
         let until = self.now.boot.saturating_add(nanos(FOR_GOOD));
-        let client = self.remember(id, address, same);
+        let update = self.update(id, &held, same)?;
+        self.remember(id, &update, held.index);
+        let client = update.client;
         let record = client.record(RecordKind::Bound, self.mac(), until);
         let lease = Lease {
             chaddr: self.chaddr,

@@ -1,6 +1,6 @@
 //! What follows a record: the change becomes visible once it is durable, or nothing happened.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,27 +10,35 @@ use foldhash::fast::RandomState;
 
 use super::Engine;
 use super::api::Change;
+use super::clients::Client;
 use super::held::Entry;
 use super::state::State;
 use crate::clock::Now;
 
-/// Slots whose change was computed under an earlier configuration: locked by a commit when
-/// reload wanted to take their memo.
+/// Slots that have no memo when their change is done, whatever becomes of it: it was computed
+/// under an earlier configuration, as reload found them locked by a commit, or under an option 82
+/// that the lease has no more.
 #[derive(Debug, Default)]
 pub(super) struct Tainted {
     any: AtomicBool,
-    slots: Mutex<HashSet<u32, RandomState>>,
+    /// With what is to be known of the client again if the change is refused.
+    slots: Mutex<HashMap<u32, Option<Client>, RandomState>>,
 }
 
 impl Tainted {
     pub(super) fn add(&self, index: u32) {
-        self.lock().insert(index);
+        self.lock().entry(index).or_default();
         self.any.store(true, Ordering::Release);
     }
 
-    fn remove(&self, index: u32) -> bool {
+    pub(super) fn add_moved(&self, index: u32, before: Client) {
+        self.lock().insert(index, Some(before));
+        self.any.store(true, Ordering::Release);
+    }
+
+    fn remove(&self, index: u32) -> Option<Option<Client>> {
         if !self.any.load(Ordering::Acquire) {
-            return false;
+            return None;
         }
         let mut slots = self.lock();
         let was = slots.remove(&index);
@@ -38,7 +46,7 @@ impl Tainted {
         was
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<u32, RandomState>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u32, Option<Client>, RandomState>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -60,7 +68,7 @@ impl Engine {
                     lease: *lease,
                     tail: tail.clone(),
                 };
-                if self.tainted.remove(*index) {
+                if self.tainted.remove(*index).is_some() {
                     self.release_template(entry.lease.template, now.boot);
                     without_memo(&mut entry.lease);
                 }
@@ -90,9 +98,13 @@ impl Engine {
         }
         self.release_template(lease.template, now);
         let tainted = self.tainted.remove(index);
+        if let Some(Some(before)) = &tainted {
+            let key = state.key_of(before.address, lease.chaddr);
+            self.clients.insert(key, before.clone());
+        }
         let taken = self.table.slot(index).kind().is_taken();
         state.mark(state.address_of(index), taken);
-        self.reinstate(index, tainted, now);
+        self.reinstate(index, tainted.is_some(), now);
     }
 
     fn move_promise(&self, index: u32, generation: u64, until: u64) {

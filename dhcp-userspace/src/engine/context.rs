@@ -32,6 +32,8 @@ pub(super) struct Context<'a> {
     /// What the client is in the subnet that was asked for last.
     pub(super) standing: Cell<Option<(SubnetId, Standing<'a>)>>,
     pub(super) said: OnceCell<Said<'a>>,
+    /// Option 82 of the lease, where it was asked for and the request has none.
+    pub(super) remembered: OnceCell<Option<Box<[u8]>>>,
 }
 
 impl<'a> Context<'a> {
@@ -65,6 +67,7 @@ impl<'a> Context<'a> {
             relay,
             standing: Cell::new(None),
             said: OnceCell::new(),
+            remembered: OnceCell::new(),
         })
     }
 

@@ -67,12 +67,18 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The address that the client would like, or the next.
+    /// The address that the client would like, the one that it was offered before, or the next.
     pub(super) fn free_address(&self, id: SubnetId) -> Option<Held<'a>> {
-        let wish = self.request.requested;
+        self.wished_address(id)
+            .or_else(|| (0..TRIES).find_map(|_| self.next_address(id)))
+    }
+
+    /// Firmware and boot loaders ask several times, and are confused by several answers.
+    fn wished_address(&self, id: SubnetId) -> Option<Held<'a>> {
+        let offered = self.engine.clients.address(&self.key(id));
+        let mut wishes = [self.request.requested, offered].into_iter().flatten();
         // Another thread may be at the wished address; the client can do without.
-        let wished = wish.and_then(|address| self.seize(id, address, false).ok().flatten());
-        wished.or_else(|| (0..TRIES).find_map(|_| self.next_address(id)))
+        wishes.find_map(|address| self.seize(id, address, false).ok().flatten())
     }
 
     fn next_address(&self, id: SubnetId) -> Option<Held<'a>> {
@@ -94,9 +100,7 @@ impl<'a> Context<'a> {
     /// As [`Self::free_address`], but the address stays free: whoever asks for it first gets it.
     /// Clients that ask at the same time are shown different ones.
     fn unheld_address(&self, id: SubnetId) -> Option<Ipv4Addr> {
-        let wish = self.request.requested;
-        let wished = wish.and_then(|address| self.seize(id, address, false).ok().flatten());
-        if let Some(held) = wished.filter(|held| !held.kind.is_taken()) {
+        if let Some(held) = self.wished_address(id).filter(|held| !held.kind.is_taken()) {
             return Some(held.address);
         }
         (0..TRIES).find_map(|_| {
@@ -138,7 +142,7 @@ impl<'a> Context<'a> {
         terms.once.extend(self.nonce_capable());
         self.compose(reply, MessageType::Offer, &terms, address);
         if held.kind != Kind::Bound {
-            self.hold_for_client(id, held, wait);
+            self.hold_for_client(id, held, wait)?;
         }
         let event = self.event(EventKind::Offer, address);
         if wait.is_zero() && probe.is_none() {
@@ -152,31 +156,34 @@ impl<'a> Context<'a> {
     }
 
     /// Keeps the address for this client until a while after the OFFER is sent.
-    fn hold_for_client(&self, id: SubnetId, held: Held<'a>, wait: Duration) {
+    fn hold_for_client(&self, id: SubnetId, held: Held<'a>, wait: Duration) -> Result<(), Stop> {
+        let (engine, now) = (self.engine, self.now.boot);
+        engine.part(self.state, &self.key(id), held.address, now)?;
         let name = self.request.client_id();
         let name = name.filter(|_| self.request.is_infiniband());
         let name = name.as_deref().unwrap_or_default();
-        self.engine.clients.offer(self.key(id), held.address, name);
+        engine.clients.offer(self.key(id), held.address, name);
         let hold = self.state.config.server.offer_hold + wait;
         let lease = Lease {
             chaddr: self.chaddr,
-            expires: self.now.boot.saturating_add(nanos(hold)),
+            expires: now.saturating_add(nanos(hold)),
             link: self.link(id),
             ..Lease::default()
         };
-        held.publish(Entry::new(Kind::Offered, lease), self.now.boot);
+        held.publish(Entry::new(Kind::Offered, lease), now);
+        Ok(())
     }
 
     /// Whether an address may be held for a client that never had one here. Offers altogether,
-    /// and those of each link, relay and circuit, are bounded, and they never hold more than half
-    /// of what is not leased: so whoever floods the server with DISCOVERs takes nothing from
+    /// and those of each link, relay and circuit, are bounded, and in no subnet they hold more than
+    /// half of what is not leased: so whoever floods the server with DISCOVERs takes nothing from
     /// those who go on to ask for an address. First to go without are clients that have only
     /// just begun to ask.
     fn may_hold(&self, id: SubnetId) -> bool {
         let server = &self.state.config.server;
         let open = self.engine.offers.load(Ordering::Relaxed);
         let crowded = open > server.max_offers - server.max_offers / 4 && self.request.secs == 0;
-        if crowded || open >= server.max_offers || self.is_pool_crowded(id, open) {
+        if crowded || open >= server.max_offers || self.is_pool_crowded(id) {
             return false;
         }
         let share = |most: u32| Share {
@@ -195,10 +202,10 @@ impl<'a> Context<'a> {
 
     /// Once it is, it stays so for a while: an offer that holds an address takes it from those
     /// that were offered it without.
-    fn is_pool_crowded(&self, id: SubnetId, open: usize) -> bool {
+    fn is_pool_crowded(&self, id: SubnetId) -> bool {
         let pools = &self.state.pools[id];
         let (free, _) = pools.counts();
-        if open as u64 + 2 > free {
+        if pools.offered() + 2 > free {
             pools.crowd(self.now.boot.saturating_add(CROWDED));
         }
         pools.is_crowded(self.now.boot)

@@ -1,7 +1,6 @@
 //! DHCPACK with lease time: what the client gets, what must be on disk before, and what the
 //! kernel may say from then on.
 
-use std::borrow::Cow;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -11,7 +10,6 @@ use dhcp_common::wire::CLIENT_PORT;
 
 use super::Stop;
 use super::api::{Commit, EventKind, Outcome};
-use super::clients::Client;
 use super::context::Context;
 use super::held::{Entry, Held};
 use super::state::SubnetId;
@@ -52,16 +50,19 @@ impl<'a> Context<'a> {
     ) -> Result<Outcome, Stop> {
         let address = held.address;
         let mut terms = self.terms_at(id, address)?;
+        let same = held.kind == Kind::Bound && held.lease.chaddr == self.chaddr;
+        let update = self.update(id, &held, same)?;
         terms.once.extend(once);
         let composed = self.compose(reply, MessageType::Ack, &terms, address);
         let until = self.now.boot.saturating_add(nanos(terms.times.lease));
-        let same = held.kind == Kind::Bound && held.lease.chaddr == self.chaddr;
-        let memo = if same && self.request.is_relayed() {
+        let memo = if update.moved {
+            Memo::default()
+        } else if same && self.request.is_relayed() {
             self.kept_memo(&held)
         } else {
             self.memo(id, address, &composed, reply).unwrap_or_default()
         };
-        let durable = same && until <= held.lease.reserved_until;
+        let durable = same && !update.moved && until <= held.lease.reserved_until;
         let reserved_until = if durable {
             held.lease.reserved_until
         } else {
@@ -83,11 +84,12 @@ impl<'a> Context<'a> {
             tail: memo.tail,
         };
         let event = self.event(kind, address);
-        let client = self.remember(id, address, same);
+        self.remember(id, &update, held.index);
         if durable {
             held.publish(entry, self.now.boot);
             return Ok(Outcome::Reply(event));
         }
+        let client = update.client;
         let record = client.record(RecordKind::Bound, self.mac(), reserved_until);
         Ok(Outcome::Commit(Commit {
             record,
@@ -105,27 +107,6 @@ impl<'a> Context<'a> {
         } else {
             promised
         }
-    }
-
-    pub(super) fn remember(&self, id: SubnetId, address: Ipv4Addr, same: bool) -> Client {
-        let key = self.key(id);
-        let before = self.engine.clients.get(&key);
-        let before = before.filter(|client| same && client.address == address);
-        let since = before.as_ref().map_or(0, |client| client.since);
-        let bytes = |value: Option<Cow<'_, [u8]>>| value.unwrap_or_default().into();
-        // A renewal that is sent past the relay says nothing against where the client is.
-        let agent = self.request.relay_agent().map(Box::from);
-        let agent = agent.or_else(|| before.map(|client| client.relay_agent));
-        let client = Client {
-            address,
-            since: if since == 0 { self.now.unix } else { since },
-            client_id: bytes(self.request.client_id()),
-            hostname: bytes(self.request.hostname()),
-            relay_agent: agent.unwrap_or_default(),
-            xid: self.request.xid,
-        };
-        self.engine.clients.insert(key, client.clone());
-        client
     }
 
     /// The memo that the lease has. A relay copies the renewals that it routes, so the same client's

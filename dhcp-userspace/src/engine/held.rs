@@ -40,16 +40,15 @@ impl Entry {
         }
     }
 
-    /// An address that was offered and not taken; it stays in mind for who had it before.
+    /// An address that was offered and not taken; it stays in mind for who had it before, and
+    /// while nobody else is offered it, for who asks again.
     pub(super) fn after_offer(chaddr: u64, had_it: bool) -> Self {
-        if !had_it {
-            return Self::new(Kind::Free, Lease::default());
-        }
         let lease = Lease {
             chaddr,
             ..Lease::default()
         };
-        Self::new(Kind::Expired, lease)
+        let kind = if had_it { Kind::Expired } else { Kind::Free };
+        Self::new(kind, lease)
     }
 }
 
@@ -158,8 +157,8 @@ impl Engine {
         if entry.lease.renewals == 0 {
             self.marks.set(index, 0);
         }
-        self.count_offers(old_kind, entry.kind);
         let address = state.address_of(index);
+        self.count_offers(state, address, [old_kind, entry.kind]);
         state.mark(address, entry.kind.is_taken());
         slot.publish(entry.kind, entry.kind == Kind::Bound, &entry.lease);
         if old.chaddr != entry.lease.chaddr && old.chaddr != 0 {
@@ -189,12 +188,20 @@ impl Engine {
         self.clients.forget(&state.key_of(address, chaddr), address);
     }
 
-    fn count_offers(&self, old: Kind, new: Kind) {
+    fn count_offers(&self, state: &State, address: Ipv4Addr, change: [Kind; 2]) {
         use std::sync::atomic::Ordering::Relaxed;
-        match (old == Kind::Offered, new == Kind::Offered) {
-            (false, true) => self.offers.fetch_add(1, Relaxed),
-            (true, false) => self.offers.fetch_sub(1, Relaxed),
-            _ => 0,
+        let held = match change.map(|kind| kind == Kind::Offered) {
+            [false, true] => true,
+            [true, false] => false,
+            _ => return,
         };
+        if held {
+            self.offers.fetch_add(1, Relaxed);
+        } else {
+            self.offers.fetch_sub(1, Relaxed);
+        }
+        if let Some(id) = state.subnet_of(address) {
+            state.pools[id].count_offer(address, held);
+        }
     }
 }

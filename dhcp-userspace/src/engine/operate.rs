@@ -130,11 +130,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes or changes a lease.
+    /// Makes or changes a lease. No option 82 means the one that it has.
     ///
     /// # Errors
     /// If the address cannot be leased, another client has it, or a change is under way.
-    pub fn force_bind(&self, binding: Binding, now: Now) -> Result<Commit, Refused> {
+    pub fn force_bind(&self, mut binding: Binding, now: Now) -> Result<Commit, Refused> {
         let state = self.read();
         let address = binding.address;
         let id = leasable(&state, &binding)?;
@@ -146,9 +146,20 @@ impl Engine {
         if held.kind.is_taken() && held.lease.chaddr != chaddr {
             return Err(Refused::Taken(address, mac_bytes(held.lease.chaddr)));
         }
+        let key = state.key_of(address, chaddr);
+        let parted = self.part(&state, &key, address, now.boot);
+        parted.map_err(|_| Refused::Busy(address))?;
+        if held.kind == Kind::Bound && binding.relay_agent.is_empty() {
+            binding.relay_agent = self.client_at(&state, address, chaddr).relay_agent.into();
+        }
         if !held.kind.is_taken() {
             // False for a reserved address, whose bit is always set.
             state.pools[id].claim(address);
+        }
+        // What its renewals were answered hangs on the option 82 that it had.
+        match self.clients.get(&key) {
+            Some(before) => self.tainted.add_moved(held.index, before),
+            None => self.tainted.add(held.index),
         }
         let client = Client {
             address,
@@ -158,7 +169,7 @@ impl Engine {
             relay_agent: binding.relay_agent.clone().into(),
             xid: 0,
         };
-        self.clients.insert(state.key_of(address, chaddr), client);
+        self.clients.insert(key, client);
         let entry = Entry::new(Kind::Bound, bound(&binding, &held));
         let record = Record {
             address,

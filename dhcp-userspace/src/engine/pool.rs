@@ -12,6 +12,8 @@ use crate::config::model::Pool;
 #[derive(Debug, Default)]
 pub(super) struct Pools {
     ranges: Vec<Range>,
+    /// Addresses of these pools that are held for offers.
+    offered: AtomicI64,
     /// Until when offers are crowded, ns of `CLOCK_BOOTTIME`.
     crowded: AtomicU64,
 }
@@ -40,6 +42,7 @@ impl Pools {
             .collect();
         Self {
             ranges,
+            offered: AtomicI64::new(0),
             crowded: AtomicU64::new(0),
         }
     }
@@ -69,6 +72,18 @@ impl Pools {
         ranges
             .filter(|(at, _)| may(*at))
             .find_map(|(_, range)| range.glance())
+    }
+
+    /// An address is held for an offer, or is so no more.
+    pub(super) fn count_offer(&self, address: Ipv4Addr, held: bool) {
+        if self.contains(address) {
+            let change = if held { 1 } else { -1 };
+            self.offered.fetch_add(change, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn offered(&self) -> u64 {
+        self.offered.load(Ordering::Relaxed).max(0) as u64
     }
 
     /// From now to then, offers hold no address here.

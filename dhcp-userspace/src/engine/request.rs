@@ -79,10 +79,7 @@ impl<'a> Context<'a> {
 
     /// Whether a lease is past T2, and the relay on a link that is not its own, nor ours.
     fn is_rebinding(&self, address: Ipv4Addr) -> bool {
-        let (Some(id), Some(index)) = (
-            self.state.subnet_of(address),
-            self.engine.table.index(address),
-        ) else {
+        let Some(id) = self.state.subnet_of(address) else {
             return false;
         };
         let there = self.subnets();
@@ -90,8 +87,13 @@ impl<'a> Context<'a> {
         if there.is_empty() || there.contains(&id) || there.iter().any(is_local) {
             return false;
         }
-        let left = self.engine.table.slot(index).expires();
-        let left = left.saturating_sub(self.now.boot);
+        self.is_past_t2(id, address)
+    }
+
+    pub(super) fn is_past_t2(&self, id: SubnetId, address: Ipv4Addr) -> bool {
+        let index = self.engine.table.index(address);
+        let ends = index.map_or(0, |index| self.engine.table.slot(index).expires());
+        let left = ends.saturating_sub(self.now.boot);
         let times = self.terms_at(id, address).map(|terms| terms.times);
         times.is_ok_and(|times| left < nanos(times.lease.saturating_sub(times.rebind)))
     }

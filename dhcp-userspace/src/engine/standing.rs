@@ -1,7 +1,8 @@
 //! What a client is in a subnet: which host, of which classes, and whether it is served there.
 //!
-//! All of it follows from the subnet, chaddr, the option bytes and the configuration, and from
-//! nothing else, so that a renewal that the kernel answers finds it as it was.
+//! All of it follows from the subnet, chaddr, the option bytes, the option 82 that the lease has and
+//! the configuration, and from nothing else, so that a renewal that the kernel answers finds it as
+//! it was.
 
 use std::borrow::Cow;
 
@@ -13,7 +14,7 @@ use super::context::Context;
 use super::state::{State, SubnetId};
 use crate::class::{ClassId, ClassSet, Subject, Test};
 use crate::config::model::{Class, Hosts, Keys, Mac, Reservation};
-use crate::packet::{MessageType, Request};
+use crate::packet::{MessageType, Request, suboption};
 
 const CIRCUIT_ID: u8 = 1;
 const REMOTE_ID: u8 = 2;
@@ -23,8 +24,8 @@ const REMOTE_ID: u8 = 2;
 pub(super) struct Standing<'a> {
     pub(super) host: Option<&'a Reservation>,
     pub(super) members: ClassSet,
-    /// It has come through all guards before, with what its relay said.
-    past_relay: bool,
+    /// Classes that count for guards as if it were a member: it came through them before.
+    untestable: ClassSet,
     /// Why it is not served there.
     pub(super) refused: Option<Ignored>,
 }
@@ -32,13 +33,10 @@ pub(super) struct Standing<'a> {
 impl Standing<'_> {
     /// Whether a guard lets it pass; one without classes is none.
     pub(super) fn passes(&self, guard: &[ClassId]) -> bool {
-        self.past_relay || is_open(guard, &self.members)
+        let counts =
+            |class: &ClassId| self.members.contains(*class) || self.untestable.contains(*class);
+        guard.is_empty() || guard.iter().any(counts)
     }
-}
-
-/// Whether a guard has no classes, or the client one of them.
-fn is_open(guard: &[ClassId], members: &ClassSet) -> bool {
-    guard.is_empty() || guard.iter().any(|class| members.contains(*class))
 }
 
 /// What a message says that a host may be known by, its MAC apart.
@@ -50,12 +48,17 @@ pub(super) struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
-    fn of(request: &Request<'a>) -> Self {
+    /// `remembered` is option 82 if the message has none.
+    fn of(request: &Request<'a>, remembered: Option<&[u8]>) -> Self {
+        let relayed = |code| {
+            let remembered = || Some(Cow::Owned(suboption(remembered?, code)?.to_vec()));
+            request.relay_suboption(code).or_else(remembered)
+        };
         Self {
             client_id: request.client_id(),
             uuid: request.option(option::UUID),
-            circuit_id: request.relay_suboption(CIRCUIT_ID),
-            remote_id: request.relay_suboption(REMOTE_ID),
+            circuit_id: relayed(CIRCUIT_ID),
+            remote_id: relayed(REMOTE_ID),
         }
     }
 
@@ -82,17 +85,14 @@ impl<'a> Context<'a> {
         {
             return standing;
         }
-        let past_relay = self.is_past_relay(id);
-        let at_port = || self.host_at_port().filter(|_| past_relay);
-        let host = self.find_host(id).or_else(at_port);
-        let members = self.state.members(self.request, host);
-        let refused = self.state.refusal(id, &members);
-        let standing = Standing {
-            refused: refused.filter(|why| !past_relay || *why != Ignored::WrongClass),
-            past_relay,
+        let host = self.find_host(id);
+        let mut standing = Standing {
+            members: self.members(host),
+            untestable: self.untestable(id),
+            refused: None,
             host,
-            members,
         };
+        standing.refused = self.state.refusal(id, &standing);
         self.standing.set(Some((id, standing)));
         standing
     }
@@ -119,12 +119,15 @@ impl<'a> Context<'a> {
         if hosts.are_by_mac() {
             return hosts.by_mac(&self.mac());
         }
-        let said = self.said.get_or_init(|| Said::of(self.request));
+        let said = self
+            .said
+            .get_or_init(|| Said::of(self.request, self.remembered_agent()));
         // Classes may ask whether a host is known, so a host cannot ask for classes.
         let nobody = Subject {
             request: self.request,
             members: &ClassSet::default(),
             known: false,
+            relay_agent: self.remembered_agent(),
         };
         hosts.find(&said.keys(self.mac()), |test| test.matches(&nobody))
     }
@@ -181,23 +184,22 @@ impl<'a> Context<'a> {
             _ => Ok(()),
         }
     }
-}
 
-impl State {
     /// The classes of a client that is this host, each tested once, in their order.
-    fn members(&self, request: &Request<'_>, host: Option<&Reservation>) -> ClassSet {
+    fn members(&self, host: Option<&Reservation>) -> ClassSet {
         let mut members = ClassSet::default();
-        if self.config.classes.is_empty() {
+        if self.state.config.classes.is_empty() {
             return members;
         }
         for class in host.into_iter().flat_map(|host| &host.classes) {
             members.insert(*class);
         }
-        for (id, class) in self.classes() {
+        for (id, class) in self.state.classes() {
             let subject = Subject {
-                request,
+                request: self.request,
                 members: &members,
                 known: host.is_some(),
+                relay_agent: self.remembered_agent(),
             };
             let matches = |test: &Test| test.matches(&subject);
             if class.test.as_ref().is_some_and(matches) {
@@ -206,13 +208,15 @@ impl State {
         }
         members
     }
+}
 
-    fn refusal(&self, id: SubnetId, members: &ClassSet) -> Option<Ignored> {
+impl State {
+    fn refusal(&self, id: SubnetId, standing: &Standing<'_>) -> Option<Ignored> {
         let mut classes = self.classes();
-        if classes.any(|(id, class)| class.ignore && members.contains(id)) {
+        if classes.any(|(id, class)| class.ignore && standing.members.contains(id)) {
             return Some(Ignored::IgnoredClass);
         }
-        let passes = is_open(&self.subnet(id).classes, members);
+        let passes = standing.passes(&self.subnet(id).classes);
         (!passes).then_some(Ignored::WrongClass)
     }
 

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use dhcp_common::layout::BLOCK;
+use dhcp_common::slot::Kind;
 use foldhash::fast::RandomState;
 use ipnet::Ipv4Net;
 
@@ -218,9 +219,15 @@ fn pools_in(subnet: &Subnet, table: &Table) -> Pools {
     for pool in &subnet.pools {
         for address in pool.first.to_bits()..=pool.last.to_bits() {
             let address = Ipv4Addr::from_bits(address);
-            let index = table.index(address);
-            if index.is_some_and(|index| table.slot(index).kind().is_taken()) {
+            let Some(index) = table.index(address) else {
+                continue;
+            };
+            let kind = table.slot(index).kind();
+            if kind.is_taken() {
                 pools.claim(address);
+            }
+            if kind == Kind::Offered {
+                pools.count_offer(address, true);
             }
         }
     }

@@ -110,6 +110,7 @@ fn try_on(test: &Test, options: &[u8]) -> bool {
         request: &request,
         members: &members,
         known: false,
+        relay_agent: None,
     })
 }
 
@@ -167,7 +168,9 @@ proptest! {
             let bytes = message(&options);
             let request = Request::parse(&bytes).unwrap();
             let members = ClassSet::new();
-            let subject = Subject { request: &request, members: &members, known: false };
+            let subject = Subject {
+                request: &request, members: &members, known: false, relay_agent: None,
+            };
             if let Some(value) = run::value(&typed.value, &subject) {
                 let (is_upper, is_lower) = (u8::is_ascii_uppercase, u8::is_ascii_lowercase);
                 prop_assert!(typed.lengths.has(value.len()), "{text}: {value:?}");

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::lab::*;
+use crate::clock::SECOND;
 use crate::engine::Ignored;
 
 /// A DISCOVER of client `number` that came by a relay, or directly.
@@ -61,6 +62,48 @@ fn a_flood_takes_nothing_from_those_who_go_on() {
 }
 
 #[test]
+fn offers_in_one_subnet_do_not_crowd_another() {
+    let big = subnet("10.0.0.0/16", ("10.0.1.0", "10.0.1.255"));
+    let small = subnet("172.16.0.0/24", ("172.16.0.10", "172.16.0.19"));
+    let mut lab = Lab::new(config(vec![big, small]));
+    for i in 0..64 {
+        lab.reply(&Message::discover(mac(i)));
+    }
+    assert_eq!(lab.engine.open_offers(), 64);
+    let mut behind = |number| {
+        lab.reply(&discover_by(number, ip("172.16.0.1"), 0));
+        (lab.engine.open_offers() - 64, lab.engine.offers_not_held())
+    };
+    let held: Vec<_> = (100..107).map(&mut behind).collect();
+    assert_eq!(held[..5], [(1, 0), (2, 0), (3, 0), (4, 0), (5, 0)]);
+    assert_eq!(held[5..], [(5, 1), (5, 2)], "half of its own pool");
+    // A new configuration counts what is open.
+    lab.reload(|config| config.server.max_offers += 1);
+    lab.pass(61 * SECOND);
+    lab.reply(&discover_by(107, ip("172.16.0.1"), 0));
+    assert_eq!(lab.engine.offers_not_held(), 3);
+}
+
+#[test]
+fn who_was_offered_an_address_before_has_no_more_right_to_hold_it() {
+    let mut config = config(vec![subnet("10.0.0.0/16", ("10.0.1.0", "10.0.1.255"))]);
+    config.server.max_offers = 8;
+    let mut lab = Lab::new(config);
+    let first = lab.reply(&Message::discover(mac(1))).yiaddr();
+    lab.pass(31 * SECOND);
+    lab.sweep();
+    for i in 10..14 {
+        lab.reply(&Message::discover(mac(i)));
+    }
+    assert_eq!(lab.engine.open_offers(), 4);
+    assert_eq!(lab.reply(&Message::discover(mac(1))).yiaddr(), first);
+    assert_eq!(
+        (lab.engine.open_offers(), lab.engine.offers_not_held()),
+        (4, 1)
+    );
+}
+
+#[test]
 fn an_address_that_was_not_held_is_the_first_ones() {
     let mut lab = Lab::new(config(vec![subnet(
         "10.0.0.0/16",
@@ -88,4 +131,31 @@ fn a_circuit_holds_its_share_and_no_more() {
     let open: Vec<_> = (0..6).map(|number| ask(number, 1)).collect();
     assert_eq!(open, [1, 2, 3, 4, 4, 4]);
     assert_eq!(ask(10, 2), 5);
+}
+
+#[test]
+fn who_asks_again_is_offered_the_same_address_while_it_is_free() {
+    let mut lab = Lab::small();
+    let first = lab.reply(&Message::discover(mac(1))).yiaddr();
+    for _ in 0..3 {
+        lab.pass(31 * SECOND);
+        lab.sweep();
+        assert_eq!(lab.engine.open_offers(), 0);
+        assert_eq!(lab.reply(&Message::discover(mac(1))).yiaddr(), first);
+    }
+    let wish = ip("10.0.1.17");
+    lab.pass(31 * SECOND);
+    lab.sweep();
+    let other = Message::discover(mac(1)).requested(wish);
+    assert_eq!(lab.reply(&other).yiaddr(), wish, "what it asks for");
+    lab.pass(31 * SECOND);
+    lab.sweep();
+    // Without an offer that holds, nobody has a right to the address.
+    assert_eq!(
+        lab.ignored(&Message::init_reboot(mac(1), wish)),
+        Ignored::Unknown
+    );
+    lab.reply(&Message::selecting(mac(2), wish));
+    assert_ne!(lab.reply(&Message::discover(mac(1))).yiaddr(), wish);
+    assert_eq!(lab.engine.known_clients(), 2);
 }

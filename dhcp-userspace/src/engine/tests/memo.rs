@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dhcp_common::Reason;
@@ -14,6 +15,7 @@ use crate::class::ClassId;
 use crate::config::model::{
     BootOverrides, Config, Identifier, Level, Mac, OptionValue, Pool, Reservation, Times,
 };
+use crate::engine::Outcome;
 
 const A: Mac = [0x52, 0x54, 0, 0, 0, 0xa];
 
@@ -29,10 +31,11 @@ struct Plan {
     bounds: (u64, u64),
 }
 
-const TESTS: [&str; 6] = [
+const TESTS: [&str; 7] = [
     "option[60].hex == 'a'",
     "option[77].exists",
     "relay4[1].hex == 'a'",
+    "pkt4.giaddr == 10.0.0.9",
     "known",
     "not option[61].exists",
     "-",
@@ -212,6 +215,71 @@ impl Lab {
     }
 }
 
+const RELAY: &str = "10.0.0.9";
+
+/// What happens to a client between its renewals.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// It starts anew, here or behind the relay.
+    Boots(bool),
+    /// It asks everybody, by way of the relay.
+    Rebinds,
+    /// The relay copies a renewal that it routes.
+    IsCopied,
+    Discovers,
+    /// The journal takes no record of the next.
+    IsRefused(bool),
+    Waits,
+}
+
+impl Lab {
+    fn step(&mut self, step: Step, address: Ipv4Addr, options: &[(u8, Vec<u8>)]) {
+        let by_relay = |message: Message| with(message, options).relayed(RELAY);
+        let boot = |relayed: bool| {
+            let message = Message::init_reboot(A, address);
+            if relayed {
+                by_relay(message)
+            } else {
+                with(message, options)
+            }
+        };
+        let message = match step {
+            Step::Boots(relayed) => boot(relayed),
+            Step::Rebinds => {
+                let mut message = by_relay(Message::rebinding(A, address));
+                for (_, agent) in message.options.iter_mut().filter(|(code, _)| *code == 82) {
+                    agent.extend([10, 1, 0]);
+                }
+                message
+            }
+            Step::IsCopied => by_relay(Message::renewing(A, address)),
+            Step::Discovers => by_relay(Message::discover(A)),
+            Step::IsRefused(relayed) => {
+                let outcome = self.handle(&boot(relayed), &mut Vec::new());
+                if let Outcome::Commit(commit) = outcome {
+                    self.engine.refuse(&commit.change, self.now);
+                }
+                return;
+            }
+            Step::Waits => return self.pass(LEASE / 8),
+        };
+        let _ = self.send(&message);
+    }
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop::sample::select(vec![
+        Step::Boots(false),
+        Step::Boots(true),
+        Step::Rebinds,
+        Step::IsCopied,
+        Step::Discovers,
+        Step::IsRefused(false),
+        Step::IsRefused(true),
+        Step::Waits,
+    ])
+}
+
 /// One part of it is another's, as an operator changes one thing at a time.
 fn changed(mut plan: Plan, other: Plan, part: usize) -> Plan {
     match part {
@@ -248,6 +316,37 @@ proptest! {
         lab.engine.reload(config.into(), lab.now).unwrap();
         lab.ask_in_all_ways(address, &first);
         lab.ask_in_all_ways(address, &second);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn what_a_relay_said_counts_alike_in_the_kernel_and_the_engine(
+        plan in any_plan(), relayed in any::<bool>(), first in any_options(),
+        steps in prop::collection::vec((any_step(), any_options()), 1..6),
+    ) {
+        let mut lab = Lab::new(build(&plan));
+        let bind = |message: Message| {
+            let message = with(message, &first);
+            if relayed { message.relayed(RELAY) } else { message }
+        };
+        let Ok(Some(offer)) = lab.send(&bind(Message::discover(A))) else {
+            return Ok(());
+        };
+        let address = offer.yiaddr();
+        lab.send(&bind(Message::selecting(A, address))).unwrap();
+        let without: Vec<_> = first.into_iter().filter(|(code, _)| *code != 82).collect();
+        lab.ask_in_all_ways(address, &without);
+        for (step, options) in steps {
+            lab.step(step, address, &options);
+            lab.ask_in_all_ways(address, &without);
+        }
+        // What is on disk is what counts.
+        let again = Lab::over(build(&plan), Arc::clone(lab.engine.table()));
+        again.engine.restore(lab.records.clone(), lab.now);
+        let mut again = Lab { now: lab.now, ..again };
+        again.ask_in_all_ways(address, &without);
     }
 }
 

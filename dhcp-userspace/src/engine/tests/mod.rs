@@ -15,6 +15,7 @@ mod leasequery;
 mod memo;
 mod parallel;
 mod policy;
+mod ports;
 mod proxy;
 mod rapid;
 mod refusal;

@@ -36,7 +36,12 @@ fn an_offer_holds_an_address_and_touches_no_disk() {
     lab.sweep();
     assert_eq!(lab.engine.open_offers(), 0);
     assert_eq!(lab.engine.pools()[0].free, 10);
-    assert_eq!(lab.engine.known_clients(), 0);
+    assert_eq!(
+        lab.engine.known_clients(),
+        2,
+        "in mind, as nobody needs the room"
+    );
+    assert!(lab.engine.leases().is_empty() && !lab.engine.is_known(A));
 }
 
 #[test]
