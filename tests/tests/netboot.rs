@@ -1,4 +1,5 @@
-//! Machines that boot from the network, with xdhcpd alone to give them addresses and files.
+//! Machines that boot from the network, with xdhcpd alone to give them files, and addresses unless
+//! another server does.
 //!
 //! With `XDHCPD_TEST_LOGS` set to a directory, what each machine printed, what the server told of
 //! it and how long it took are kept there.
@@ -25,30 +26,53 @@ const BIOS: &str = "hello from a BIOS program";
 const UEFI_TFTP: &str = "hello from a UEFI program by TFTP";
 const UEFI_HTTP: &str = "hello from a UEFI program by HTTP";
 
+/// What a subnet says that gives addresses.
+const ADDRESSES: &str = "    pools: [10.77.1.0-10.77.1.255]";
+const PROXY: &str = "    proxy: true";
+const MENU: &str = "    pools: [10.77.1.0-10.77.1.255]
+    boot: {menu: {prompt: Choose, timeout: 3s, items: [{text: Payload, file: tftp.efi}, {text: Disk}]}}";
+
 struct Site {
     events: Process,
     daemon: Daemon,
+    /// Gives the addresses where xdhcpd does not.
+    other: Option<Process>,
     lab: Lab,
 }
 
 impl Site {
     /// `first` is what UEFI machines fetch by TFTP.
     fn new(first: &str) -> Result<Self> {
+        Self::with(Lab::new(0)?, first, ADDRESSES)
+    }
+
+    /// Beside a dnsmasq that knows nothing of booting.
+    fn beside_another_server(first: &str) -> Result<Self> {
+        let lab = Lab::new(1)?;
+        let other = dnsmasq(&lab)?;
+        let site = Self::with(lab, first, PROXY)?;
+        Ok(Self {
+            other: Some(other),
+            ..site
+        })
+    }
+
+    fn with(lab: Lab, first: &str, subnet: &str) -> Result<Self> {
         common::root();
-        let lab = Lab::new(0)?;
         programs(&files::root(&lab)?)?;
         let directory = lab.directory("xdhcpd")?;
         let daemon = Daemon::start(
             &Binaries::find()?,
             &lab.server,
             &directory,
-            &yaml(&lab, first),
+            &yaml(&lab, first, subnet),
         )?;
         let log = lab.directory("events")?.join("log");
         let events = Process::start("xdhcpctl", daemon.ctl_command().arg("events"), &log)?;
         Ok(Self {
             events,
             daemon,
+            other: None,
             lab,
         })
     }
@@ -74,20 +98,43 @@ impl Site {
         fs::write(directory.join(format!("{name}.serial")), serial)?;
         let report = self.daemon.ctl_text(&["boot", "status"])?;
         let daemon = fs::read_to_string(self.daemon.directory().join("xdhcpd.log"))?;
-        let server = format!("{}\n{daemon}\n{report}\n", self.events.log());
+        let other = self.other.as_ref().map(Process::log).unwrap_or_default();
+        let server = format!("{}\n{daemon}\n{report}\n{other}\n", self.events.log());
         fs::write(directory.join(format!("{name}.server")), server)?;
         Ok(())
     }
 
-    /// So many files went out whole, by TFTP and by HTTP, and as often a machine got an address.
-    fn expect(&self, tftp: u64, http: u64, binds: u64) -> Result<()> {
+    /// So many files went out whole, by TFTP and by HTTP, and so many addresses are leased: one
+    /// for all stages of a machine.
+    fn expect(&self, tftp: u64, http: u64, leases: u64) -> Result<()> {
         for (protocol, times) in [(Protocol::Tftp, tftp), (Protocol::Http, http)] {
             files::wait_totals(&self.daemon, protocol, |totals| totals.complete == times)?;
         }
-        let bound = books::replies(&self.daemon, "bind")?;
-        ensure!(bound == binds, "{bound} leases instead of {binds}");
+        let status = self.daemon.ctl(&["status"])?;
+        // A state that no lease has is not told.
+        let bound = status["leases"]["bound"].as_u64().unwrap_or(0);
+        ensure!(bound == leases, "{bound} leases instead of {leases}");
         Ok(())
     }
+}
+
+/// At the client's port of the switch.
+fn dnsmasq(lab: &Lab) -> Result<Process> {
+    let host = &lab.clients[0];
+    host.ip(&format!("address add 10.77.0.2/16 dev {INTERFACE}"))?;
+    let directory = lab.directory("dnsmasq")?;
+    let mut command = host.command("dnsmasq");
+    command.args(["--keep-in-foreground", "--conf-file=/dev/null", "--port=0"]);
+    command.args(["--no-ping", "--log-dhcp", "--log-facility=-", "--user=root"]);
+    command.arg("--dhcp-range=10.77.1.0,10.77.1.255,255.255.0.0,1h");
+    command.arg(format!("--interface={INTERFACE}"));
+    for (option, file) in [("dhcp-leasefile", "leases"), ("pid-file", "pid")] {
+        let path = directory.join(file);
+        command.arg(format!("--{option}={}", path.display()));
+    }
+    let mut process = Process::start("dnsmasq", &mut command, &directory.join("log"))?;
+    process.wait_for_line("IP range", 0, PATIENCE)?;
+    Ok(process)
 }
 
 /// Puts what the machines boot below the root.
@@ -110,7 +157,7 @@ iseq ${{platform}} efi && chain http://{SERVER}/http.efi || chain http://{SERVER
 }
 
 /// One configuration for all machines. Every iPXE gets the script, whatever started it.
-fn yaml(lab: &Lab, first: &str) -> String {
+fn yaml(lab: &Lab, first: &str, subnet: &str) -> String {
     let bpffs = lab.bpffs().display();
     format!(
         "\
@@ -119,15 +166,12 @@ server: {{state_dir: @DIR@/state, control_socket: @DIR@/control.sock}}
 fast_path: {{mode: native, pin_dir: {bpffs}/xdhcpd}}
 boot: {{root: @DIR@/boot}}
 classes:
-  - {{name: uefi-x64, boot: {{file: {first}}}}}
-  - name: uefi-http-x64
-    boot: {{file: 'http://{SERVER}/http.efi'}}
-    options: {{vendor-class-identifier: HTTPClient}}
+  - {{name: uefi-x64, boot: {{file: '{first}'}}}}
+  - {{name: uefi-http-x64, boot: {{file: http.efi}}}}
   - {{name: ipxe, boot: {{file: boot.ipxe}}}}
 subnets:
   - subnet: 10.77.0.0/16
-    pools: [10.77.1.0-10.77.1.255]
-    boot: {{next-server: {SERVER}}}
+{subnet}
 "
     )
 }
@@ -159,11 +203,38 @@ fn uefi_boots_by_http() -> Result<()> {
 fn uefi_boots_by_ipxe_that_it_fetched() -> Result<()> {
     let site = Site::new("snponly.efi")?;
     site.boot("uefi-ipxe", Firmware::UefiPxe, UEFI_HTTP)?;
-    site.expect(2, 1, 2)?;
-    let leases = site.daemon.ctl(&["status"])?;
-    ensure!(
-        leases["leases"]["bound"] == 1,
-        "one address for both: {leases}"
-    );
+    site.expect(2, 1, 1)
+}
+
+/// The address from one server, the file from the other.
+#[test]
+fn beside_another_server_ipxe_boots_by_a_script() -> Result<()> {
+    let site = Site::beside_another_server("tftp.efi")?;
+    site.boot("proxy-ipxe", Firmware::Bios, BIOS)?;
+    site.expect(1, 1, 0)
+}
+
+#[test]
+fn beside_another_server_uefi_boots_by_tftp() -> Result<()> {
+    let site = Site::beside_another_server("tftp.efi")?;
+    site.boot("proxy-uefi", Firmware::UefiPxe, UEFI_TFTP)?;
+    site.expect(1, 0, 0)
+}
+
+#[test]
+fn beside_another_server_uefi_boots_by_http() -> Result<()> {
+    let site = Site::beside_another_server("tftp.efi")?;
+    site.boot("proxy-http", Firmware::UefiHttp, UEFI_HTTP)?;
+    site.expect(0, 1, 0)
+}
+
+/// Nobody presses a key: the firmware takes the first item, and asks on port 4011 where it is.
+#[test]
+fn uefi_boots_what_the_menu_has_first() -> Result<()> {
+    let site = Site::with(Lab::new(0)?, "", MENU)?;
+    site.boot("uefi-menu", Firmware::UefiPxe, UEFI_TFTP)?;
+    site.expect(1, 0, 1)?;
+    let told = books::replies(&site.daemon, "proxy")?;
+    ensure!(told > 0, "no answer on port 4011");
     Ok(())
 }

@@ -34,8 +34,9 @@ enum Same {
 
 impl<'a> Alike<'a> {
     pub(super) fn new(old: &'a State, new: &'a State) -> Self {
-        let classes = old.config.classes == new.config.classes;
-        let twin = |id| twin(old, new, id).filter(|_| classes);
+        let (before, now) = (&old.config, &new.config);
+        let whole = before.classes == now.classes && before.boot == now.boot;
+        let twin = |id| twin(old, new, id).filter(|_| whole);
         Self {
             twins: (0..new.config.subnets.len()).map(twin).collect(),
             old,

@@ -207,4 +207,6 @@ ignored! {
     QueryDenied = "query-denied",
     /// No firmware that boots from the network, where another server gives the addresses.
     NotNetboot = "not-netboot",
+    /// Firmware like this is to boot nothing here: no boot file, or none that it could fetch.
+    NothingToBoot = "nothing-to-boot",
 }

@@ -85,7 +85,7 @@ impl<'a> Context<'a> {
     fn bootp_message(&self, terms: &Terms<'_>, held: &Held<'_>) -> Vec<u8> {
         let request = self.request;
         let answer = terms.answer(request.message_type);
-        let siaddr = answer.boot.next_server.unwrap_or(terms.server);
+        let siaddr = answer.next_server.unwrap_or(terms.server);
         let mask = answer.mask.map(|mask| mask.octets());
         let set = |code: u8| match code {
             option::HOSTNAME if answer.hostname.is_some() => answer.hostname.map(str::as_bytes),

@@ -70,7 +70,7 @@ impl Context<'_> {
             address,
             pool: pool.map(|pool| (pool.first, pool.last)),
             lease_time: terms.times.lease,
-            next_server: terms.boot.next_server,
+            next_server: terms.next_server,
             boot_file: terms.boot.file.clone(),
         })
     }

@@ -6,6 +6,7 @@
 mod alike;
 mod allot;
 mod api;
+mod boot;
 mod bootp;
 mod clients;
 mod commit;

@@ -27,12 +27,16 @@ pub(super) struct No {
 impl Context<'_> {
     /// Whoever the client is, and whether authoritative or not.
     pub(super) fn nak(&self, no: &No, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
+        let server = self.server(no.id)?;
         let answer = Answer {
             message_type: MessageType::Nak,
-            server: self.server(no.id)?,
+            server,
+            own: server,
             times: None,
             mask: None,
             boot: &NO_BOOT,
+            next_server: None,
+            hangs_on_addresses: false,
             options: Layers {
                 base: &NO_OPTIONS,
                 over: &[],

@@ -36,7 +36,7 @@ impl<'a> Context<'a> {
             .find(proxied)
             .ok_or(Ignored::NoSubnet)?;
         let terms = self.terms(*id)?;
-        let vendor = terms.vendor_options(firmware);
+        let vendor = terms.vendor_options();
         self.tell(MessageType::Offer, &terms, (firmware, vendor), reply)
     }
 
@@ -56,6 +56,7 @@ impl<'a> Context<'a> {
                 let at = number.checked_sub(1).ok_or(Ignored::Invalid)?;
                 let item = menu.items.get(at).ok_or(Ignored::Invalid)?.clone();
                 terms.boot_from(&item);
+                self.settle_boot(&mut terms);
                 vendor
             }
             (Some((_, vendor)), None) => vendor,
@@ -78,12 +79,12 @@ impl<'a> Context<'a> {
         (firmware, vendor): (Firmware, Vec<u8>),
         reply: &mut Vec<u8>,
     ) -> Result<Outcome, Stop> {
-        let mut once = vec![(option::VENDOR_CLASS, firmware.class().to_vec())];
-        once.extend(
-            self.request
-                .option(option::UUID)
-                .map(|uuid| (option::UUID, uuid.into())),
-        );
+        if !terms.boots(firmware, message_type) {
+            return Err(Ignored::NothingToBoot.into());
+        }
+        // What is said once is said in the place of what is configured or belongs to netboot.
+        let mut once = terms.once.clone();
+        once.push((option::VENDOR_CLASS, firmware.class().to_vec()));
         if firmware == Firmware::Pxe {
             once.push((option::VENDOR_OPTIONS, vendor));
         }
@@ -111,10 +112,22 @@ impl Terms<'_> {
         self.boot.menu.as_deref()
     }
 
-    fn vendor_options(&self, firmware: Firmware) -> Vec<u8> {
-        match (firmware, self.menu()) {
-            (Firmware::Pxe, Some(menu)) => pxe::menu(menu, self.own),
-            _ => pxe::take_file(),
+    fn vendor_options(&self) -> Vec<u8> {
+        match self.menu() {
+            Some(menu) => pxe::menu(menu, self.own),
+            None => pxe::take_file(),
+        }
+    }
+
+    /// Whether the client would find something to boot in this message, or a menu.
+    fn boots(&self, firmware: Firmware, message_type: MessageType) -> bool {
+        let file = self.answer(message_type).boot_file();
+        match firmware {
+            Firmware::Http => pxe::is_url(file),
+            Firmware::Pxe => {
+                let menu = message_type == MessageType::Offer && self.menu().is_some();
+                menu || !file.is_empty()
+            }
         }
     }
 

@@ -27,6 +27,10 @@ pub(super) struct Terms<'a> {
     options: &'a Options,
     over: Vec<&'a Overrides>,
     pub(super) boot: Cow<'a, Boot>,
+    /// Who has the boot file, if that is known.
+    pub(super) next_server: Option<Ipv4Addr>,
+    /// Other addresses of this host would change what is said of booting.
+    pub(super) hangs_on_addresses: bool,
     hostname: Option<&'a str>,
     /// Options of this reply alone.
     pub(super) once: Vec<(u8, Vec<u8>)>,
@@ -66,6 +70,7 @@ impl<'a> Context<'a> {
             terms.times = within(subnet, wish);
         }
         terms.once.extend(self.subnet_selection());
+        self.settle_boot(&mut terms);
         Ok(terms)
     }
 
@@ -108,6 +113,8 @@ impl<'a> Terms<'a> {
             options: &subnet.options,
             over: Vec::new(),
             boot: Cow::Borrowed(&subnet.boot),
+            next_server: None,
+            hangs_on_addresses: false,
             hostname: None,
             once: Vec::new(),
         }
@@ -128,9 +135,12 @@ impl<'a> Terms<'a> {
         Answer {
             message_type,
             server: self.server,
+            own: self.own,
             times: Some(self.times),
             mask: Some(self.prefix.netmask()),
             boot: &self.boot,
+            next_server: self.next_server,
+            hangs_on_addresses: self.hangs_on_addresses,
             options: Layers {
                 base: self.options,
                 over: &self.over,

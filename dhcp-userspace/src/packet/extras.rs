@@ -10,7 +10,6 @@ use super::pxe::{self, Firmware};
 use super::registry::suboptions;
 use super::reply::{Answer, FILE_LEN};
 use super::request::{MessageType, Request};
-use crate::config::model::Boot;
 
 const SERVER_NAME: u8 = 66;
 const BOOT_FILE: u8 = 67;
@@ -34,7 +33,7 @@ impl<'a> Extras<'a> {
                 Firmware::Http => extras.add_http(answer),
             }
         }
-        extras.add_boot(answer.boot);
+        extras.add_boot(answer);
         extras
     }
 
@@ -74,7 +73,7 @@ impl<'a> Extras<'a> {
         let vendor = match (configured, menu) {
             (Some(value), _) if !is_pxe(&value.data) => return,
             (Some(value), _) => Cow::Borrowed(&*value.data),
-            (None, Some(menu)) => Cow::Owned(pxe::menu(menu, answer.server)),
+            (None, Some(menu)) => Cow::Owned(pxe::menu(menu, answer.own)),
             (None, None) => return,
         };
         let class = Firmware::Pxe.class();
@@ -84,16 +83,16 @@ impl<'a> Extras<'a> {
 
     /// UEFI takes an offer for HTTP boot only with this class and a URL (UEFI 2.11 section 24.7).
     fn add_http(&mut self, answer: &Answer<'a>) {
-        let configured = answer.options.get(BOOT_FILE).map(|value| &*value.data);
-        let file = configured.unwrap_or(answer.boot.file.as_bytes());
-        if is_url(file) {
+        let file = answer.boot_file();
+        if pxe::is_url(file) {
             let class = Firmware::Http.class();
             self.values.push((option::VENDOR_CLASS, true, class.into()));
             self.values.push((BOOT_FILE, true, file.into()));
         }
     }
 
-    fn add_boot(&mut self, boot: &'a Boot) {
+    fn add_boot(&mut self, answer: &Answer<'a>) {
+        let boot = answer.boot;
         let file = boot.file.as_bytes();
         if !file.is_empty() && self.get(BOOT_FILE).is_none() {
             let needed = file.len() >= FILE_LEN;
@@ -102,19 +101,20 @@ impl<'a> Extras<'a> {
         if !boot.server_name.is_empty() {
             let name = boot.server_name.as_bytes();
             self.values.push((SERVER_NAME, false, name.into()));
-        } else if let Some(address) = boot.next_server {
+        } else if let Some(address) = answer.next_server {
             let text = address.to_string().into_bytes();
             self.values.push((SERVER_NAME, false, text.into()));
         }
     }
 }
 
-fn is_url(file: &[u8]) -> bool {
-    let begins = |scheme: &[u8]| {
-        let start = file.get(..scheme.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    };
-    begins(b"http://") || begins(b"https://")
+impl<'a> Answer<'a> {
+    /// Option 67 as it is configured, or what `boot` says.
+    #[must_use]
+    pub fn boot_file(&self) -> &'a [u8] {
+        let configured = self.options.get(BOOT_FILE).map(|value| &*value.data);
+        configured.unwrap_or(self.boot.file.as_bytes())
+    }
 }
 
 /// Whether the vendor options say how to find a boot server.

@@ -58,6 +58,16 @@ impl Firmware {
     }
 }
 
+/// What firmware that boots over HTTP takes for a boot file.
+#[must_use]
+pub fn is_url(file: &[u8]) -> bool {
+    let begins = |scheme: &[u8]| {
+        let start = file.get(..scheme.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
+    begins(b"http://") || begins(b"https://")
+}
+
 /// Option 43 of a client that is to take the file it is told.
 #[must_use]
 pub fn take_file() -> Vec<u8> {

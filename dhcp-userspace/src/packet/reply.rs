@@ -43,11 +43,17 @@ pub struct Answer<'a> {
     pub message_type: MessageType,
     /// Option 54.
     pub server: Ipv4Addr,
+    /// The server's own address: option 54 may be a relay's (RFC 5107).
+    pub own: Ipv4Addr,
     /// Options 51, 58 and 59.
     pub times: Option<Times>,
     /// Option 1.
     pub mask: Option<Ipv4Addr>,
     pub boot: &'a Boot,
+    /// siaddr and option 66: what `boot` says, or who else has its file.
+    pub next_server: Option<Ipv4Addr>,
+    /// Other addresses of this host would change what is said here: no template of it would last.
+    pub hangs_on_addresses: bool,
     pub options: Layers<'a>,
     /// Options of this message alone: a renewal's answer has them not, and the kernel says them not.
     pub once: &'a [(u8, Vec<u8>)],
@@ -88,8 +94,8 @@ pub struct Composed {
     /// The reservation's hostname option, at the start of the client part.
     tail_len: usize,
     facts: Facts,
-    /// Not to be made a template of: it would serve one client only, or options of this message
-    /// alone took room that a renewal's answer has.
+    /// Not to be made a template of: it would serve one client only, or not for long, or options of
+    /// this message alone took room that a renewal's answer has.
     special: bool,
     /// Options left out because they did not fit.
     pub left_out: u32,
@@ -135,7 +141,9 @@ pub fn compose(
         tail_len: client.hostname.map_or(0, encoded_len),
         facts: facts_of(&frame[body.clone()], answer),
         body,
-        special: extras.are_personal() || once > 0 && plan.is_crowded(),
+        special: extras.are_personal()
+            || answer.hangs_on_addresses
+            || once > 0 && plan.is_crowded(),
         left_out: plan.left_out,
     }
 }
@@ -331,7 +339,7 @@ fn write_bootp_head(
     answer: &Answer<'_>,
     envelope: &Envelope<'_>,
 ) {
-    let siaddr = answer.boot.next_server.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    let siaddr = answer.next_server.unwrap_or(Ipv4Addr::UNSPECIFIED);
     let fields: [(usize, &[u8]); 8] = [
         (bootp::OP, &[BOOTREPLY, request.htype, request.hlen]),
         (bootp::XID, &request.xid.to_be_bytes()),
@@ -356,7 +364,7 @@ fn facts_of(body: &[u8], answer: &Answer<'_>) -> Facts {
     };
     Facts {
         server: answer.server.to_bits(),
-        siaddr: answer.boot.next_server.map_or(0, Ipv4Addr::to_bits),
+        siaddr: answer.next_server.map_or(0, Ipv4Addr::to_bits),
         lease_secs: answer.times.map_or(0, |times| lease_secs(times.lease)),
         full_sum: open.add(end).fold(),
         open_sum: open.fold(),

@@ -29,7 +29,7 @@ fn proxied() -> Lab {
     Lab::new(config(vec![net]))
 }
 
-fn menu() -> Arc<Menu> {
+pub(super) fn menu() -> Arc<Menu> {
     let item = |text: &str, file: &str, server: Option<&str>| MenuItem {
         text: text.into(),
         file: file.into(),
@@ -157,4 +157,45 @@ fn replies_leave_from_the_port_that_was_asked() {
     assert_eq!(offer.ip()[20..22], 67u16.to_be_bytes());
     let asked = at_boot_server(Message::renewing(A, ip("10.0.3.3")));
     assert_eq!(lab.reply(&asked).ip()[20..22], 4011u16.to_be_bytes());
+}
+
+/// An offer without anything to boot would keep firmware from a server that has something.
+#[test]
+fn nothing_is_said_where_there_is_nothing_to_boot() {
+    let over_http = |message: Message| message.with(60, b"HTTPClient:Arch:00016");
+    let lab = |file: &str, menu: Option<Arc<Menu>>| {
+        let mut net = net();
+        net.policy.proxy = true;
+        net.boot.file = file.into();
+        net.boot.menu = menu;
+        Lab::new(config(vec![net]))
+    };
+    let pxe = firmware(Message::discover(A));
+    let http = over_http(Message::discover(A));
+    assert_eq!(lab("", None).ignored(&pxe), Ignored::NothingToBoot);
+    assert_eq!(lab("", Some(menu())).reply(&pxe).kind(), 2);
+    let path = lab("ipxe.efi", Some(menu())).ignored(&http);
+    assert_eq!(
+        path,
+        Ignored::NothingToBoot,
+        "it would take a path for a URL"
+    );
+    let url = "http://10.0.0.2/ipxe.efi";
+    let offer = lab(url, None).reply(&http);
+    assert_eq!(offer.option(60), Some(&b"HTTPClient"[..]));
+    assert_eq!(offer.option(67), Some(url.as_bytes()));
+    assert_eq!(offer.option(43), None);
+    let asked = at_boot_server(Message::renewing(A, ip("10.0.3.3")));
+    assert_eq!(
+        lab("", Some(menu())).ignored(&asked),
+        Ignored::NothingToBoot
+    );
+}
+
+/// RFC 3011 section 2: such a client takes no answer without the option.
+#[test]
+fn a_selected_subnet_is_repeated_beside_another_server() {
+    let selecting = firmware(Message::discover(A)).with(118, &[10, 0, 0, 0]);
+    let offer = proxied().reply(&selecting);
+    assert_eq!(offer.option(118), Some(&[10, 0, 0, 0][..]));
 }

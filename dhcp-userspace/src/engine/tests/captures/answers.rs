@@ -256,7 +256,7 @@ fn beside_another_server_only_firmware_is_told() {
         let mut net = subnet("198.18.5.0/24", ("198.18.5.100", "198.18.5.199"));
         net.pools.clear();
         net.policy.proxy = true;
-        net.boot.file = "ipxe.efi".into();
+        net.boot.file = "http://198.18.5.1/ipxe.efi".into();
         match server(net).hear(first) {
             Ok(reply) => told.push((client, reply.unwrap())),
             Err(why) => assert!(
