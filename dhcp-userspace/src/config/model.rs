@@ -346,7 +346,7 @@ pub struct Reservation {
     pub level: SharedLevel,
     /// Classes that it is a member of, whatever their tests say.
     pub classes: Vec<ClassId>,
-    /// Anything, for hooks and inventories.
+    /// Anything, for inventories.
     pub metadata: Metadata,
 }
 

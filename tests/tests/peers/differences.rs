@@ -12,7 +12,7 @@ const REASONS: &[(&str, &str, &str)] = &[
     (
         "",
         "siaddr",
-        "dnsmasq names itself as the boot server of everybody. Here siaddr is what `boot.next-server` says, and nothing else: firmware must not be sent where no file is.",
+        "dnsmasq names itself as the boot server of everybody. Here siaddr is what `boot.next-server` says, or this server for a boot file that its own TFTP has; otherwise nothing: firmware must not be sent where no file is.",
     ),
     (
         "",

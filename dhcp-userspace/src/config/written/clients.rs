@@ -128,7 +128,7 @@ pub(in super::super) struct HostGroup {
     pub group: Option<Scalar<Name>>,
     /// Classes that its hosts are members of.
     pub classes: Vec<Scalar<Name>>,
-    /// Anything about its hosts, for hooks and inventories.
+    /// Anything about its hosts, for inventories.
     pub metadata: BTreeMap<String, Value>,
     /// How long an address is leased (option 51), 30s to 365d.
     pub lease_time: Option<Scalar<Duration>>,
@@ -177,7 +177,7 @@ pub(in super::super) struct Reservation {
     pub group: Option<Scalar<Name>>,
     /// Classes that it is a member of, whatever their tests say.
     pub classes: Vec<Scalar<Name>>,
-    /// Anything about it, for hooks and inventories.
+    /// Anything about it, for inventories.
     pub metadata: BTreeMap<String, Value>,
     /// How long an address is leased (option 51), 30s to 365d.
     pub lease_time: Option<Scalar<Duration>>,
