@@ -27,16 +27,19 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Check the configuration and say what is wrong with it.
-    Check,
+    Check {
+        /// The file; without it that of --config.
+        file: Option<PathBuf>,
+    },
     /// Print the JSON schema of the configuration, for editors.
     Schema,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = match arguments.command {
+    let done = match &arguments.command {
         None => serve(&arguments),
-        Some(Command::Check) => check(&arguments.config),
+        Some(Command::Check { file }) => check(file.as_ref().unwrap_or(&arguments.config)),
         Some(Command::Schema) => {
             println!("{:#}", config::schema());
             Ok(())

@@ -1,11 +1,14 @@
 //! Warnings about addresses that strangers use. Clients can cause as many as they like, so most
 //! are only counted.
 
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use dhcp_common::wire::bootp;
 
 use crate::clock::{Now, SECOND};
 use crate::control::protocol::format_mac;
-use crate::engine::{Event, EventKind};
+use crate::engine::{Event, EventKind, Incoming};
 
 /// One line in this time: enough to be seen, and a day of them is not too long to read.
 const PAUSE: u64 = 10 * SECOND;
@@ -26,6 +29,20 @@ impl Alerts {
             Some(0) => tracing::warn!("{text}"),
             Some(left_out) => tracing::warn!(left_out, "{text}"),
             None => {}
+        }
+    }
+
+    /// Warns of a relay that is not allowed: relays often send from another address than giaddr.
+    pub fn refuse(&self, incoming: &Incoming<'_>, now: Now) {
+        if let Some(left_out) = self.admit(now.boot) {
+            let giaddr = incoming.payload.get(bootp::GIADDR..bootp::CHADDR);
+            let giaddr = giaddr.and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
+            tracing::warn!(
+                giaddr = %Ipv4Addr::from(giaddr.unwrap_or_default()),
+                from = %incoming.source,
+                left_out,
+                "a relay was not heard: server.allowed_relays must have both addresses"
+            );
         }
     }
 

@@ -14,7 +14,7 @@ use crate::config::model::Mac;
 use crate::control::Metrics;
 use crate::control::metrics::label;
 use crate::control::protocol::{Happened, format_mac};
-use crate::engine::{Engine, Event};
+use crate::engine::{Engine, Event, Ignored, Incoming};
 use crate::guard::Guard;
 
 /// Events that a reader of `xdhcpctl events` may lag behind before it loses some.
@@ -29,6 +29,7 @@ pub struct Core {
     pub names: ArcSwap<BTreeMap<u32, String>>,
     pub rewrite: Rewrite,
     alerts: Alerts,
+    refused_relays: Alerts,
 }
 
 impl Core {
@@ -44,6 +45,15 @@ impl Core {
             names: ArcSwap::default(),
             rewrite: Rewrite::default(),
             alerts: Alerts::default(),
+            refused_relays: Alerts::default(),
+        }
+    }
+
+    /// Counts a packet that is not answered, and warns of what an operator may have forgotten.
+    pub fn ignored(&self, reason: Ignored, incoming: &Incoming<'_>, now: Now) {
+        self.metrics.ignore(reason);
+        if reason == Ignored::RelayNotAllowed {
+            self.refused_relays.refuse(incoming, now);
         }
     }
 

@@ -264,7 +264,7 @@ impl Handler {
         let before = self.outlived(packet.incoming, &outcome);
         match outcome {
             Outcome::Ignore(reason) => {
-                self.shared.core.metrics.ignore(reason);
+                self.shared.core.ignored(reason, packet.incoming, now);
                 self.out.recycle(reply);
             }
             Outcome::Busy => {

@@ -41,6 +41,9 @@ pub(super) fn resolve(
         let Some(name) = classes.add(class, &at, report) else {
             continue;
         };
+        if !used.contains(name.as_str()) {
+            check_members(&name, class, &at, report);
+        }
         if let Some(first) = places.insert(name.clone(), class.place) {
             report.add(
                 class.place,
@@ -55,6 +58,24 @@ pub(super) fn resolve(
         }
     }
     classes
+}
+
+/// A class of hosts that no host is in may be waiting for one, or be a slip of the pen.
+fn check_members(name: &str, class: &Placed<written::Class>, at: &At<'_>, report: &Report) {
+    let written = &class.value;
+    let is_of_hosts = written.matches.is_none() && written.test.is_none();
+    let mut ready = ready::all().iter().map(|class| class.name);
+    if !is_of_hosts || ready.clone().any(|known| known == name) {
+        return;
+    }
+    let is_slip = |known: &&str| {
+        known.get(..1) == name.get(..1) && strsim::damerau_levenshtein(known, name) == 1
+    };
+    if let Some(near) = ready.find(is_slip) {
+        let what = format!("nobody is in {name}: it has no test, and no host names it");
+        let hint = format!("did you mean {near}?");
+        report.add(class.place, at, Problem::new(what, hint));
+    }
 }
 
 fn name(class: &written::Class) -> Option<&str> {
