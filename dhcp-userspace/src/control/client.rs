@@ -17,7 +17,7 @@ pub enum ClientError {
     NotRunning(PathBuf),
     #[error("no permission to use {0}: be root, or in the group that owns the socket")]
     Permission(PathBuf),
-    #[error("xdhcpd stopped before its answer was complete")]
+    #[error("xdhcpd has stopped")]
     Cut,
     #[error(
         "xdhcpd answered what this xdhcpctl does not understand ({0}): are both of one version?"

@@ -1,6 +1,8 @@
 //! Leases and what happens to them, one a line. Columns have fixed widths, so that a million
 //! leases can be written as they come.
 
+use std::net::Ipv4Addr;
+
 use super::super::protocol::{Happened, Lease, Lost, parse_mac};
 use super::{duration, utc};
 use crate::packet::infiniband::is_pseudo;
@@ -116,10 +118,11 @@ pub fn happened(event: &Happened) -> String {
         interface,
     } = event;
     let time = utc(*time);
-    format!(
-        "{time}  {kind:<12}  {:<15}  {mac}  {interface}",
-        address.to_string()
-    )
+    let address = match *address {
+        Ipv4Addr::UNSPECIFIED => "-".to_owned(),
+        address => address.to_string(),
+    };
+    format!("{time}  {kind:<12}  {address:<15}  {mac}  {interface}")
 }
 
 #[must_use]

@@ -49,7 +49,7 @@ fn head(status: &Status) -> String {
         (
             "fast path",
             format!(
-                "{} replies by the kernel ({} of all), {} by workers ({})",
+                "{} of all replies by the kernel ({}), {} by the same code in workers ({})",
                 hits.kernel,
                 percent(hits.kernel, all),
                 hits.workers,
@@ -192,7 +192,7 @@ version      0.1.0
 running      pid 812, up 1d 2h
 config       /etc/xdhcpd/dhcp.yaml (and 1 more)
 workers      2
-fast path    85 replies by the kernel (85.0% of all), 5 by workers (5.0%)
+fast path    85 of all replies by the kernel (85.0%), 5 by the same code in workers (5.0%)
 packets      20 received, 0 dropped, 15 sent, 1 send errors
 journal      9 records in 4 batches, 1.2 ms a sync, 0 refused
 open offers  1
