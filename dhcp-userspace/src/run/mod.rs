@@ -9,6 +9,7 @@ mod alert;
 mod answer;
 mod bulk;
 mod core;
+mod files;
 mod gate;
 mod guarding;
 mod handler;
