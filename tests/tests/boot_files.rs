@@ -206,7 +206,7 @@ fn forty_machines_at_once() -> Result<()> {
     all_get_the_file(&Site::new()?)
 }
 
-/// Who finds no place waits for one, or asks again.
+/// Who finds no place waits for one, or asks again, as installers and curl do.
 #[test]
 fn forty_machines_in_ten_places() -> Result<()> {
     all_get_the_file(&Site::with(", max_transfers: 10")?)
@@ -223,7 +223,9 @@ fn all_get_the_file(site: &Site) -> Result<()> {
         } else {
             "http://SERVER/"
         };
-        let curl = format!("curl --silent --show-error --tftp-blksize 1428 --interface {address}");
+        let curl = format!(
+            "curl --silent --show-error --fail --retry 10 --tftp-blksize 1428 --interface {address}"
+        );
         let place = format!("{number}");
         let command = &mut site.command(&format!("{curl} --output @ {by}initrd"), &place)?;
         let log = site.lab.directory("logs")?.join(&place);

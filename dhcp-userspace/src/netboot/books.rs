@@ -21,7 +21,7 @@ pub const MAX_PER_CLIENT: usize = 16;
 const CONNECTIONS_PER_PLACE: usize = 4;
 const MIN_CONNECTIONS: usize = 256;
 /// How long an HTTP request waits for a place: UEFI firmware gives up after 5 seconds.
-const QUEUED: Duration = Duration::from_secs(3);
+const QUEUED: Duration = Duration::from_secs(4);
 
 /// What the services share.
 #[derive(Default)]
