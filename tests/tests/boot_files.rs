@@ -23,12 +23,17 @@ struct Site {
 
 impl Site {
     fn new() -> Result<Self> {
+        Self::with("")
+    }
+
+    /// `more`: settings of `boot`.
+    fn with(more: &str) -> Result<Self> {
         common::root();
         let lab = Lab::new(1)?;
         lab.clients[0].ip(&format!("address add 10.77.3.1/16 dev {INTERFACE}"))?;
         let (root, yaml) = (
             files::root(&lab)?,
-            lab.config("1h", "boot: {root: @DIR@/boot}\n"),
+            lab.config("1h", &format!("boot: {{root: @DIR@/boot{more}}}\n")),
         );
         let directory = lab.directory("xdhcpd")?;
         let daemon = Daemon::start(&Binaries::find()?, &lab.server, &directory, &yaml)?;
@@ -198,7 +203,16 @@ fn nothing_leads_out_of_the_root() -> Result<()> {
 /// As after a power cut: all at once, by both protocols, each with an address of its own.
 #[test]
 fn forty_machines_at_once() -> Result<()> {
-    let site = Site::new()?;
+    all_get_the_file(&Site::new()?)
+}
+
+/// Who finds no place waits for one, or asks again, as installers and curl do.
+#[test]
+fn forty_machines_in_ten_places() -> Result<()> {
+    all_get_the_file(&Site::with(", max_transfers: 10")?)
+}
+
+fn all_get_the_file(site: &Site) -> Result<()> {
     let bytes = site.file("initrd", 3_000_000)?;
     let start = |number: usize| {
         let address = format!("10.77.4.{number}");
@@ -209,7 +223,9 @@ fn forty_machines_at_once() -> Result<()> {
         } else {
             "http://SERVER/"
         };
-        let curl = format!("curl --silent --show-error --tftp-blksize 1428 --interface {address}");
+        let curl = format!(
+            "curl --silent --show-error --fail --retry 10 --tftp-blksize 1428 --interface {address}"
+        );
         let place = format!("{number}");
         let command = &mut site.command(&format!("{curl} --output @ {by}initrd"), &place)?;
         let log = site.lab.directory("logs")?.join(&place);

@@ -134,7 +134,7 @@ pub struct FileService {
     pub root: PathBuf,
     pub tftp: Option<SocketAddrV4>,
     pub http: Option<SocketAddr>,
-    /// Transfers at once, of both kinds together.
+    /// Transfers at once, of each kind.
     pub max_transfers: usize,
 }
 

@@ -78,6 +78,8 @@ pub struct Metrics {
     pub send_errors: Counter,
     /// Packets given up because records of their client did not reach the disk in time.
     pub waited_too_long: Counter,
+    /// Offers without a conflict check, because too many were under way.
+    pub unchecked: Counter,
     /// Clients that the guard has blocked.
     pub blocked: Counter,
     pub sweep_seconds: Histogram,
@@ -131,6 +133,11 @@ impl Default for Metrics {
                 &mut registry,
                 "waited_too_long",
                 "Packets given up while a record of their client was on its way to disk",
+            ),
+            unchecked: counter_in(
+                &mut registry,
+                "offers_unchecked",
+                "Offers without a conflict check, because too many were under way",
             ),
             blocked: counter_in(
                 &mut registry,

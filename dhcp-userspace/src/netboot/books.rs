@@ -2,16 +2,26 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use super::missing::Missing;
 use super::report::{Ended, NotFound, Protocol, Totals, Transfer};
 use super::root::OpenError;
 use crate::clock::{Now, SECOND};
 
-/// Places of one client, so that it cannot take all. Firmware uses one, an installer a few.
+/// Places of one client for each protocol, so that it cannot take all. Firmware uses one, an
+/// installer a few.
 pub const MAX_PER_CLIENT: usize = 16;
+/// Connections for each place, most of which may be idle or waiting.
+const CONNECTIONS_PER_PLACE: usize = 4;
+const MIN_CONNECTIONS: usize = 256;
+/// How long an HTTP request waits for a place: UEFI firmware gives up after 5 seconds.
+const QUEUED: Duration = Duration::from_secs(4);
 
 /// What the services share.
 #[derive(Default)]
@@ -23,11 +33,22 @@ pub struct Books {
 
 #[derive(Default)]
 struct State {
-    places: HashMap<IpAddr, usize>,
-    taken: usize,
+    /// Of TFTP.
+    places: Shares,
+    /// Of HTTP, which answers one request at a time on each.
+    connections: Shares,
+    /// The places of HTTP: who waits longest gets the next.
+    queue: Option<Arc<Semaphore>>,
     next: u64,
     transfers: BTreeMap<u64, Arc<Progress>>,
     missing: Missing,
+}
+
+/// What clients have of something that there is not enough of.
+#[derive(Default)]
+struct Shares {
+    of: HashMap<IpAddr, usize>,
+    taken: usize,
 }
 
 #[derive(Default)]
@@ -47,29 +68,53 @@ struct Progress {
 }
 
 impl Books {
+    /// Transfers at once, of each protocol.
     pub fn set_max(&self, max: usize) {
-        self.max.store(max, Relaxed);
+        if self.max.swap(max, Relaxed) != max {
+            // Who has a place of the old ones keeps it.
+            self.lock().queue = Some(Arc::new(Semaphore::new(max)));
+        }
     }
 
-    /// A place for a client, given back on drop; `None` if there is none, which is counted.
-    pub fn admit(self: &Arc<Self>, protocol: Protocol, client: SocketAddr) -> Option<Place> {
-        let mut state = self.lock();
-        let full = state.taken >= self.max.load(Relaxed);
-        let mine = state.places.get(&client.ip()).copied().unwrap_or_default();
-        if full || mine >= MAX_PER_CLIENT {
-            drop(state);
-            self.count(protocol, Ended::Busy);
+    pub fn max(&self) -> usize {
+        self.max.load(Relaxed)
+    }
+
+    /// A client of TFTP that may be somebody else: it is to [`Place::take`] its place once it has
+    /// answered. `None` if there is none, which is counted.
+    pub fn greet(self: &Arc<Self>, client: SocketAddr) -> Option<Place> {
+        let has_room = self.lock().places.has_room(client.ip(), self.max());
+        if !has_room {
+            self.count(Protocol::Tftp, Ended::Busy);
+        }
+        has_room.then(|| self.place(Protocol::Tftp, client, None))
+    }
+
+    /// A connection of HTTP; `None` if there are too many, which is counted.
+    pub fn connect(self: &Arc<Self>, client: SocketAddr) -> Option<Connection> {
+        let most = self.max().saturating_mul(CONNECTIONS_PER_PLACE);
+        let most = most.max(MIN_CONNECTIONS);
+        if !self.lock().connections.take(client.ip(), most) {
+            self.count(Protocol::Http, Ended::Busy);
             return None;
         }
-        state.places.insert(client.ip(), mine + 1);
-        state.taken += 1;
-        drop(state);
         let books = Arc::clone(self);
-        Some(Place {
-            books,
+        Some(Connection { books, client })
+    }
+
+    fn place(
+        self: &Arc<Self>,
+        protocol: Protocol,
+        client: SocketAddr,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Place {
+        Place {
+            books: Arc::clone(self),
             protocol,
             client,
-        })
+            is_taken: AtomicBool::new(false),
+            _permit: permit,
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -96,7 +141,8 @@ impl Books {
 
     #[cfg(test)]
     pub fn is_idle(&self) -> bool {
-        self.lock().taken == 0
+        let state = self.lock();
+        state.places.taken == 0 && state.transfers.is_empty()
     }
 
     pub fn totals(&self) -> Vec<Totals> {
@@ -107,6 +153,32 @@ impl Books {
 
     pub fn not_found(&self) -> Vec<NotFound> {
         self.lock().missing.list()
+    }
+}
+
+impl Shares {
+    fn has_room(&self, client: IpAddr, most: usize) -> bool {
+        let mine = self.of.get(&client).copied().unwrap_or_default();
+        self.taken < most && mine < MAX_PER_CLIENT
+    }
+
+    fn take(&mut self, client: IpAddr, most: usize) -> bool {
+        let has_room = self.has_room(client, most);
+        if has_room {
+            *self.of.entry(client).or_default() += 1;
+            self.taken += 1;
+        }
+        has_room
+    }
+
+    fn give_back(&mut self, client: IpAddr) {
+        self.taken -= 1;
+        if let Some(mine) = self.of.get_mut(&client) {
+            *mine -= 1;
+            if *mine == 0 {
+                self.of.remove(&client);
+            }
+        }
     }
 }
 
@@ -144,14 +216,51 @@ impl Progress {
     }
 }
 
-/// One of the places that there are for transfers.
+/// One of the connections that there are for HTTP.
+pub struct Connection {
+    books: Arc<Books>,
+    client: SocketAddr,
+}
+
+impl Connection {
+    /// A place for one response. Waits for a while; `None` if there is none then, which is counted.
+    pub async fn place(&self) -> Option<Place> {
+        let queue = self.books.lock().queue.clone()?;
+        let Ok(Ok(permit)) = timeout(QUEUED, queue.acquire_owned()).await else {
+            self.books.count(Protocol::Http, Ended::Busy);
+            return None;
+        };
+        Some(self.books.place(Protocol::Http, self.client, Some(permit)))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let connections = &mut self.books.lock().connections;
+        connections.give_back(self.client.ip());
+    }
+}
+
+/// One of the places that there are for transfers, given back on drop.
 pub struct Place {
     books: Arc<Books>,
     pub protocol: Protocol,
     pub client: SocketAddr,
+    /// For good, by TFTP.
+    is_taken: AtomicBool,
+    /// What HTTP has of its queue.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Place {
+    /// The client is who it says: false if there is no place left by now. To be called once.
+    pub fn take(&self) -> bool {
+        let places = &mut self.books.lock().places;
+        let taken = places.take(self.client.ip(), self.books.max());
+        self.is_taken.store(taken, Relaxed);
+        taken
+    }
+
     /// A request ended without a transfer.
     pub fn ended(&self, ended: Ended) {
         self.books.count(self.protocol, ended);
@@ -202,13 +311,8 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut state = self.books.lock();
-        state.taken -= 1;
-        if let Some(places) = state.places.get_mut(&self.client.ip()) {
-            *places -= 1;
-            if *places == 0 {
-                state.places.remove(&self.client.ip());
-            }
+        if self.is_taken.load(Relaxed) {
+            self.books.lock().places.give_back(self.client.ip());
         }
     }
 }
@@ -275,24 +379,41 @@ mod tests {
     #[test]
     fn places_are_bounded_in_all_and_for_each_client() {
         let books = books(MAX_PER_CLIENT + 1);
-        let mine: Vec<_> = (0..MAX_PER_CLIENT)
-            .map(|_| books.admit(Protocol::Tftp, client(1)).unwrap())
+        let greeted: Vec<_> = (0..=MAX_PER_CLIENT)
+            .map(|_| books.greet(client(1)).unwrap())
             .collect();
-        assert!(books.admit(Protocol::Http, client(1)).is_none());
-        let other = books.admit(Protocol::Tftp, client(2)).unwrap();
-        assert!(books.admit(Protocol::Tftp, client(3)).is_none());
-        drop(other);
-        drop(mine);
-        assert!(books.admit(Protocol::Tftp, client(3)).is_some());
-        let totals = books.totals();
-        assert_eq!((totals[0].busy, totals[1].busy), (1, 1));
-        assert!(books.lock().places.is_empty());
+        let taken = greeted.iter().filter(|place| place.take());
+        assert_eq!(taken.count(), MAX_PER_CLIENT);
+        assert!(books.greet(client(1)).is_none());
+        let (other, late) = (books.greet(client(2)).unwrap(), books.greet(client(3)));
+        assert!(other.take() && !late.unwrap().take());
+        assert!(books.greet(client(3)).is_none());
+        drop((other, greeted));
+        assert!(books.greet(client(3)).is_some());
+        assert_eq!(books.totals()[0].busy, 2);
+        assert!(books.lock().places.of.is_empty());
+    }
+
+    #[test]
+    fn connections_are_bounded_in_all_and_for_each_client() {
+        let books = books(1);
+        let mine: Vec<_> = (0..=MAX_PER_CLIENT)
+            .filter_map(|_| books.connect(client(1)))
+            .collect();
+        assert_eq!(mine.len(), MAX_PER_CLIENT);
+        let others: Vec<_> = (0..MIN_CONNECTIONS)
+            .filter_map(|i| books.connect(client(2 + (i % 200) as u8)))
+            .collect();
+        assert_eq!(mine.len() + others.len(), MIN_CONNECTIONS);
+        drop((mine, others));
+        assert!(books.connect(client(1)).is_some());
+        assert_eq!(books.totals()[1].busy, 1 + MAX_PER_CLIENT as u64);
     }
 
     #[test]
     fn progress_and_ends() {
         let books = books(9);
-        let place = Arc::new(books.admit(Protocol::Tftp, client(1)).unwrap());
+        let place = Arc::new(books.greet(client(1)).unwrap());
         let (one, two) = (place.begin("a".into(), 1000), place.begin("b".into(), 10));
         one.has(200);
         one.has(500);

@@ -18,7 +18,7 @@ mod tftp;
 pub use error::NetbootError;
 pub use report::Report;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::runtime::Runtime;
 
@@ -52,14 +52,14 @@ impl Netboot {
     /// # Errors
     /// What keeps it from serving; all is as before then.
     pub fn apply(&self, config: Option<&FileService>) -> Result<(), NetbootError> {
-        let mut running = self.running.lock().expect("no panics while held");
+        let mut running = self.lock();
         let Some(config) = config else {
             if let Some(running) = running.take() {
                 running.stop();
             }
             return Ok(());
         };
-        listener::check_root(&config.root)?;
+        check(config)?;
         match &mut *running {
             Some(running) => running.change(config, &self.shared)?,
             None => *running = Some(Running::start(config, &self.shared)?),
@@ -69,10 +69,21 @@ impl Netboot {
         Ok(())
     }
 
+    /// Whether it serves as `config` says.
+    #[must_use]
+    pub fn serves(&self, config: Option<&FileService>) -> bool {
+        let running = self.lock();
+        running.as_ref().map(|running| &running.config) == config
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().expect("no panics while held")
+    }
+
     /// `None` while there is no file service.
     #[must_use]
     pub fn report(&self) -> Option<Report> {
-        let running = self.running.lock().expect("no panics while held");
+        let running = self.lock();
         let running = running.as_ref()?;
         let books = &self.shared.books;
         Some(Report {
@@ -85,6 +96,14 @@ impl Netboot {
             not_found: books.not_found(),
         })
     }
+}
+
+/// Sees that there is something to serve. May wait for a file server.
+///
+/// # Errors
+/// If there is not.
+pub fn check(config: &FileService) -> Result<(), NetbootError> {
+    listener::check_root(&config.root)
 }
 
 impl Running {

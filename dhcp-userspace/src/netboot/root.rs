@@ -42,6 +42,8 @@ pub enum OpenError {
     NotAFile,
     #[error("xdhcpd may not read it")]
     Forbidden,
+    #[error("not everybody may read it: `chmod o+r` makes it public")]
+    NotPublic,
     #[error("it cannot be read: {0}")]
     Io(io::Error),
 }
@@ -69,6 +71,10 @@ pub fn open(root: &Path, name: &[u8]) -> Result<Opened, OpenError> {
     let data = file.metadata().map_err(OpenError::Io)?;
     if !data.is_file() {
         return Err(OpenError::NotAFile);
+    }
+    // Clients do not say who they are, and what was put here by mistake is not for everybody.
+    if data.mode() & Mode::ROTH.bits() == 0 {
+        return Err(OpenError::NotPublic);
     }
     Ok(Opened {
         file: Arc::new(file),
@@ -265,6 +271,21 @@ mod tests {
                 matches!(size(&tree, name), Err(OpenError::NotAFile)),
                 "{name}"
             );
+        }
+    }
+
+    #[test]
+    fn only_what_everybody_may_read() {
+        use std::os::unix::fs::PermissionsExt;
+        let tree = tree();
+        let path = tree.root.join("a.efi");
+        for (mode, is_public) in [(0o640, false), (0o604, true), (0o770, false), (0o644, true)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            match size(&tree, "a.efi") {
+                Ok(_) => assert!(is_public, "{mode:o}"),
+                Err(OpenError::NotPublic) => assert!(!is_public, "{mode:o}"),
+                Err(error) => panic!("{mode:o}: {error}"),
+            }
         }
     }
 

@@ -54,7 +54,9 @@ fn json(value: &impl Serialize) -> Result<Value, String> {
 
 fn boot(shared: &Shared) -> Result<Value, String> {
     let report = shared.netboot.report();
-    json(&report.ok_or("no boot files are served: set boot.root in the configuration")?)
+    let why = "no boot files are served: set boot.root in the configuration, or, if it is set, see \
+               the log for what is in the way";
+    json(&report.ok_or(why)?)
 }
 
 fn trace(shared: &Shared, mac: Option<&str>) -> Result<Value, String> {

@@ -21,6 +21,8 @@ use crate::engine::{EventKind, Ignored};
 const CONNECTIONS: usize = 10;
 /// How long one side waits for the other (`BULK_LQ_DATA_TIMEOUT`).
 const PATIENCE: Duration = Duration::from_secs(300);
+/// Who connects has something to ask.
+const FIRST_QUERY: Duration = Duration::from_secs(10);
 /// The longest query that is read.
 const MAX_QUERY: usize = 4096;
 /// Leases looked up before other connections have their turn.
@@ -39,6 +41,10 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let free = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         match listener.accept().await {
+            // Only who may ask takes one of the few connections.
+            Ok((_, peer)) if !is_allowed(&shared, peer) => {
+                shared.core.metrics.ignore(Ignored::QueryDenied);
+            }
             Ok((stream, peer)) => {
                 let Ok(place) = Arc::clone(&free).try_acquire_owned() else {
                     shared.core.metrics.ignore(Ignored::Overload);
@@ -68,8 +74,10 @@ async fn connection(
         IpAddr::V4(address) => address,
         IpAddr::V6(_) => return Ok(()),
     };
+    let mut patience = FIRST_QUERY;
     loop {
-        let query = timeout(PATIENCE, read(&mut stream)).await??;
+        let query = timeout(patience, read(&mut stream)).await??;
+        patience = PATIENCE;
         let xid = bulk::xid_of(&query);
         let found = match is_allowed(shared, peer) {
             true => look_up(shared, query, server).await?,

@@ -10,6 +10,7 @@ mod answer;
 mod bulk;
 mod core;
 mod explain;
+mod files;
 mod gate;
 mod guarding;
 mod handler;

@@ -18,7 +18,7 @@ use super::probe::Prober;
 use super::shared::Shared;
 use super::supervise::{self, Listeners, tell};
 use super::ticket::Ticket;
-use super::{bulk, journal, reload, secret, sweeper, worker};
+use super::{bulk, files, journal, reload, secret, sweeper, worker};
 use crate::clock::Now;
 use crate::config::{self, Config};
 use crate::control::{http, server};
@@ -94,6 +94,7 @@ pub(super) struct Daemon {
     workers: Vec<(Arc<Mailbox>, JoinHandle<()>)>,
     sweeper: JoinHandle<()>,
     stop_sweeper: Sender<()>,
+    stop_files: Sender<()>,
     committer: Committer<Ticket>,
     control_socket: PathBuf,
     shared: Arc<Shared>,
@@ -107,8 +108,6 @@ impl Daemon {
         port: Port67,
     ) -> anyhow::Result<(Self, Arc<Shared>)> {
         let now = Now::read();
-        let netboot = Netboot::default();
-        netboot.apply(config.boot.as_ref())?;
         // Before the pins are touched: they may be those of a daemon that serves.
         let disk = journal::take(&config.server.state_dir)?;
         let fastpath = fastpath::open(config)?;
@@ -133,7 +132,7 @@ impl Daemon {
             kernel_hits_before: fastpath.counters()[Reason::Hit as usize],
             fastpath: Mutex::new(fastpath),
             ports: Mutex::new(Ports::new(mailboxes.clone())),
-            netboot,
+            netboot: Netboot::default(),
             prober: Prober::default(),
             workers: count,
             started: now,
@@ -146,10 +145,13 @@ impl Daemon {
         reload::refresh(&shared);
         let (stop_sweeper, stop) = channel();
         let sweeper = sweeper::start(Arc::clone(&shared), stop)?;
+        let (stop_files, stop) = channel();
+        files::start(&shared, stop)?;
         let daemon = Self {
             workers,
             sweeper,
             stop_sweeper,
+            stop_files,
             committer,
             control_socket: config.server.control_socket.clone(),
             shared: Arc::clone(&shared),
@@ -171,6 +173,7 @@ impl Daemon {
         }
         self.shared.prober.stop();
         drop(self.stop_sweeper);
+        drop(self.stop_files);
         let _ = self.sweeper.join();
         self.committer.shutdown()?;
         // Nothing can fail that ends.

@@ -77,12 +77,11 @@ impl Handler {
             due: 0,
             check: check.and_then(|check| self.still(check, later.probe)),
         };
-        let asked =
-            !self.later.is_full() && self.check(packet, &client, &mut waiting, (later.probe, now));
-        if !asked {
+        if self.later.is_full() {
             self.shared.core.metrics.ignore(Ignored::Overload);
             return self.out.recycle(waiting.parcel.frame);
         }
+        self.check(packet, &client, &mut waiting, (later.probe, now));
         // No reply goes before its check has ended.
         let from = waiting.check.as_ref().map_or(now.boot, |check| check.until);
         let due = from.saturating_add(nanos(later.after)).min(earlier);
@@ -99,26 +98,29 @@ impl Handler {
         None
     }
 
-    /// Has the address asked for that is to be offered, unless that is done already; false if too
-    /// many are asked for.
+    /// Has the address asked for that is to be offered, unless that is done already, or too
+    /// many are asked for: a rare conflict is better than a network without offers.
     fn check(
         &mut self,
         packet: Packet<'_>,
         client: &Client,
         waiting: &mut Waiting,
         (probe, now): (Option<Probe>, Now),
-    ) -> bool {
+    ) {
         let Some(probe) = probe else {
-            return true;
+            return;
         };
         let request = packet.kept(self.out.buffer());
         if let Some(check) = &mut waiting.check {
             check.request = request;
-            return true;
+            return;
         }
         match self.ask(packet, client, waiting, probe, now) {
-            Begun::Full => return false,
-            Begun::Needless => return true,
+            Begun::Full => {
+                self.shared.core.metrics.unchecked.inc();
+                return;
+            }
+            Begun::Needless => return,
             Begun::Asked(None) => {}
             Begun::Asked(Some(frame)) => self.out.push(packet.parcel(frame)),
         }
@@ -127,7 +129,6 @@ impl Handler {
             until: now.boot.saturating_add(nanos(probe.wait)),
             request,
         });
-        true
     }
 
     fn ask(

@@ -45,7 +45,7 @@ pub(in super::super) struct FileService {
     /// HTTP: `true` (port 80 of every address), an address, an address and port, or `off`.
     #[schemars(extend("default" = true))]
     pub http: Option<Scalar<Listen<80>>>,
-    /// Transfers at once, of both kinds together.
+    /// Transfers at once, of each kind.
     #[schemars(extend("default" = 4096))]
     pub max_transfers: Option<Scalar<Between<1, 1_000_000>>>,
 }

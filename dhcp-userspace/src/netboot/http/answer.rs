@@ -8,14 +8,14 @@ use bytes::Bytes;
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::{Either, Full};
 use hyper::header::{
-    ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
+    ACCEPT_RANGES, ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
     LAST_MODIFIED, RANGE, RETRY_AFTER,
 };
 use hyper::http::response::Builder;
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 
-use super::super::books::{Ongoing, Place};
+use super::super::books::{Connection, Ongoing, Place};
 use super::super::read::{on_disk, piece};
 use super::super::report::Ended;
 use super::super::root::{self, OpenError, Opened};
@@ -29,14 +29,16 @@ pub type Body = Either<Full<Bytes>, Channel<Bytes, io::Error>>;
 /// Read at once. A few such pieces wait for a client at most.
 const PIECE: u64 = 128 << 10;
 
-/// Answers a request. `place` is the connection's; without one the client is to come again.
+/// Answers a request. Without a place in time the client is to come again.
 pub async fn answer<B>(
     shared: &Shared,
-    place: Option<&Arc<Place>>,
+    connection: &Connection,
     request: &Request<B>,
 ) -> Response<Body> {
-    let Some(place) = place else {
-        let busy = Response::builder().header(RETRY_AFTER, 2);
+    let Some(place) = connection.place().await.map(Arc::new) else {
+        let busy = Response::builder()
+            .header(RETRY_AFTER, 2)
+            .header(CONNECTION, "close");
         return words(
             busy,
             StatusCode::SERVICE_UNAVAILABLE,
@@ -55,7 +57,7 @@ pub async fn answer<B>(
     let shown = root::shown(&name);
     let file = shown.trim_start_matches('/');
     match open(shared, name).await {
-        Ok(opened) => found(place, request, &opened, file),
+        Ok(opened) => found(&place, request, &opened, file),
         Err(why) => {
             place.refused(file, &why);
             words(Response::builder(), status(&why), &why.to_string())
@@ -72,7 +74,9 @@ async fn open(shared: &Shared, name: Vec<u8>) -> Result<Opened, OpenError> {
 const fn status(why: &OpenError) -> StatusCode {
     match why {
         OpenError::NotFound => StatusCode::NOT_FOUND,
-        OpenError::Outside | OpenError::NotAFile | OpenError::Forbidden => StatusCode::FORBIDDEN,
+        OpenError::Outside | OpenError::NotAFile | OpenError::Forbidden | OpenError::NotPublic => {
+            StatusCode::FORBIDDEN
+        }
         OpenError::Io(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -15,10 +15,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::books::Place;
-use super::report::Protocol;
+use super::books::Connection;
 use super::shared::Shared;
 
 /// For a request's head, and between two requests.
@@ -27,17 +25,15 @@ const IDLE: Duration = Duration::from_secs(15);
 const STALLED: Duration = Duration::from_secs(60);
 /// What waits to be sent, beside the kernel's own buffer.
 const BUFFER: usize = 64 << 10;
-/// Connections at once, also those that are told to come again.
-const MAX_CONNECTIONS: usize = 4096;
 
 /// Answers connections for ever.
 pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         match listener.accept().await {
             Ok((stream, client)) => {
-                if let Ok(permit) = Arc::clone(&connections).try_acquire_owned() {
-                    tokio::spawn(connection(stream, client, Arc::clone(&shared), permit));
+                let client = SocketAddr::new(client.ip().to_canonical(), client.port());
+                if let Some(connection) = shared.books.connect(client) {
+                    tokio::spawn(serve_one(stream, client, Arc::clone(&shared), connection));
                 }
             }
             // Out of file descriptors: give those who hold them a moment.
@@ -49,14 +45,12 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn connection(
+async fn serve_one(
     stream: TcpStream,
     client: SocketAddr,
     shared: Arc<Shared>,
-    _permit: OwnedSemaphorePermit,
+    connection: Connection,
 ) {
-    let client = SocketAddr::new(client.ip().to_canonical(), client.port());
-    let place: Option<Arc<Place>> = shared.books.admit(Protocol::Http, client).map(Arc::new);
     let options = socket2::SockRef::from(&stream);
     let set = options
         .set_tcp_user_timeout(Some(STALLED))
@@ -64,14 +58,13 @@ async fn connection(
     if let Err(error) = set {
         tracing::debug!(%client, %error, "socket options");
     }
-    let service = service_fn(|request| {
-        let (shared, place) = (Arc::clone(&shared), place.clone());
-        async move { Ok::<_, Infallible>(answer::answer(&shared, place.as_ref(), &request).await) }
+    let (shared, connection) = (&shared, &connection);
+    let service = service_fn(async |request| {
+        Ok::<_, Infallible>(answer::answer(shared, connection, &request).await)
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
-        .keep_alive(place.is_some())
         .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), service)
         .await;

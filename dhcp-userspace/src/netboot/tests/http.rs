@@ -1,6 +1,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use super::super::books::MAX_PER_CLIENT;
 use super::*;
 
 /// Sends a request as it stands, and reads until the server closes.
@@ -128,16 +129,56 @@ fn one_connection_for_many_files() {
 fn without_a_place_there_is_a_time_to_come_again() {
     let site = Site::new(1);
     site.file("a", 3);
-    let mut first = TcpStream::connect(site.http()).unwrap();
-    first
-        .write_all(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
-        .unwrap();
-    site.wait(Protocol::Http, |totals| totals.complete == 1);
-    let busy = get(&site, "/a", "");
+    let first = fetching(&site);
+    let busy = ask(&site, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(
         (status(&busy), header(&busy, "retry-after")),
         ("503", Some("2"))
     );
+    assert_eq!(header(&busy, "connection"), Some("close"));
+    drop(first);
+    assert_eq!(status(&get(&site, "/a", "")), "200", "waits for the place");
+}
+
+/// A client that has begun to fetch a large file.
+fn fetching(site: &Site) -> TcpStream {
+    let file = std::fs::File::create(site.path("big")).unwrap();
+    file.set_len(1 << 30).unwrap();
+    let mut client = TcpStream::connect(site.http()).unwrap();
+    client
+        .write_all(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    client.read_exact(&mut [0; 1000]).unwrap();
+    client
+}
+
+#[test]
+fn idle_connections_hold_no_place() {
+    let site = Site::new(1);
+    site.file("a", 3);
+    let mut idle = TcpStream::connect(site.http()).unwrap();
+    let request = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+    idle.write_all(request).unwrap();
+    site.wait(Protocol::Http, |totals| totals.complete == 1);
+    let silent: Vec<_> = (2..MAX_PER_CLIENT)
+        .map(|_| TcpStream::connect(site.http()).unwrap())
+        .collect();
+    assert_eq!(status(&get(&site, "/a", "")), "200");
+    idle.write_all(request).unwrap();
+    let totals = site.wait(Protocol::Http, |totals| totals.complete == 3);
+    assert_eq!(totals.busy, 0);
+    drop(silent);
+}
+
+#[test]
+fn one_client_has_so_many_connections_only() {
+    let site = Site::new(100);
+    let mut all: Vec<_> = (0..=MAX_PER_CLIENT)
+        .map(|_| TcpStream::connect(site.http()).unwrap())
+        .collect();
+    site.wait(Protocol::Http, |totals| totals.busy == 1);
+    let closed = all.last_mut().unwrap().read(&mut [0]);
+    assert_eq!(closed.unwrap(), 0, "at once");
 }
 
 /// The server reads ahead of a slow client by little, and notices when it goes.

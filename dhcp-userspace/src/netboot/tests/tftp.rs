@@ -2,6 +2,7 @@ use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::time::Duration;
 
+use super::super::tftp::MIN_UNHEARD;
 use super::*;
 
 /// A client that a test drives packet by packet.
@@ -250,14 +251,43 @@ fn a_client_without_a_place_waits_for_one() {
     let (mut first, mut second) = (Client::new(&site), Client::new(&site));
     first.ask("f", "");
     first.block();
-    second.ask("f", "");
-    site.wait(Protocol::Tftp, |totals| totals.busy == 1);
     first.ack(1);
     first.block();
+    second.ask("f", "");
+    site.wait(Protocol::Tftp, |totals| totals.busy == 1);
     first.ack(2);
     site.wait_idle();
     second.ask("f", "");
     assert_eq!(second.block().0, 1);
+}
+
+/// As many requests as somebody likes to make up, in the name of machines that do not answer.
+#[test]
+fn who_does_not_answer_takes_no_place() {
+    let site = Site::new(8);
+    let bytes = site.file("f", 3000);
+    let mut client = Client::new(&site);
+    client.ask("f", "");
+    client.block();
+    client.ack(1);
+    assert_eq!(client.block().0, 2);
+    let strangers: Vec<_> = (0..100)
+        .map(|_| {
+            let stranger = Client::new(&site);
+            stranger.ask("f", "");
+            stranger
+        })
+        .collect();
+    let got = Client::new(&site).fetch("f", "", (512, 1), |_| false);
+    assert_eq!(got, bytes);
+    // All but the last ones have made room.
+    let totals = site.wait(Protocol::Tftp, |totals| {
+        totals.complete == 1 && site.report().transfers.len() <= MIN_UNHEARD + 1
+    });
+    assert_eq!(totals.busy, 0);
+    client.ack(2);
+    assert_eq!(client.block().0, 3, "a client that was heard stays");
+    drop(strangers);
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! The TFTP service: RFC 1350 with the options of RFC 2347 to 2349 and 7440, read only.
 //!
+//! Whoever asks may have made up its address, so a client takes a place only once it has answered.
+//! Until then it counts among a few others, the oldest of which makes room for the newest.
+//!
 //! `netascii` is served as `octet`. Broadcast requests are ignored. A request that finds no place
 //! gets no answer: the client asks again, where an error would end its boot.
 
@@ -8,7 +11,11 @@ mod packet;
 mod retry;
 pub mod socket;
 mod transfer;
+mod unheard;
 mod window;
+
+#[cfg(test)]
+pub use unheard::MIN as MIN_UNHEARD;
 
 use std::collections::HashMap;
 use std::io;
@@ -25,9 +32,9 @@ use tokio::task::AbortHandle;
 use self::packet::{Code, Packet, Read};
 use self::socket::Asked;
 use self::transfer::{Source, Transfer};
+use self::unheard::Unheard;
 use super::books::Place;
 use super::read::on_disk;
-use super::report::Protocol;
 use super::root::{self, OpenError};
 use super::shared::Shared;
 
@@ -35,6 +42,8 @@ use super::shared::Shared;
 const LONGEST_REQUEST: usize = 1500;
 /// Conversations remembered before those that are over are forgotten.
 const MANY: usize = 256;
+/// For each so many places, there may be one more client that was not heard yet.
+const UNHEARD: usize = 4;
 
 /// Answers requests for ever.
 pub async fn serve(listener: UdpSocket, shared: Arc<Shared>) {
@@ -59,7 +68,12 @@ async fn receive(listener: &UdpSocket, bytes: &mut [u8]) -> io::Result<Asked> {
 
 /// What each client asked for last, so that a request which comes twice is answered once.
 #[derive(Default)]
-struct Conversations(HashMap<SocketAddrV4, Conversation>);
+struct Conversations {
+    last: HashMap<SocketAddrV4, Conversation>,
+    /// How many there may be before those that are over are looked for.
+    limit: usize,
+    unheard: Unheard,
+}
 
 struct Conversation {
     request: Vec<u8>,
@@ -78,7 +92,7 @@ impl Conversations {
     }
 
     fn read(&mut self, shared: &Arc<Shared>, asked: Asked, bytes: &[u8]) {
-        if let Some(last) = self.0.get(&asked.client) {
+        if let Some(last) = self.last.get(&asked.client) {
             let same = last.request == bytes && !last.heard.load(Relaxed);
             if same && !last.task.is_finished() {
                 return;
@@ -86,12 +100,11 @@ impl Conversations {
             // The client began anew.
             last.task.abort();
         }
-        let Some(place) = shared.books.admit(Protocol::Tftp, asked.client.into()) else {
+        let Some(place) = shared.books.greet(asked.client.into()) else {
             return;
         };
-        if self.0.len() >= MANY {
-            self.0.retain(|_, one| !one.task.is_finished());
-        }
+        self.unheard.make_room(shared.books.max() / UNHEARD);
+        self.forget();
         let (request, heard) = (bytes.to_vec(), Arc::new(AtomicBool::new(false)));
         let job = Job {
             shared: Arc::clone(shared),
@@ -101,12 +114,20 @@ impl Conversations {
             heard: Arc::clone(&heard),
         };
         let task = tokio::spawn(job.run()).abort_handle();
+        self.unheard.add(task.clone(), Arc::clone(&heard));
         let conversation = Conversation {
             request,
             task,
             heard,
         };
-        self.0.insert(asked.client, conversation);
+        self.last.insert(asked.client, conversation);
+    }
+
+    fn forget(&mut self) {
+        if self.last.len() >= self.limit.max(MANY) {
+            self.last.retain(|_, one| !one.task.is_finished());
+            self.limit = self.last.len() * 2;
+        }
     }
 }
 
@@ -166,14 +187,17 @@ impl Job {
             oack,
             ongoing: self.place.begin(root::shown(read.file), opened.size),
         };
-        transfer::run(transfer, || self.heard.store(true, Relaxed)).await;
+        let heard = || self.heard.swap(true, Relaxed) || self.place.take();
+        transfer::run(transfer, heard).await;
     }
 }
 
 fn complaint(why: &OpenError) -> Vec<u8> {
     let code = match why {
         OpenError::NotFound => Code::NotFound,
-        OpenError::Outside | OpenError::NotAFile | OpenError::Forbidden => Code::AccessViolation,
+        OpenError::Outside | OpenError::NotAFile | OpenError::Forbidden | OpenError::NotPublic => {
+            Code::AccessViolation
+        }
         OpenError::Io(_) => Code::NotDefined,
     };
     packet::error(code, &why.to_string())

@@ -12,8 +12,8 @@ const MAX_BLOCK: u64 = 65464;
 /// Of a window, so that what is sent at once stays within a receive buffer of usual size.
 const MAX_WINDOW_BYTES: u64 = 128 << 10;
 const MAX_WINDOW: u64 = 64;
-/// A longer one would keep the place of a client that is gone.
-const MAX_TIMEOUT: u64 = 30;
+/// A longer one leaves too few tries before a client that is silent is taken for gone.
+const MAX_TIMEOUT: u64 = 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
@@ -88,7 +88,7 @@ mod tests {
         let nonsense = [
             ("blksize", "7"),
             ("windowsize", "0"),
-            ("timeout", "200"),
+            ("timeout", "11"),
             ("x", "1"),
         ];
         assert_eq!(ask(&nonsense), (plain, vec![]));
@@ -103,13 +103,13 @@ mod tests {
         let (terms, agreed) = ask(&[
             ("blksize", "70000"),
             ("windowsize", "70000"),
-            ("timeout", "3"),
+            ("timeout", "10"),
         ]);
         assert_eq!((terms.block, terms.window), (65464, 2));
-        assert_eq!(terms.timeout, Some(Duration::from_secs(3)));
+        assert_eq!(terms.timeout, Some(Duration::from_secs(10)));
         assert_eq!(
             agreed,
-            [("blksize", 65464), ("timeout", 3), ("windowsize", 2)]
+            [("blksize", 65464), ("timeout", 10), ("windowsize", 2)]
         );
         assert_eq!(ask(&[("windowsize", "9999")]).0.window, MAX_WINDOW);
     }

@@ -11,6 +11,10 @@ const SHORTEST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(4);
 /// Silence after which the client is taken for gone.
 const GIVE_UP: Duration = Duration::from_secs(30);
+/// What a client that was never heard is sent: nobody else is to be flooded in its name.
+const UNHEARD_SENDS: u32 = 3;
+/// Such a client soon asks again by itself.
+const UNHEARD_WAIT: Duration = Duration::from_secs(2);
 /// Of the time that a client usually takes.
 const PATIENCE: u32 = 4;
 
@@ -21,6 +25,8 @@ pub struct Retry {
     usual: Duration,
     wait: Duration,
     heard: Instant,
+    /// Sent so far to a client that was never heard; `None` once it was.
+    unheard: Option<u32>,
     deadline: Instant,
     /// When that was sent whose answer tells how long the client takes.
     measured: Option<Instant>,
@@ -33,9 +39,10 @@ impl Retry {
         Self {
             fixed,
             usual,
-            wait: usual,
+            wait: usual.min(UNHEARD_WAIT),
             heard: now,
-            deadline: now + usual,
+            unheard: Some(1),
+            deadline: now + usual.min(UNHEARD_WAIT),
             measured: None,
         }
     }
@@ -65,14 +72,16 @@ impl Retry {
         }
         self.wait = self.usual;
         self.heard = now;
+        self.unheard = None;
         self.deadline = now + self.wait;
     }
 
     /// The deadline has passed: whether to send again.
     pub fn again(&mut self, now: Instant) -> bool {
-        if now - self.heard >= GIVE_UP {
+        if now - self.heard >= GIVE_UP || self.unheard == Some(UNHEARD_SENDS) {
             return false;
         }
+        self.unheard = self.unheard.map(|sends| sends + 1);
         self.measured = None;
         if self.fixed.is_none() {
             self.wait = (self.wait * 2).min(LONGEST);
@@ -100,9 +109,21 @@ mod tests {
     }
 
     #[test]
+    fn who_was_never_heard_is_sent_little() {
+        let now = Instant::now();
+        for (timeout, want) in [(None, [1000, 3000]), (Some(10), [2000, 4000])] {
+            let mut retry = Retry::new(timeout.map(Duration::from_secs), now);
+            retry.sent(now);
+            assert_eq!(waits(&mut retry, now), want);
+            assert!(retry.deadline() <= now + Duration::from_secs(8));
+        }
+    }
+
+    #[test]
     fn backs_off_and_gives_up() {
         let now = Instant::now();
         let mut retry = Retry::new(None, now);
+        retry.heard(now);
         retry.sent(now);
         let want = [1000, 3000, 7000, 11000, 15000, 19000, 23000, 27000];
         assert_eq!(waits(&mut retry, now), want);
@@ -112,6 +133,7 @@ mod tests {
     fn as_often_as_the_client_asked() {
         let now = Instant::now();
         let mut retry = Retry::new(Some(Duration::from_secs(10)), now);
+        retry.heard(now);
         retry.sent(now);
         assert_eq!(waits(&mut retry, now), [10_000, 20_000]);
     }

@@ -41,16 +41,25 @@ pub fn bind(address: SocketAddrV4) -> io::Result<UdpSocket> {
 pub fn to_client(server: Ipv4Addr, client: SocketAddrV4) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind((server, 0))?;
     socket.connect(client)?;
+    let_fragment(socket.as_raw_fd())?;
     socket.set_nonblocking(true)?;
     Ok(socket)
 }
 
 fn tell_destination(socket: RawFd) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    let (value, len) = ((&raw const on).cast(), size_of::<libc::c_int>() as u32);
-    // SAFETY: the pointer and the length are those of `on`.
-    let result =
-        unsafe { libc::setsockopt(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, value, len) };
+    set(socket, libc::IP_PKTINFO, 1)
+}
+
+/// The client has chosen the size of a block, and cannot be asked for a smaller one: where the path
+/// takes less, routers and we ourselves are to cut packets into fragments.
+fn let_fragment(socket: RawFd) -> io::Result<()> {
+    set(socket, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)
+}
+
+fn set(socket: RawFd, option: libc::c_int, to: libc::c_int) -> io::Result<()> {
+    let (value, len) = ((&raw const to).cast(), size_of::<libc::c_int>() as u32);
+    // SAFETY: the pointer and the length are those of `to`.
+    let result = unsafe { libc::setsockopt(socket, libc::IPPROTO_IP, option, value, len) };
     if result != 0 {
         return Err(io::Error::last_os_error());
     }

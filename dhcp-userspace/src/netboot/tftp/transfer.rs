@@ -21,6 +21,13 @@ use super::window::{Next, Window};
 const AHEAD: u64 = 64 << 10;
 /// Acknowledgements and errors are shorter.
 const RECEIVED: usize = 600;
+/// A smaller MTU than was thought, a full queue, a host that does not answer ARP just now.
+const LOSSES: [i32; 4] = [
+    libc::EMSGSIZE,
+    libc::ENOBUFS,
+    libc::EHOSTUNREACH,
+    libc::ENETUNREACH,
+];
 
 pub struct Transfer {
     pub socket: UdpSocket,
@@ -36,6 +43,8 @@ pub struct Transfer {
 enum Stop {
     #[error("the client ended it: {0}")]
     Client(String),
+    #[error("as many transfers as there may be are under way")]
+    Busy,
     #[error("the client does not answer")]
     Silence,
     #[error("the client does not listen any more")]
@@ -55,8 +64,8 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// Sends it. `heard` is called when the client has answered.
-pub async fn run(transfer: Transfer, heard: impl Fn()) {
+/// Sends it. `heard` is called when the client has answered, and tells whether it may go on.
+pub async fn run(transfer: Transfer, heard: impl Fn() -> bool) {
     let Transfer {
         socket,
         source,
@@ -91,7 +100,7 @@ struct Line {
 }
 
 impl Line {
-    async fn run(&mut self, heard: impl Fn()) -> Result<(), Stop> {
+    async fn run(&mut self, heard: impl Fn() -> bool) -> Result<(), Stop> {
         let mut next = self.open().await?;
         loop {
             match next {
@@ -108,22 +117,24 @@ impl Line {
         if self.oack.is_empty() {
             return Ok(self.window.ack(0));
         }
-        self.socket.send(&self.oack).await?;
+        self.put(&self.oack).await?;
         self.retry.sent(Instant::now());
         Ok(Next::Nothing)
     }
 
-    async fn listen(&mut self, heard: &impl Fn()) -> Result<Next, Stop> {
+    async fn listen(&mut self, heard: &impl Fn() -> bool) -> Result<Next, Stop> {
         let mut bytes = [0; RECEIVED];
         let received = timeout_at(self.retry.deadline(), self.socket.recv(&mut bytes)).await;
         let Ok(received) = received else {
             return self.silence().await;
         };
-        match packet::parse(&bytes[..received?]) {
-            Some(Packet::Ack(block)) => {
-                heard();
-                Ok(self.acked(block))
-            }
+        let len = match received {
+            Err(error) if is_loss(&error) => return Ok(Next::Nothing),
+            received => received?,
+        };
+        match packet::parse(&bytes[..len]) {
+            Some(Packet::Ack(_)) if !heard() => Err(Stop::Busy),
+            Some(Packet::Ack(block)) => Ok(self.acked(block)),
             Some(Packet::Error(words)) => Err(Stop::Client(super::super::root::shown(words))),
             _ => Ok(Next::Nothing),
         }
@@ -144,7 +155,7 @@ impl Line {
             return Err(Stop::Silence);
         }
         if self.window.is_closed() {
-            self.socket.send(&self.oack).await?;
+            self.put(&self.oack).await?;
             return Ok(Next::Nothing);
         }
         let blocks = self.window.timeout();
@@ -172,9 +183,17 @@ impl Line {
         for block in blocks {
             packet::data(&mut self.packet, block, parts.next().unwrap_or_default());
             debug_assert!(self.packet.len() <= HEADER + self.block as usize);
-            self.socket.send(&self.packet).await?;
+            self.put(&self.packet).await?;
         }
         Ok(())
+    }
+
+    /// What cannot be sent now counts as lost on its way: it is sent again.
+    async fn put(&self, packet: &[u8]) -> io::Result<()> {
+        match self.socket.send(packet).await {
+            Err(error) if !is_loss(&error) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     async fn end(self, stop: Option<Stop>) {
@@ -183,6 +202,7 @@ impl Line {
         };
         tracing::debug!("{stop}");
         let ended = match stop {
+            Stop::Busy => Ended::Busy,
             // PXE firmware asks for the size this way, and then in earnest.
             Stop::Client(_) | Stop::Gone if self.window.is_closed() => Ended::Asked,
             // It has closed the port once it had all, and its last word was lost.
@@ -198,6 +218,12 @@ impl Line {
         }
         self.ongoing.end(ended);
     }
+}
+
+/// Whether a packet went missing on this machine or on the path, which may pass.
+fn is_loss(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    code.is_some_and(|code| LOSSES.contains(&code))
 }
 
 /// A file, and what was read of it last.

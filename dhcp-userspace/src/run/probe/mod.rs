@@ -70,6 +70,8 @@ struct Questions {
     open: HashMap<Ipv4Addr, Open, RandomState>,
     /// Until when an address counts as free.
     free: HashMap<Ipv4Addr, u64, RandomState>,
+    /// When those that count no longer may be looked for again, which takes long.
+    purge: u64,
 }
 
 #[derive(Default)]
@@ -133,8 +135,9 @@ impl Prober {
     pub fn is_free(&self, address: Ipv4Addr, now: u64) {
         let mut questions = lock(&self.questions);
         questions.open.remove(&address);
-        if questions.free.len() >= MOST_FREE {
+        if questions.free.len() >= MOST_FREE && now >= questions.purge {
             questions.free.retain(|_, until| *until > now);
+            questions.purge = now + SECOND;
         }
         if questions.free.len() < MOST_FREE {
             questions.free.insert(address, now + FRESH);

@@ -201,6 +201,38 @@ fn an_address_without_an_owner_is_not_asked_for_again_at_once() {
 }
 
 #[test]
+fn a_full_memory_is_looked_through_once_a_second() {
+    let prober = Prober::default();
+    let known = |number: usize| Ipv4Addr::from_bits(number as u32);
+    for number in 0..MOST_FREE {
+        let short = if number == 0 { 0 } else { SECOND };
+        prober.is_free(known(number), NOW - FRESH + 1 + short);
+    }
+    let count = || lock(&prober.questions).free.len();
+    let news = |number: usize, now| {
+        prober.is_free(known(MOST_FREE + number), now);
+        count()
+    };
+    assert_eq!(news(0, NOW), MOST_FREE, "nothing has lapsed");
+    assert_eq!(news(1, NOW + SECOND / 2), MOST_FREE);
+    assert!(
+        !lock(&prober.questions)
+            .free
+            .contains_key(&known(MOST_FREE + 1))
+    );
+    assert_eq!(
+        news(2, NOW + SECOND),
+        MOST_FREE,
+        "in place of the one that has"
+    );
+    assert!(
+        lock(&prober.questions)
+            .free
+            .contains_key(&known(MOST_FREE + 2))
+    );
+}
+
+#[test]
 fn questions_are_bounded() {
     on_veth(|server, _| {
         let lab = Lab::new(server);

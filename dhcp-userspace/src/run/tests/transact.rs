@@ -110,20 +110,30 @@ fn leases_are_told_in_bulk_over_one_connection() {
 fn strangers_are_told_nothing_and_connections_are_bounded() {
     wire::on_veth(|_, client| {
         wire::ip("link set lo up");
-        let lab = Lab::start(client);
+        let lab = Lab::start_changed(client, CONFIG, |config| {
+            config.leasequery.allowed = vec!["10.0.0.1/32".parse().unwrap()];
+        });
+        wire::ip("address add 10.0.0.2/24 dev lo");
         let shared = Arc::clone(&lab.shared);
         with_bulk(&lab, move |server| {
-            let mut stream = TcpStream::connect(server).unwrap();
-            ask(&mut stream, &query(14));
-            let all = hear(&mut stream);
-            assert_eq!((all.len(), status(&all[0])), (1, Some(4)));
-            assert_eq!(shared.core.metrics.by_reason()["query-denied"], 1);
+            for _ in 0..20 {
+                let mut stranger = connect_from([10, 0, 0, 2], server);
+                assert_eq!(stranger.read(&mut [0]).unwrap(), 0, "closed at once");
+            }
+            assert_eq!(shared.core.metrics.by_reason()["query-denied"], 20);
             let mut open: Vec<_> = (0..11)
                 .map(|_| TcpStream::connect(server).unwrap())
                 .collect();
             assert_eq!(open[10].read(&mut [0]).unwrap(), 0, "one too many");
         });
     });
+}
+
+fn connect_from(address: [u8; 4], server: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
+    socket.connect(&server.into()).unwrap();
+    socket.into()
 }
 
 #[test]
