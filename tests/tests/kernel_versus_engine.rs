@@ -204,18 +204,18 @@ impl Bench {
     /// whoever came first would otherwise pass in the kernel and not on the host.
     fn empty_buckets(&self) {
         let orders = &self.table.meta().guard;
-        orders.intervals.iter().for_each(|word| word.store(1 << 50));
+        orders.interval.store(1 << 50);
+        orders.until.store(u64::MAX);
         orders.duty.store(guard::RATES);
         for (relay, class) in (0..1 << 16).flat_map(|n| [(n, Class::First), (n, Class::Again)]) {
             let stranger = Asker {
                 mac: u64::from(relay),
                 ingress: guard::relay(relay),
                 class,
-                renews: false,
+                foreign: false,
                 selects: false,
             };
-            let now = || Now::read().boot;
-            let _ = guard::judge(&*self.table, orders, &stranger, now, true);
+            let _ = guard::judge(&*self.table, orders, &stranger, Now::read().boot, true);
         }
         orders.duty.store(0);
     }

@@ -28,6 +28,7 @@ impl<L: Lines> Keeper<'_, L> {
     /// Nothing is blocked, throttled, known or served, as in fresh memory.
     pub fn reset(&self) {
         self.orders.duty.store(0);
+        self.orders.until.store(0);
         (0..super::LINES).for_each(|index| self.clear(index));
     }
 
@@ -138,12 +139,15 @@ impl<L: Lines> Keeper<'_, L> {
         self.orders.duty.remove(BLOCKS);
     }
 
+    /// The daemon stands by its orders until then.
+    pub fn hold(&self, until: u64) {
+        self.orders.until.store(until);
+    }
+
     /// Limits the requests of clients that are not known, for each ingress and class; 0: no more.
     pub fn limit(&self, per_second: u32) {
         let interval = 1_000_000_000u64.checked_div(per_second.into()).unwrap_or(0);
-        for word in &self.orders.intervals {
-            word.store(interval);
-        }
+        self.orders.interval.store(interval);
         if interval == 0 {
             self.orders.duty.remove(RATES);
         } else {

@@ -117,8 +117,9 @@ impl Guard {
         let options = options
             .first_chunk()
             .map(|first| u64::from_ne_bytes(*first));
-        let asker = || Asker::of(message, incoming.link.pack(), options);
-        guard::is_request(message).then(asker)
+        let asker = Asker::of(message, incoming.link.pack(), options);
+        let judged = guard::is_request(message) && !(asker.foreign && is_infiniband(incoming));
+        judged.then_some(asker)
     }
 
     /// Whether the kernel judges such frames where its program runs. The others' senders must not
@@ -147,13 +148,13 @@ impl Guard {
     /// Why the request is to be dropped.
     pub fn judge(&self, asker: &Asker, now: Now) -> Result<(), Reason> {
         let orders = &self.table.meta().guard;
-        guard::judge(&*self.table, orders, asker, || now.boot, true)
+        guard::judge(&*self.table, orders, asker, now.boot, true)
     }
 
     /// Counts what the throttle is measured by.
     pub fn count(&self, asker: &Asker) {
         let orders = &self.table.meta().guard;
-        if !asker.renews && !guard::may_be_known(&*self.table, orders, asker) {
+        if !guard::may_be_known(&*self.table, orders, asker) {
             self.strangers.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -184,6 +185,12 @@ impl Guard {
         true
     }
 
+    /// Takes all orders back, as the daemon ends; to be called when nobody calls [`Self::tick`] any
+    /// more.
+    pub fn stop(&self) {
+        self.keeper().hold(0);
+    }
+
     /// Who is blocked.
     #[must_use]
     pub fn blocked(&self, now: Now) -> Vec<Blocked> {
@@ -207,13 +214,14 @@ impl Guard {
     /// Strangers' requests a second that each ingress is allowed; 0: as many as come.
     #[must_use]
     pub fn rate(&self) -> u32 {
-        let interval = self.table.meta().guard.intervals[0].load();
+        let interval = self.table.meta().guard.interval.load();
         1_000_000_000u64.checked_div(interval).unwrap_or(0) as u32
     }
 
     /// What is due once a second: rates, lists, filters. `lost`: packets that the sockets had no
     /// room for in the last second.
     pub fn tick(&self, engine: &Engine, workers: usize, lost: u64, now: Now) -> Vec<Change> {
+        self.keeper().hold(now.boot.saturating_add(guard::HOLDS));
         lock(&self.details).tidy(&self.keeper(), now.boot);
         let load = Load {
             now: now.boot,
@@ -241,6 +249,14 @@ impl Guard {
         self.table.guard()
     }
 }
+
+/// Whether clients of this link have no MAC in chaddr.
+fn is_infiniband(incoming: &Incoming<'_>) -> bool {
+    incoming.l2.len() < ETHERNET_LEN
+}
+
+/// A link header without tags.
+const ETHERNET_LEN: usize = 14;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -39,6 +39,7 @@ impl Lab {
         engine.set_interfaces(vec![port], NOW);
         let guard = Guard::new(Arc::clone(engine.table()), &settings);
         guard.learn(&engine);
+        guard.tick(&engine, 1, 0, NOW);
         Self { engine, guard }
     }
 
@@ -73,7 +74,7 @@ fn asker(mac: u64) -> Asker {
         mac,
         ingress: 3 << 32,
         class: Class::First,
-        renews: false,
+        foreign: false,
         selects: false,
     }
 }

@@ -205,8 +205,10 @@ mod tests {
                 workers: 2,
                 ..Load::default()
             };
+            let table = Table::anonymous(Size::for_addresses(1, 1)).unwrap();
+            table.guard().hold(u64::MAX);
             Self {
-                table: Table::anonymous(Size::for_addresses(1, 1)).unwrap(),
+                table,
                 throttle: Throttle::default(),
                 load,
             }
@@ -221,7 +223,7 @@ mod tests {
         }
 
         fn rate(&self) -> u64 {
-            let interval = self.table.meta().guard.intervals[0].load();
+            let interval = self.table.meta().guard.interval.load();
             SECOND.checked_div(interval).unwrap_or(0)
         }
 
@@ -231,11 +233,11 @@ mod tests {
                     mac,
                     ingress: 7,
                     class: Class::First,
-                    renews: false,
+                    foreign: false,
                     selects: false,
                 };
                 let orders = &self.table.meta().guard;
-                let _ = judge(&self.table, orders, &asker, || self.load.now, true);
+                let _ = judge(&self.table, orders, &asker, self.load.now, true);
             }
         }
     }

@@ -122,7 +122,7 @@ mod tests {
             mac,
             ingress: 3 << 32,
             class: Class::First,
-            renews: false,
+            foreign: false,
             selects: false,
         }
     }

@@ -172,6 +172,7 @@ impl Daemon {
         self.shared.prober.stop();
         drop(self.stop_sweeper);
         let _ = self.sweeper.join();
+        self.shared.core.guard.stop();
         self.committer.shutdown()?;
         // Nothing can fail that ends.
         let _ = self.shared.netboot.apply(None);

@@ -96,6 +96,7 @@ fn the_guard_drops_whom_it_is_told_to_and_touches_no_byte() {
     let guard = table.guard();
     let client = mac_bits(&CLIENT, 0);
     guard.block(client, renewal.link().pack(), now() + 3600 * SECOND, now());
+    guard.hold(u64::MAX);
     let say = |request: &Request| same_as_host(&fast_path, &request.frame());
     assert_eq!(say(&renewal), Reason::Hit, "nothing is served yet");
     guard.serve(&[renewal.link().pack()], &[SERVER.to_bits()]);
@@ -124,9 +125,9 @@ fn the_guard_throttles_strangers_and_no_client_that_it_knows() {
     let guard = table.guard();
     guard.serve(&[Request::default().link().pack()], &[SERVER.to_bits()]);
     guard.limit(1);
+    guard.hold(u64::MAX);
     // So that the next one is far away.
-    let interval = &table.meta().guard.intervals[1];
-    interval.store(3600 * SECOND);
+    table.meta().guard.interval.store(3600 * SECOND);
     let say = |request: &Request| same_as_host(&fast_path, &request.frame());
     let ask = |request: &Request| fast_path.test_run(&request.frame(), IFINDEX).unwrap().0;
     let relayed = Request {
@@ -148,11 +149,8 @@ fn the_guard_throttles_strangers_and_no_client_that_it_knows() {
         ..relayed.clone()
     };
     assert_eq!(say(&elsewhere), Reason::NotRequest, "only passing through");
-    assert_eq!(
-        say(&Request::default()),
-        Reason::Hit,
-        "renewals are not counted"
-    );
+    let renewal = say(&Request::default());
+    assert_eq!(renewal, Reason::Throttled, "a ciaddr is no way round");
     guard.offer(mac_bits(&CLIENT, 0));
     assert_eq!(say(&discover([0; 4])), Reason::Throttled);
     let mut request = discover([0; 4]);
@@ -161,6 +159,13 @@ fn the_guard_throttles_strangers_and_no_client_that_it_knows() {
     guard.know(mac_bits(&CLIENT, 0));
     assert_eq!(say(&discover([0; 4])), Reason::NotRenewal);
     assert_eq!(say(&relayed), Reason::NotRequest);
+    assert_eq!(say(&Request::default()), Reason::Hit);
+    let mut foreign = discover([0; 4]).frame();
+    foreign[43..45].copy_from_slice(&[32, 0]);
+    let reason = same_as_host(&fast_path, &foreign);
+    assert_eq!(reason, Reason::Throttled, "neither is other hardware");
+    guard.hold(now());
+    assert_eq!(same_as_host(&fast_path, &foreign), Reason::NotRequest);
 }
 
 #[test]
