@@ -14,7 +14,7 @@
 use core::hint::black_box;
 
 use crate::Reason;
-use crate::guard::{self, Asker};
+use crate::guard::{self, Asker, Sender};
 use crate::head::{self, Head};
 use crate::layout::{Meta, PORTS, block_index, root_index, slot_index};
 use crate::memo::{self, MAX_REGION};
@@ -261,7 +261,12 @@ fn watch(env: &impl Env, meta: &Meta, scratch: &Scratch, takes: bool) -> Result<
     } else {
         Some(window.options[0])
     };
-    let asker = Asker::of(&window.bootp, request.link, options);
+    let sender = Sender {
+        link: request.link,
+        mac: mac_bits(&scratch.peek.0, 6),
+        ip: be32(&window.ip, 12),
+    };
+    let asker = Asker::of(&window.bootp, sender, options);
     guard::judge(env, &meta.guard, &asker, env.now(), takes)
 }
 

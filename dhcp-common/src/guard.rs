@@ -5,7 +5,7 @@
 //! | part | content | written by |
 //! |---|---|---|
 //! | known | twice a blocked Bloom filter over chaddr; which one counts, [`Orders::duty`] tells | daemon |
-//! | blocks | sets of four: chaddr and fingerprint of the ingress, and until when | daemon |
+//! | blocks | sets of four: chaddr, fingerprint of ingress and sender, and until when | daemon |
 //! | buckets | per ingress when its next request is due, in two classes, and what was dropped; one more for all relays together | both |
 //! | places | links and addresses that the daemon serves; others' requests are not touched | daemon |
 //!
@@ -101,6 +101,9 @@ pub struct Asker {
     /// chaddr, 48 bits.
     pub mac: u64,
     pub ingress: u64,
+    /// Who sent the frame: the Ethernet source on a link, the IP source behind a relay. Whoever asks
+    /// in another's name, but as itself, has only itself blocked.
+    pub source: u64,
     pub class: Class,
     /// Other hardware than Ethernet's: no MAC, so never known or blocked.
     pub foreign: bool,
@@ -140,18 +143,33 @@ pub fn is_ethernet(message: &[u8; BOOTP_LEN]) -> bool {
     be16(message, bootp::HTYPE) == (HTYPE_ETHERNET as u16) << 8 | 6
 }
 
+/// Where a frame says that it comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender {
+    /// The link it came in on, packed.
+    pub link: u64,
+    /// 48 bits.
+    pub mac: u64,
+    pub ip: u32,
+}
+
 impl Asker {
-    /// From the fixed part of a message, the link it came in on (packed), and the first eight
-    /// bytes of its options as they stand in memory, if there are as many.
+    /// From the fixed part of a message, and the first eight bytes of its options as they stand in
+    /// memory, if there are as many.
     #[inline(always)]
     #[must_use]
-    pub fn of(message: &[u8; BOOTP_LEN], link: u64, options: Option<u64>) -> Self {
+    pub fn of(message: &[u8; BOOTP_LEN], sender: Sender, options: Option<u64>) -> Self {
         const SELECTS: u64 = u64::from_le_bytes([53, 1, 3, 0, 0, 0, 0, 0]);
         let giaddr = be32(message, bootp::GIADDR);
         let first = u64::from_le(options.unwrap_or(0)) & 0xff_ffff;
+        let (ingress, source) = match giaddr {
+            0 => (sender.link, sender.mac),
+            _ => (relay(giaddr), sender.ip as u64),
+        };
         Self {
             mac: crate::wire::mac_bits(message, bootp::CHADDR),
-            ingress: if giaddr == 0 { link } else { relay(giaddr) },
+            ingress,
+            source,
             class: match be16(message, bootp::SECS) {
                 0 => Class::First,
                 _ => Class::Again,
@@ -220,7 +238,7 @@ pub fn judge(
     if orders.until.load() <= now {
         return Ok(());
     }
-    if duty & BLOCKS != 0 && is_blocked(lines, orders, asker, now) {
+    if is_blocked(lines, orders, asker, now) {
         return Err(Reason::Blocked);
     }
     if duty & RATES == 0 || may_be_known(lines, orders, asker) {
@@ -229,9 +247,14 @@ pub fn judge(
     take(lines, orders, asker, now, takes)
 }
 
+/// Whether the client is blocked where it asks from.
 #[inline(always)]
-fn is_blocked(lines: &impl Lines, orders: &Orders, asker: &Asker, now: u64) -> bool {
-    let key = block_key(orders, asker.mac, asker.ingress);
+#[must_use]
+pub fn is_blocked(lines: &impl Lines, orders: &Orders, asker: &Asker, now: u64) -> bool {
+    if orders.duty.load() & BLOCKS == 0 {
+        return false;
+    }
+    let key = block_key(orders, asker);
     let Some(set) = lines.line(set_line(orders, key)) else {
         return false;
     };
@@ -246,8 +269,9 @@ fn is_blocked(lines: &impl Lines, orders: &Orders, asker: &Asker, now: u64) -> b
 
 /// A MAC at one place: the same MAC elsewhere is another matter.
 #[inline(always)]
-fn block_key(orders: &Orders, mac: u64, ingress: u64) -> u64 {
-    mac << 16 | mix(orders, ingress) >> 48
+fn block_key(orders: &Orders, asker: &Asker) -> u64 {
+    let place = asker.ingress ^ mix(orders, asker.source);
+    asker.mac << 16 | mix(orders, place) >> 48
 }
 
 #[inline(always)]

@@ -47,6 +47,7 @@ fn asker(mac: u64) -> Asker {
     Asker {
         mac,
         ingress: LINK,
+        source: 0x0200_0000_0009,
         class: Class::First,
         foreign: false,
         selects: false,
@@ -62,7 +63,7 @@ fn nothing_is_done_without_orders() {
 #[test]
 fn a_block_is_for_one_mac_at_one_place_and_ends() {
     let lab = Lab::new();
-    lab.keeper().block(7, LINK, NOW + 10, NOW);
+    lab.keeper().block(&asker(7), NOW + 10, NOW);
     let foreign = Asker {
         foreign: true,
         ..asker(7)
@@ -75,6 +76,11 @@ fn a_block_is_for_one_mac_at_one_place_and_ends() {
         ..asker(7)
     };
     assert_eq!(lab.judge(&elsewhere), Ok(()));
+    let other = Asker {
+        source: 7,
+        ..asker(7)
+    };
+    assert_eq!(lab.judge(&other), Ok(()), "sent by another");
     lab.now.set(NOW + 10);
     assert_eq!(lab.judge(&asker(7)), Ok(()));
 }
@@ -83,18 +89,18 @@ fn a_block_is_for_one_mac_at_one_place_and_ends() {
 fn the_block_that_ends_first_makes_room() {
     let lab = Lab::new();
     let keeper = lab.keeper();
-    let set = |mac| set_line(&lab.orders, block_key(&lab.orders, mac, LINK));
+    let set = |mac| set_line(&lab.orders, block_key(&lab.orders, &asker(mac)));
     let same: Vec<u64> = (1..).filter(|mac| set(*mac) == set(1)).take(6).collect();
     for (i, mac) in same[..4].iter().enumerate() {
-        keeper.block(*mac, LINK, NOW + 100 - i as u64, NOW);
+        keeper.block(&asker(*mac), NOW + 100 - i as u64, NOW);
     }
-    keeper.block(same[1], LINK, NOW + 99, NOW);
+    keeper.block(&asker(same[1]), NOW + 99, NOW);
     assert_eq!(keeper.blocks(NOW).count(), 4, "again is not one more");
-    keeper.block(same[4], LINK, NOW + 50, NOW);
+    keeper.block(&asker(same[4]), NOW + 50, NOW);
     assert_eq!(lab.judge(&asker(same[3])), Ok(()));
     assert_eq!(lab.judge(&asker(same[0])), Err(Reason::Blocked));
     lab.now.set(NOW + 60);
-    let at = keeper.block(same[5], LINK, NOW + 90, NOW + 60);
+    let at = keeper.block(&asker(same[5]), NOW + 90, NOW + 60);
     let macs: HashSet<u64> = keeper.blocks(NOW + 60).map(|entry| entry.mac).collect();
     let want = [same[0], same[1], same[2], same[5]];
     assert_eq!(macs, HashSet::from(want), "one that has ended goes first");
@@ -167,7 +173,7 @@ fn a_stranger_is_one_whatever_hardware_it_claims() {
 fn orders_end_with_the_daemon() {
     let lab = Lab::new();
     throttle(&lab);
-    lab.keeper().block(7, LINK, NOW * 2, NOW);
+    lab.keeper().block(&asker(7), NOW * 2, NOW);
     lab.keeper().hold(NOW + HOLDS);
     let both = || [lab.judge(&asker(7)), lab.judge(&asker(8))];
     let dropped = [Err(Reason::Blocked), Err(Reason::Throttled)];
@@ -274,14 +280,22 @@ fn a_message_tells_who_asks() {
     message[28..34].copy_from_slice(&[2, 0, 0, 0, 0, 9]);
     assert!(is_request(&message));
     let options = Some(u64::from_ne_bytes([53, 1, 1, 61, 7, 1, 2, 3]));
-    let of = |message: &[u8; BOOTP_LEN], options| Asker::of(message, LINK, options);
+    let sender = Sender {
+        link: LINK,
+        mac: 0x0200_0000_0009,
+        ip: 0x0a00_0005,
+    };
+    let of = |message: &[u8; BOOTP_LEN], options| Asker::of(message, sender, options);
     assert_eq!(of(&message, options), asker(0x0200_0000_0009));
     let select = Some(u64::from_ne_bytes([53, 1, 3, 61, 7, 1, 2, 3]));
     assert!(of(&message, select).selects && !of(&message, None).selects);
     message[9] = 1;
     message[24..28].copy_from_slice(&[10, 0, 0, 1]);
     let relayed = of(&message, None);
-    assert_eq!(relayed.ingress, relay(0x0a00_0001));
+    assert_eq!(
+        (relayed.ingress, relayed.source),
+        (relay(0x0a00_0001), 0x0a00_0005)
+    );
     assert_eq!(giaddr_of(relayed.ingress), Some(0x0a00_0001));
     assert_eq!((giaddr_of(LINK), relayed.class), (None, Class::Again));
     assert!(!relayed.foreign);

@@ -50,7 +50,7 @@ pub(super) struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
-    fn of(request: &Request<'a>) -> Self {
+    pub(super) fn of(request: &Request<'a>) -> Self {
         Self {
             client_id: request.client_id(),
             uuid: request.option(option::UUID),
@@ -59,7 +59,7 @@ impl<'a> Said<'a> {
         }
     }
 
-    fn keys(&self, mac: Mac) -> Keys<'_> {
+    pub(super) fn keys(&self, mac: Mac) -> Keys<'_> {
         Keys {
             mac,
             client_id: self.client_id.as_deref(),

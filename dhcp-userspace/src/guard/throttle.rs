@@ -232,6 +232,7 @@ mod tests {
                 let asker = Asker {
                     mac,
                     ingress: 7,
+                    source: 1,
                     class: Class::First,
                     foreign: false,
                     selects: false,

@@ -1,5 +1,7 @@
 //! What the loaded program answers, against the host and on its own.
 
+use dhcp_common::guard::{Asker, Class};
+
 use super::*;
 
 #[test]
@@ -95,7 +97,15 @@ fn the_guard_drops_whom_it_is_told_to_and_touches_no_byte() {
     publish(&table, &renewal, &Reply::default(), now());
     let guard = table.guard();
     let client = mac_bits(&CLIENT, 0);
-    guard.block(client, renewal.link().pack(), now() + 3600 * SECOND, now());
+    let asker = Asker {
+        mac: client,
+        ingress: renewal.link().pack(),
+        source: mac_bits(&testing::ROUTER, 0),
+        class: Class::First,
+        foreign: false,
+        selects: false,
+    };
+    guard.block(&asker, now() + 3600 * SECOND, now());
     guard.hold(u64::MAX);
     let say = |request: &Request| same_as_host(&fast_path, &request.frame());
     assert_eq!(say(&renewal), Reason::Hit, "nothing is served yet");
@@ -112,6 +122,10 @@ fn the_guard_drops_whom_it_is_told_to_and_touches_no_byte() {
         ..renewal.clone()
     };
     assert_eq!(say(&tagged), Reason::Hit, "another link");
+    let mut forged = discover([0; 4]).frame();
+    forged[11] ^= 1;
+    let reason = same_as_host(&fast_path, &forged);
+    assert_eq!(reason, Reason::NotRenewal, "sent by another");
     guard.unblock_all();
     assert_eq!(say(&renewal), Reason::Hit);
 }
