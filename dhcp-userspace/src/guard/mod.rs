@@ -37,6 +37,16 @@ use crate::packet::{Options, suboption};
 const TURN_BUSY: u32 = 30;
 const TURN: u32 = 300;
 
+/// What the sweeper has seen of the packets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    pub workers: usize,
+    /// Packets that the sockets had no room for in the last second.
+    pub lost: u64,
+    /// Packets that have reached the workers since the start.
+    pub received: u64,
+}
+
 pub struct Guard {
     table: Arc<Table>,
     settings: ArcSwap<model::Guard>,
@@ -248,14 +258,19 @@ impl Guard {
         1_000_000_000u64.checked_div(interval).unwrap_or(0) as u32
     }
 
-    /// What is due once a second: rates, lists, filters. `lost`: packets that the sockets had no
-    /// room for in the last second.
-    pub fn tick(&self, engine: &Engine, workers: usize, lost: u64, now: Now) -> Vec<Change> {
+    /// What is due once a second: rates, lists, filters.
+    pub fn tick(&self, engine: &Engine, seen: &Seen, now: Now) -> Vec<Change> {
+        let Seen {
+            workers,
+            lost,
+            received,
+        } = *seen;
         self.keeper().hold(now.boot.saturating_add(guard::HOLDS));
         lock(&self.details).tidy(&self.keeper(), now.boot);
         let load = Load {
             now: now.boot,
             lost,
+            received,
             workers,
             busy: self.busy.load(Ordering::Relaxed),
             strangers: self.strangers.load(Ordering::Relaxed),

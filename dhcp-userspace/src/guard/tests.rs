@@ -39,7 +39,7 @@ impl Lab {
         engine.set_interfaces(vec![port], NOW);
         let guard = Guard::new(Arc::clone(engine.table()), &settings);
         guard.learn(&engine);
-        guard.tick(&engine, 1, 0, NOW);
+        guard.tick(&engine, &Seen::default(), NOW);
         Self { engine, guard }
     }
 
@@ -124,7 +124,7 @@ fn blocks_are_listed_with_their_cause_and_can_be_ended() {
     assert_eq!(lab.guard.judge(&asker(7), false, NOW), Ok(()));
     assert_eq!(lab.guard.unblock(None), 1);
     assert!(lab.guard.is_on_duty());
-    lab.guard.tick(&lab.engine, 1, 0, NOW);
+    lab.guard.tick(&lab.engine, &Seen::default(), NOW);
     assert!(!lab.guard.is_on_duty(), "an empty list costs nothing");
 }
 
@@ -210,7 +210,7 @@ fn whoever_has_a_reservation_stays_known_while_filters_turn() {
             boot: NOW.boot + second * SECOND,
             ..NOW
         };
-        lab.guard.tick(&lab.engine, 1, 0, now);
+        lab.guard.tick(&lab.engine, &Seen::default(), now);
         while lab.guard.judge(&asker(9), false, now).is_ok() {}
         assert_eq!(lab.guard.judge(&asker(HOST), false, now), Ok(()));
         strange += u32::from(lab.guard.judge(&asker(STRANGER), false, now).is_err());
