@@ -1,8 +1,8 @@
 //! The fast path: from a frame to a reply, or to a [`Reason`] why not.
 //!
 //! The way of a frame: Ethernet and up to two VLAN tags, IPv4 without options or fragments, UDP
-//! to port 67 ([`locate`]); a BOOTREQUEST of an Ethernet client, for our MAC or broadcast
-//! ([`examine`]), that the guard lets pass ([`guard::judge`]); with the cookie, giaddr 0, ciaddr
+//! to port 67 ([`locate`]); a BOOTREQUEST for our MAC or broadcast ([`examine`]), that the guard lets
+//! pass ([`guard::judge`]); of an Ethernet client, with the cookie, giaddr 0, ciaddr
 //! set and equal to the IP source ([`check_renewal`]); the slot of ciaddr with this chaddr and
 //! this memo, alive, promised, and for a broadcast the same link
 //! ([`Slot::check`], [`Slot::extend`]); then, and only then, writes: the whole frame anew from
@@ -14,7 +14,7 @@
 use core::hint::black_box;
 
 use crate::Reason;
-use crate::guard::{self, Asker};
+use crate::guard::{self, Asker, Sender};
 use crate::head::{self, Head};
 use crate::layout::{Meta, PORTS, block_index, root_index, slot_index};
 use crate::memo::{self, MAX_REGION};
@@ -261,8 +261,13 @@ fn watch(env: &impl Env, meta: &Meta, scratch: &Scratch, takes: bool) -> Result<
     } else {
         Some(window.options[0])
     };
-    let asker = Asker::of(&window.bootp, request.link, options);
-    guard::judge(env, &meta.guard, &asker, || env.now(), takes)
+    let sender = Sender {
+        link: request.link,
+        mac: mac_bits(&scratch.peek.0, 6),
+        ip: be32(&window.ip, 12),
+    };
+    let asker = Asker::of(&window.bootp, sender, options);
+    guard::judge(env, &meta.guard, &asker, env.now(), takes)
 }
 
 /// Checks what the headers tell, up to who asks.
@@ -350,6 +355,9 @@ fn check_headers(window: &Window, ip_len: usize) -> Result<(), Reason> {
 /// Checks that it is a renewal as the memo knows them.
 #[inline(always)]
 fn check_renewal(window: &Window, region: usize) -> Result<(), Reason> {
+    if !guard::is_ethernet(&window.bootp) {
+        return Err(Reason::NotRequest);
+    }
     if region > MAX_REGION {
         return Err(Reason::LongOptions);
     }

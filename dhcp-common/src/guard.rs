@@ -5,13 +5,15 @@
 //! | part | content | written by |
 //! |---|---|---|
 //! | known | twice a blocked Bloom filter over chaddr; which one counts, [`Orders::duty`] tells | daemon |
-//! | blocks | sets of four: chaddr and fingerprint of the ingress, and until when | daemon |
-//! | buckets | per ingress when its next request is due, in two classes, and what was dropped | both |
+//! | blocks | sets of four: chaddr, fingerprint of ingress and sender, and until when | daemon |
+//! | buckets | per ingress when its next request is due, in two classes, and what was dropped; one more for all relays together | both |
 //! | places | links and addresses that the daemon serves; others' requests are not touched | daemon |
 //!
-//! A request that renews is held against the blocks alone. Any other, if its client is not known,
-//! also takes from its ingress's bucket. The filter may take a stranger for known, never the other
-//! way round. A bucket is one word, the time at which the next request would be due if all came
+//! Every request is held against the blocks, and, unless its client is known, takes from its
+//! ingress's bucket: whatever it says of itself, as that costs a liar nothing. One that came by a
+//! relay also takes from the relays' common bucket, as giaddrs can be made up and links cannot. The
+//! filter may take a stranger for known, never the other way round. All ends by itself when the
+//! daemon does: orders hold for [`HOLDS`], and are renewed every second. A bucket is one word, the time at which the next request would be due if all came
 //! evenly spaced (GCRA): whoever loses the race for it passes for free, which costs a request now
 //! and then and no loop.
 //!
@@ -39,18 +41,26 @@ const PLACES: u32 = 1 << 7;
 const FIRST_SET: u32 = 2 * FILTER;
 const FIRST_BUCKET: u32 = FIRST_SET + SETS;
 const FIRST_PLACE: u32 = FIRST_BUCKET + BUCKETS;
+/// The relays' common bucket.
+const TOGETHER: u32 = FIRST_PLACE + PLACES;
 /// Lines of the whole.
-pub const LINES: u32 = FIRST_PLACE + PLACES;
+pub const LINES: u32 = TOGETHER + 1;
 
 /// Somebody is blocked.
 pub const BLOCKS: u64 = 1;
-/// Requests of clients that are not known are counted against [`Orders::intervals`].
+/// Requests of clients that are not known are counted against [`Orders::interval`].
 pub const RATES: u64 = 1 << 1;
 /// The second filter counts, not the first.
 pub const SECOND: u64 = 1 << 2;
 
 /// How far a bucket may run ahead: a second's worth of requests may come at once.
 pub const BURST: u64 = 1_000_000_000;
+
+/// Nanoseconds for which orders hold.
+pub const HOLDS: u64 = 5_000_000_000;
+
+/// As many relays as may send at the full rate at once.
+pub const RELAYS: u64 = 8;
 
 /// Words of a bucket's line behind the two times.
 const DROPPED: usize = 2;
@@ -62,8 +72,10 @@ const WHOSE: usize = 3;
 pub struct Orders {
     /// [`BLOCKS`], [`RATES`], [`SECOND`]; while none of the first two is set, nothing is done.
     pub duty: Word,
-    /// Nanoseconds between two requests of an ingress, by [`Class`]; 0: no limit.
-    pub intervals: [Word; 2],
+    /// Until when (ns of `CLOCK_BOOTTIME`) the daemon stands by its orders.
+    pub until: Word,
+    /// Nanoseconds between two requests of an ingress in one [`Class`]; 0: no limit.
+    pub interval: Word,
     /// Random; made with the table.
     pub seed: Word,
 }
@@ -89,9 +101,12 @@ pub struct Asker {
     /// chaddr, 48 bits.
     pub mac: u64,
     pub ingress: u64,
+    /// Who sent the frame: the Ethernet source on a link, the IP source behind a relay. Whoever asks
+    /// in another's name, but as itself, has only itself blocked.
+    pub source: u64,
     pub class: Class,
-    /// ciaddr is set, and no relay is in between.
-    pub renews: bool,
+    /// Other hardware than Ethernet's: no MAC, so never known or blocked.
+    pub foreign: bool,
     /// A REQUEST that says so first of all, as all clients' do: it may take an offer.
     pub selects: bool,
 }
@@ -114,31 +129,52 @@ pub const fn giaddr_of(ingress: u64) -> Option<u32> {
     Some(ingress as u32)
 }
 
-/// Whether the message is one that the guard judges: a BOOTREQUEST of an Ethernet client.
+/// Whether the message is one that the guard judges.
 #[inline(always)]
 #[must_use]
-pub fn is_request(message: &[u8; BOOTP_LEN]) -> bool {
-    let ethernet = (BOOTREQUEST as u32) << 16 | (HTYPE_ETHERNET as u32) << 8 | 6;
-    be32(message, bootp::OP) >> 8 == ethernet
+pub const fn is_request(message: &[u8; BOOTP_LEN]) -> bool {
+    message[bootp::OP] == BOOTREQUEST
+}
+
+/// Whether chaddr is a MAC.
+#[inline(always)]
+#[must_use]
+pub fn is_ethernet(message: &[u8; BOOTP_LEN]) -> bool {
+    be16(message, bootp::HTYPE) == (HTYPE_ETHERNET as u16) << 8 | 6
+}
+
+/// Where a frame says that it comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender {
+    /// The link it came in on, packed.
+    pub link: u64,
+    /// 48 bits.
+    pub mac: u64,
+    pub ip: u32,
 }
 
 impl Asker {
-    /// From the fixed part of a message, the link it came in on (packed), and the first eight
-    /// bytes of its options as they stand in memory, if there are as many.
+    /// From the fixed part of a message, and the first eight bytes of its options as they stand in
+    /// memory, if there are as many.
     #[inline(always)]
     #[must_use]
-    pub fn of(message: &[u8; BOOTP_LEN], link: u64, options: Option<u64>) -> Self {
+    pub fn of(message: &[u8; BOOTP_LEN], sender: Sender, options: Option<u64>) -> Self {
         const SELECTS: u64 = u64::from_le_bytes([53, 1, 3, 0, 0, 0, 0, 0]);
         let giaddr = be32(message, bootp::GIADDR);
         let first = u64::from_le(options.unwrap_or(0)) & 0xff_ffff;
+        let (ingress, source) = match giaddr {
+            0 => (sender.link, sender.mac),
+            _ => (relay(giaddr), sender.ip as u64),
+        };
         Self {
             mac: crate::wire::mac_bits(message, bootp::CHADDR),
-            ingress: if giaddr == 0 { link } else { relay(giaddr) },
+            ingress,
+            source,
             class: match be16(message, bootp::SECS) {
                 0 => Class::First,
                 _ => Class::Again,
             },
-            renews: giaddr == 0 && be32(message, bootp::CIADDR) != 0,
+            foreign: !is_ethernet(message),
             selects: first == SELECTS,
         }
     }
@@ -185,8 +221,8 @@ fn place_line(orders: &Orders, place: u64) -> u32 {
     FIRST_PLACE + (mix(orders, place) >> 57) as u32
 }
 
-/// What becomes of a request: may it pass, and if not, why. `now` gives the time if it is needed;
-/// only what `takes` counts against the ingress.
+/// What becomes of a request: may it pass, and if not, why. Only what `takes` counts against the
+/// ingress.
 ///
 /// # Errors
 /// [`Reason::Blocked`] or [`Reason::Throttled`].
@@ -195,22 +231,30 @@ pub fn judge(
     lines: &impl Lines,
     orders: &Orders,
     asker: &Asker,
-    now: impl Fn() -> u64,
+    now: u64,
     takes: bool,
 ) -> Result<(), Reason> {
     let duty = orders.duty.load();
-    if duty & BLOCKS != 0 && is_blocked(lines, orders, asker, &now) {
-        return Err(Reason::Blocked);
-    }
-    if duty & RATES == 0 || asker.renews || may_be_known(lines, orders, asker) {
+    if orders.until.load() <= now {
         return Ok(());
     }
-    take(lines, orders, asker, &now, takes)
+    if is_blocked(lines, orders, asker, now) {
+        return Err(Reason::Blocked);
+    }
+    if duty & RATES == 0 || may_be_known(lines, orders, asker) {
+        return Ok(());
+    }
+    take(lines, orders, asker, now, takes)
 }
 
+/// Whether the client is blocked where it asks from.
 #[inline(always)]
-fn is_blocked(lines: &impl Lines, orders: &Orders, asker: &Asker, now: &impl Fn() -> u64) -> bool {
-    let key = block_key(orders, asker.mac, asker.ingress);
+#[must_use]
+pub fn is_blocked(lines: &impl Lines, orders: &Orders, asker: &Asker, now: u64) -> bool {
+    if orders.duty.load() & BLOCKS == 0 {
+        return false;
+    }
+    let key = block_key(orders, asker);
     let Some(set) = lines.line(set_line(orders, key)) else {
         return false;
     };
@@ -220,13 +264,14 @@ fn is_blocked(lines: &impl Lines, orders: &Orders, asker: &Asker, now: &impl Fn(
         until |= set[way + 1].load() & !differs(set[way].load(), key);
         i += 1;
     }
-    until != 0 && until > now()
+    until > now && !asker.foreign
 }
 
 /// A MAC at one place: the same MAC elsewhere is another matter.
 #[inline(always)]
-fn block_key(orders: &Orders, mac: u64, ingress: u64) -> u64 {
-    mac << 16 | mix(orders, ingress) >> 48
+fn block_key(orders: &Orders, asker: &Asker) -> u64 {
+    let place = asker.ingress ^ mix(orders, asker.source);
+    asker.mac << 16 | mix(orders, place) >> 48
 }
 
 #[inline(always)]
@@ -247,7 +292,7 @@ pub fn may_be_known(lines: &impl Lines, orders: &Orders, asker: &Asker) -> bool 
     let Some(line) = lines.line(half + filter_line(hash)) else {
         return true;
     };
-    has(line, leased(hash)) || asker.selects && has(line, offered(hash))
+    !asker.foreign && (has(line, leased(hash)) || asker.selects && has(line, offered(hash)))
 }
 
 /// Where a client stands in a filter: the upper bits, which the places within do not use.
@@ -286,19 +331,21 @@ fn take(
     lines: &impl Lines,
     orders: &Orders,
     asker: &Asker,
-    now: &impl Fn() -> u64,
+    now: u64,
     takes: bool,
 ) -> Result<(), Reason> {
-    let interval = orders.intervals[asker.class as usize & 1].load();
-    let Some(bucket) = lines.line(bucket_line(orders, asker.ingress)) else {
+    let interval = orders.interval.load();
+    let bucket = lines.line(bucket_line(orders, asker.ingress));
+    let (Some(bucket), Some(all)) = (bucket, lines.line(TOGETHER)) else {
         return Ok(());
     };
     if interval == 0 {
         return Ok(());
     }
-    let (now, due) = (now(), &bucket[asker.class as usize & 1]);
-    let was = due.load();
-    if was > now + BURST {
+    let class = asker.class as usize & 1;
+    let relayed = asker.ingress & RELAY != 0;
+    let (own, common) = (bucket[class].load(), all[class].load());
+    if own > now + BURST || relayed && common > now + BURST {
         if takes {
             bucket[DROPPED].add(1);
             bucket[WHOSE].store(asker.ingress);
@@ -306,9 +353,17 @@ fn take(
         return Err(Reason::Throttled);
     }
     if takes {
-        due.replace(was, if was > now { was } else { now } + interval);
+        bucket[class].replace(own, later(own, now) + interval);
+        if relayed {
+            all[class].replace(common, later(common, now) + interval / RELAYS);
+        }
     }
     Ok(())
+}
+
+#[inline(always)]
+const fn later(one: u64, other: u64) -> u64 {
+    if one > other { one } else { other }
 }
 
 #[inline(always)]

@@ -194,28 +194,26 @@ impl Bench {
             .known(&mut |mac, _| guard.know(mac_bits(&mac, 0)));
         for number in (0..u64::from(CLIENTS)).step_by(16) {
             for link in links {
-                guard.block(0x5254_0000_0000 | number, link, u64::MAX, 0);
+                guard.block(&asker(0x5254_0000_0000 | number, link), u64::MAX, 0);
             }
         }
         self.empty_buckets();
     }
 
-    /// One request is more than any ingress is allowed in days. This takes it from all of them:
-    /// whoever came first would otherwise pass in the kernel and not on the host.
+    /// One request is more than any ingress is allowed in days. This takes it from all buckets, which
+    /// links and relays share: whoever came first would otherwise pass in the kernel and not on the
+    /// host.
     fn empty_buckets(&self) {
         let orders = &self.table.meta().guard;
-        orders.intervals.iter().for_each(|word| word.store(1 << 50));
+        orders.interval.store(1 << 50);
+        orders.until.store(u64::MAX);
         orders.duty.store(guard::RATES);
-        for (relay, class) in (0..1 << 16).flat_map(|n| [(n, Class::First), (n, Class::Again)]) {
+        for (link, class) in (0..1 << 16).flat_map(|n| [(n, Class::First), (n, Class::Again)]) {
             let stranger = Asker {
-                mac: u64::from(relay),
-                ingress: guard::relay(relay),
                 class,
-                renews: false,
-                selects: false,
+                ..asker(0, link)
             };
-            let now = || Now::read().boot;
-            let _ = guard::judge(&*self.table, orders, &stranger, now, true);
+            let _ = guard::judge(&*self.table, orders, &stranger, Now::read().boot, true);
         }
         orders.duty.store(0);
     }
@@ -350,11 +348,27 @@ impl Bench {
         }
         let incoming = parse(&frame).ok().context("the daemon would not take it")?;
         let mac = incoming.payload.get(28..34).context("a chaddr")?;
+        if incoming.payload[1..3] != [1, 6] {
+            // Not a MAC, so nobody's that is known.
+            return Ok(());
+        }
         ensure!(
             !self.engine.is_known(mac.try_into()?),
             "a known client is throttled"
         );
         Ok(())
+    }
+}
+
+/// A client that sends as itself.
+fn asker(mac: u64, ingress: u64) -> Asker {
+    Asker {
+        mac,
+        ingress,
+        source: mac,
+        class: Class::First,
+        foreign: false,
+        selects: false,
     }
 }
 

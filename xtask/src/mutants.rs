@@ -135,14 +135,14 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "hears who is blocked",
         GUARD,
-        "until != 0 && until > now()",
-        "until == 1 && until > now()",
+        "until > now && !asker.foreign",
+        "until == 1 && !asker.foreign",
     ),
     mutant(
         "throttles clients that it knows",
         GUARD,
-        "asker.renews || may_be_known(lines, orders, asker)",
-        "asker.renews",
+        "duty & RATES == 0 || may_be_known(lines, orders, asker)",
+        "duty & RATES == 0",
     ),
     mutant(
         "drops what others serve",
@@ -151,10 +151,10 @@ const MUTANTS: &[Mutant] = &[
         "request.destination == 0",
     ),
     mutant(
-        "throttles those who renew",
+        "lets strangers pass that claim other hardware",
         GUARD,
-        "asker.renews || may_be_known(lines, orders, asker)",
-        "may_be_known(lines, orders, asker)",
+        "!asker.foreign && (has(",
+        "asker.foreign || (has(",
     ),
     mutant(
         "writes before the last check",

@@ -1,8 +1,8 @@
 //! The daemon's half: writes what [`super::judge`] reads.
 
 use super::{
-    ADDRESS, BLOCKS, BUCKETS, DROPPED, FILTER, FIRST_BUCKET, FIRST_PLACE, FIRST_SET, LINE, Line,
-    Lines, Orders, PLACES, PROBES, RATES, SECOND, SETS, WAYS, WHOSE, block_key, filter_line,
+    ADDRESS, Asker, BLOCKS, BUCKETS, DROPPED, FILTER, FIRST_BUCKET, FIRST_PLACE, FIRST_SET, LINE,
+    Line, Lines, Orders, PLACES, PROBES, RATES, SECOND, SETS, WAYS, WHOSE, block_key, filter_line,
     leased, mix, offered, place_line, set_line,
 };
 
@@ -28,6 +28,7 @@ impl<L: Lines> Keeper<'_, L> {
     /// Nothing is blocked, throttled, known or served, as in fresh memory.
     pub fn reset(&self) {
         self.orders.duty.store(0);
+        self.orders.until.store(0);
         (0..super::LINES).for_each(|index| self.clear(index));
     }
 
@@ -95,10 +96,10 @@ impl<L: Lines> Keeper<'_, L> {
         (sum * 1000 / (u64::from(FILTER) * 512)) as u32
     }
 
-    /// Blocks a MAC at an ingress; tells which place of the list it has. If all four are taken,
+    /// Blocks a client where it asks from; tells which place of the list it has. If all four are taken,
     /// the one that ends first makes room.
-    pub fn block(&self, mac: u64, ingress: u64, until: u64, now: u64) -> usize {
-        let key = block_key(self.orders, mac, ingress);
+    pub fn block(&self, asker: &Asker, until: u64, now: u64) -> usize {
+        let key = block_key(self.orders, asker);
         let line = set_line(self.orders, key);
         let set = self.line(line);
         let ends = |way: usize| match (set[2 * way].load(), set[2 * way + 1].load()) {
@@ -138,12 +139,15 @@ impl<L: Lines> Keeper<'_, L> {
         self.orders.duty.remove(BLOCKS);
     }
 
+    /// The daemon stands by its orders until then.
+    pub fn hold(&self, until: u64) {
+        self.orders.until.store(until);
+    }
+
     /// Limits the requests of clients that are not known, for each ingress and class; 0: no more.
     pub fn limit(&self, per_second: u32) {
         let interval = 1_000_000_000u64.checked_div(per_second.into()).unwrap_or(0);
-        for word in &self.orders.intervals {
-            word.store(interval);
-        }
+        self.orders.interval.store(interval);
         if interval == 0 {
             self.orders.duty.remove(RATES);
         } else {

@@ -27,6 +27,7 @@ impl Lab {
     fn new() -> Self {
         let orders = Orders::default();
         orders.seed.store(0x1234_5678_9abc_def1);
+        orders.until.store(u64::MAX);
         let lines = Heap((0..LINES).map(|_| Line::default()).collect());
         let now = Cell::new(NOW);
         Self { lines, orders, now }
@@ -38,7 +39,7 @@ impl Lab {
     }
 
     fn judge(&self, asker: &Asker) -> Result<(), Reason> {
-        judge(&self.lines, &self.orders, asker, || self.now.get(), true)
+        judge(&self.lines, &self.orders, asker, self.now.get(), true)
     }
 }
 
@@ -46,8 +47,9 @@ fn asker(mac: u64) -> Asker {
     Asker {
         mac,
         ingress: LINK,
+        source: 0x0200_0000_0009,
         class: Class::First,
-        renews: false,
+        foreign: false,
         selects: false,
     }
 }
@@ -61,19 +63,24 @@ fn nothing_is_done_without_orders() {
 #[test]
 fn a_block_is_for_one_mac_at_one_place_and_ends() {
     let lab = Lab::new();
-    lab.keeper().block(7, LINK, NOW + 10, NOW);
-    let renewal = Asker {
-        renews: true,
+    lab.keeper().block(&asker(7), NOW + 10, NOW);
+    let foreign = Asker {
+        foreign: true,
         ..asker(7)
     };
     assert_eq!(lab.judge(&asker(7)), Err(Reason::Blocked));
-    assert_eq!(lab.judge(&renewal), Err(Reason::Blocked));
+    assert_eq!(lab.judge(&foreign), Ok(()), "has no MAC");
     assert_eq!(lab.judge(&asker(8)), Ok(()));
     let elsewhere = Asker {
         ingress: relay(0x0a00_0001),
         ..asker(7)
     };
     assert_eq!(lab.judge(&elsewhere), Ok(()));
+    let other = Asker {
+        source: 7,
+        ..asker(7)
+    };
+    assert_eq!(lab.judge(&other), Ok(()), "sent by another");
     lab.now.set(NOW + 10);
     assert_eq!(lab.judge(&asker(7)), Ok(()));
 }
@@ -82,18 +89,18 @@ fn a_block_is_for_one_mac_at_one_place_and_ends() {
 fn the_block_that_ends_first_makes_room() {
     let lab = Lab::new();
     let keeper = lab.keeper();
-    let set = |mac| set_line(&lab.orders, block_key(&lab.orders, mac, LINK));
+    let set = |mac| set_line(&lab.orders, block_key(&lab.orders, &asker(mac)));
     let same: Vec<u64> = (1..).filter(|mac| set(*mac) == set(1)).take(6).collect();
     for (i, mac) in same[..4].iter().enumerate() {
-        keeper.block(*mac, LINK, NOW + 100 - i as u64, NOW);
+        keeper.block(&asker(*mac), NOW + 100 - i as u64, NOW);
     }
-    keeper.block(same[1], LINK, NOW + 99, NOW);
+    keeper.block(&asker(same[1]), NOW + 99, NOW);
     assert_eq!(keeper.blocks(NOW).count(), 4, "again is not one more");
-    keeper.block(same[4], LINK, NOW + 50, NOW);
+    keeper.block(&asker(same[4]), NOW + 50, NOW);
     assert_eq!(lab.judge(&asker(same[3])), Ok(()));
     assert_eq!(lab.judge(&asker(same[0])), Err(Reason::Blocked));
     lab.now.set(NOW + 60);
-    let at = keeper.block(same[5], LINK, NOW + 90, NOW + 60);
+    let at = keeper.block(&asker(same[5]), NOW + 90, NOW + 60);
     let macs: HashSet<u64> = keeper.blocks(NOW + 60).map(|entry| entry.mac).collect();
     let want = [same[0], same[1], same[2], same[5]];
     assert_eq!(macs, HashSet::from(want), "one that has ended goes first");
@@ -133,10 +140,56 @@ fn strangers_pass_at_the_rate_and_a_second_at_once() {
 }
 
 #[test]
+fn made_up_relays_do_not_multiply_the_rate() {
+    let lab = Lab::new();
+    lab.keeper().limit(10);
+    let by = |giaddr| Asker {
+        ingress: relay(giaddr),
+        ..asker(1)
+    };
+    let passed = (0..100_000).filter(|giaddr| lab.judge(&by(*giaddr)).is_ok());
+    assert_eq!(passed.count() as u64, 10 * RELAYS + 1);
+    assert_eq!(lab.judge(&asker(1)), Ok(()), "a link cannot be made up");
+    lab.now.set(NOW + BURST);
+    let passed = (0..100).filter(|_| lab.judge(&by(1)).is_ok());
+    assert!(passed.count() <= 11, "of one relay no more than ever");
+}
+
+#[test]
+fn a_stranger_is_one_whatever_hardware_it_claims() {
+    let lab = Lab::new();
+    throttle(&lab);
+    let foreign = |mac| Asker {
+        foreign: true,
+        selects: true,
+        ..asker(mac)
+    };
+    lab.keeper().know(5);
+    lab.keeper().offer(5);
+    assert_eq!(lab.judge(&foreign(5)), Err(Reason::Throttled));
+}
+
+#[test]
+fn orders_end_with_the_daemon() {
+    let lab = Lab::new();
+    throttle(&lab);
+    lab.keeper().block(&asker(7), NOW * 2, NOW);
+    lab.keeper().hold(NOW + HOLDS);
+    let both = || [lab.judge(&asker(7)), lab.judge(&asker(8))];
+    let dropped = [Err(Reason::Blocked), Err(Reason::Throttled)];
+    assert_eq!(both(), dropped);
+    lab.now.set(NOW + HOLDS);
+    assert_eq!(both(), [Ok(()); 2]);
+    lab.now.set(NOW);
+    lab.keeper().hold(0);
+    assert_eq!(both(), [Ok(()); 2]);
+}
+
+#[test]
 fn explaining_takes_nothing() {
     let lab = Lab::new();
     lab.keeper().limit(1);
-    let explain = || judge(&lab.lines, &lab.orders, &asker(1), || NOW, false);
+    let explain = || judge(&lab.lines, &lab.orders, &asker(1), NOW, false);
     for _ in 0..10 {
         assert_eq!(explain(), Ok(()));
     }
@@ -227,21 +280,29 @@ fn a_message_tells_who_asks() {
     message[28..34].copy_from_slice(&[2, 0, 0, 0, 0, 9]);
     assert!(is_request(&message));
     let options = Some(u64::from_ne_bytes([53, 1, 1, 61, 7, 1, 2, 3]));
-    let of = |message: &[u8; BOOTP_LEN], options| Asker::of(message, LINK, options);
+    let sender = Sender {
+        link: LINK,
+        mac: 0x0200_0000_0009,
+        ip: 0x0a00_0005,
+    };
+    let of = |message: &[u8; BOOTP_LEN], options| Asker::of(message, sender, options);
     assert_eq!(of(&message, options), asker(0x0200_0000_0009));
     let select = Some(u64::from_ne_bytes([53, 1, 3, 61, 7, 1, 2, 3]));
     assert!(of(&message, select).selects && !of(&message, None).selects);
-    message[12] = 10;
-    assert!(of(&message, None).renews);
     message[9] = 1;
     message[24..28].copy_from_slice(&[10, 0, 0, 1]);
     let relayed = of(&message, None);
     assert_eq!(
-        (relayed.ingress, relayed.renews),
-        (relay(0x0a00_0001), false)
+        (relayed.ingress, relayed.source),
+        (relay(0x0a00_0001), 0x0a00_0005)
     );
     assert_eq!(giaddr_of(relayed.ingress), Some(0x0a00_0001));
     assert_eq!((giaddr_of(LINK), relayed.class), (None, Class::Again));
-    message[1] = 32;
+    assert!(!relayed.foreign);
+    for (htype, hlen) in [(32, 0), (1, 7), (6, 6)] {
+        message[1..3].copy_from_slice(&[htype, hlen]);
+        assert!(is_request(&message) && of(&message, None).foreign);
+    }
+    message[0] = 2;
     assert!(!is_request(&message));
 }

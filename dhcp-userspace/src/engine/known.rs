@@ -7,8 +7,11 @@ use dhcp_common::wire::{mac_bits, mac_bytes};
 
 use super::Engine;
 use super::clients::ClientKey;
+use super::standing::Said;
 use super::state::State;
+use crate::class::{ClassSet, Subject};
 use crate::config::model::{Hosts, Identifier, Mac};
+use crate::packet::Request;
 
 /// Why a client is no stranger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,26 @@ impl Engine {
                 let network = subnet.prefix.network();
                 subnet.hosts.by_mac(&mac).is_some() || self.has_leased(ClientKey { mac, network })
             })
+    }
+
+    /// Whether the sender of this message is a host of the configuration's, by whatever it is found:
+    /// its MAC, client-id, circuit or anything else.
+    #[must_use]
+    pub fn is_host(&self, payload: &[u8]) -> bool {
+        let Ok(request) = Request::parse(payload) else {
+            return false;
+        };
+        let nobody = Subject {
+            request: &request,
+            members: &ClassSet::default(),
+            known: false,
+            relay_agent: None,
+        };
+        let (said, state) = (Said::of(&request, None), self.read());
+        let keys = said.keys(request.mac);
+        let subnets = state.config.subnets.iter().map(|subnet| &subnet.hosts);
+        let mut hosts = subnets.chain([&state.config.hosts]);
+        hosts.any(|hosts| hosts.find(&keys, |test| test.matches(&nobody)).is_some())
     }
 
     fn has_leased(&self, key: ClientKey) -> bool {

@@ -49,7 +49,7 @@ pub(super) struct Said<'a> {
 
 impl<'a> Said<'a> {
     /// `remembered` is option 82 if the message has none.
-    fn of(request: &Request<'a>, remembered: Option<&[u8]>) -> Self {
+    pub(super) fn of(request: &Request<'a>, remembered: Option<&[u8]>) -> Self {
         let relayed = |code| {
             let remembered = || Some(Cow::Owned(suboption(remembered?, code)?.to_vec()));
             request.relay_suboption(code).or_else(remembered)
@@ -62,7 +62,7 @@ impl<'a> Said<'a> {
         }
     }
 
-    fn keys(&self, mac: Mac) -> Keys<'_> {
+    pub(super) fn keys(&self, mac: Mac) -> Keys<'_> {
         Keys {
             mac,
             client_id: self.client_id.as_deref(),

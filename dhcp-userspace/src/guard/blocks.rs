@@ -1,6 +1,9 @@
 //! The block list as people see it: the shared memory says who and until when, this why and where.
 
-use dhcp_common::guard::{Asker, Entry, Keeper, SETS, WAYS};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use dhcp_common::guard::{self, Asker, Keeper, SETS, WAYS};
 use dhcp_common::wire::mac_bytes;
 
 use crate::config::model::Mac;
@@ -41,6 +44,8 @@ pub struct Blocked {
 /// What is known of each place of the list.
 pub struct Details {
     places: Box<[Option<Blocked>]>,
+    /// How many of them each MAC has.
+    macs: HashMap<Mac, u32>,
     /// Blocks made so far.
     made: u64,
     any: bool,
@@ -50,6 +55,7 @@ impl Default for Details {
     fn default() -> Self {
         Self {
             places: vec![None; SETS as usize * WAYS].into(),
+            macs: HashMap::new(),
             made: 0,
             any: false,
         }
@@ -65,7 +71,9 @@ impl Details {
         until: u64,
         now: u64,
     ) {
-        let at = keeper.block(asker.mac, asker.ingress, until, now);
+        let at = keeper.block(asker, until, now);
+        self.forget(at);
+        *self.macs.entry(mac_bytes(asker.mac)).or_default() += 1;
         self.places[at] = Some(Blocked {
             mac: mac_bytes(asker.mac),
             ingress: asker.ingress,
@@ -96,9 +104,28 @@ impl Details {
         let ended: Vec<usize> = found.map(|(at, _)| at).collect();
         for at in &ended {
             keeper.unblock(*at);
-            self.places[*at] = None;
+            self.forget(*at);
         }
         ended.len()
+    }
+
+    /// Ends all blocks of a MAC, at little cost if there are none.
+    pub fn free(&mut self, keeper: &Keeper<'_, Table>, mac: Mac) {
+        if self.macs.contains_key(&mac) {
+            self.clear(keeper, |blocked| blocked.mac == mac);
+        }
+    }
+
+    fn forget(&mut self, at: usize) {
+        let Some(blocked) = self.places[at].take() else {
+            return;
+        };
+        if let Entry::Occupied(mut places) = self.macs.entry(blocked.mac) {
+            *places.get_mut() -= 1;
+            if *places.get() == 0 {
+                places.remove();
+            }
+        }
     }
 
     /// Has nobody look at the list any more once all blocks have ended.
@@ -119,7 +146,7 @@ impl Details {
         keeper: &'a Keeper<'_, Table>,
         now: u64,
     ) -> impl Iterator<Item = (usize, Blocked)> + 'a {
-        let detail = |entry: Entry| Some((entry.at, self.places[entry.at]?));
+        let detail = |entry: guard::Entry| Some((entry.at, self.places[entry.at]?));
         keeper.blocks(now).filter_map(detail)
     }
 }

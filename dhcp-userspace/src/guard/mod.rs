@@ -10,14 +10,16 @@ pub mod blocks;
 pub mod throttle;
 pub mod watch;
 
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use dhcp_common::Reason;
-use dhcp_common::guard::{self, Asker, BLOCKS, Keeper, RATES};
+use dhcp_common::guard::{self, Asker, BLOCKS, Keeper, RATES, Sender};
 use dhcp_common::slot::Link;
-use dhcp_common::wire::{BOOTP_LEN, SERVER_PORT, mac_bits};
+use dhcp_common::wire::{BOOTP_LEN, SERVER_PORT, mac_bits, option};
+use foldhash::quality::RandomState;
 
 use self::blocks::Details;
 pub use self::blocks::{Blocked, Cause};
@@ -28,11 +30,22 @@ use crate::engine::{Engine, Event, EventKind, Incoming, Known};
 use crate::lease::table::Table;
 use crate::net::frame::Frame;
 use crate::net::link::Framing;
+use crate::packet::{Options, suboption};
 
 /// Seconds after which the filter is made anew, so that it forgets who has left: while it is
 /// needed, and otherwise.
 const TURN_BUSY: u32 = 30;
 const TURN: u32 = 300;
+
+/// What the sweeper has seen of the packets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    pub workers: usize,
+    /// Packets that the sockets had no room for in the last second.
+    pub lost: u64,
+    /// Packets that have reached the workers since the start.
+    pub received: u64,
+}
 
 pub struct Guard {
     table: Arc<Table>,
@@ -43,6 +56,7 @@ pub struct Guard {
     busy: AtomicU64,
     /// Requests of strangers that have reached the workers.
     strangers: AtomicU64,
+    hasher: RandomState,
 }
 
 impl Guard {
@@ -57,6 +71,7 @@ impl Guard {
             throttle: Mutex::default(),
             busy: AtomicU64::new(0),
             strangers: AtomicU64::new(0),
+            hasher: RandomState::default(),
         };
         guard.set(settings);
         guard
@@ -102,7 +117,11 @@ impl Guard {
         let mac = mac_bits(&event.mac, 0);
         match event.kind {
             EventKind::Offer => self.keeper().offer(mac),
-            EventKind::Bind | EventKind::Renew => self.keeper().know(mac),
+            EventKind::Bind => {
+                self.keeper().know(mac);
+                lock(&self.details).free(&self.keeper(), event.mac);
+            }
+            EventKind::Renew => self.keeper().know(mac),
             _ => {}
         }
     }
@@ -117,8 +136,20 @@ impl Guard {
         let options = options
             .first_chunk()
             .map(|first| u64::from_ne_bytes(*first));
-        let asker = || Asker::of(message, incoming.link.pack(), options);
-        guard::is_request(message).then(asker)
+        let sender = Sender {
+            link: incoming.link.pack(),
+            mac: incoming
+                .l2
+                .first_chunk::<12>()
+                .map_or(0, |l2| mac_bits(l2, 6)),
+            ip: incoming.source.to_bits(),
+        };
+        let mut asker = Asker::of(message, sender, options);
+        if let Some(circuit) = circuit_of(&asker, incoming) {
+            asker.source = CIRCUIT | self.hasher.hash_one((asker.source, circuit));
+        }
+        let judged = guard::is_request(message) && !(asker.foreign && is_infiniband(incoming));
+        judged.then_some(asker)
     }
 
     /// Whether the kernel judges such frames where its program runs. The others' senders must not
@@ -141,19 +172,29 @@ impl Guard {
         self.table.meta().guard.duty.load() & (BLOCKS | RATES) != 0
     }
 
-    /// What [`guard::judge`] says, with consequences.
+    /// What [`guard::judge`] says, with consequences. `seen`: the kernel has looked at it, but for
+    /// circuits, which it does not know.
     ///
     /// # Errors
     /// Why the request is to be dropped.
-    pub fn judge(&self, asker: &Asker, now: Now) -> Result<(), Reason> {
+    pub fn judge(&self, asker: &Asker, seen: bool, now: Now) -> Result<(), Reason> {
         let orders = &self.table.meta().guard;
-        guard::judge(&*self.table, orders, asker, || now.boot, true)
+        if seen {
+            let blocked = asker.source & CIRCUIT != 0
+                && guard::is_blocked(&*self.table, orders, asker, now.boot);
+            return if blocked {
+                Err(Reason::Blocked)
+            } else {
+                Ok(())
+            };
+        }
+        guard::judge(&*self.table, orders, asker, now.boot, true)
     }
 
     /// Counts what the throttle is measured by.
     pub fn count(&self, asker: &Asker) {
         let orders = &self.table.meta().guard;
-        if !asker.renews && !guard::may_be_known(&*self.table, orders, asker) {
+        if !guard::may_be_known(&*self.table, orders, asker) {
             self.strangers.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -168,7 +209,7 @@ impl Guard {
         self.settings.load_full()
     }
 
-    /// Blocks a client at its ingress, unless it is a known one; tells whether it did.
+    /// Blocks a client where it asks from, unless its MAC is a known one's; tells whether it did.
     pub fn block(&self, engine: &Engine, asker: &Asker, cause: Cause, now: Now) -> bool {
         let mac = dhcp_common::wire::mac_bytes(asker.mac);
         if engine.is_known(mac) {
@@ -182,6 +223,12 @@ impl Guard {
         let until = now.boot.saturating_add(hold.as_nanos() as u64);
         lock(&self.details).block(&self.keeper(), asker, cause, until, now.boot);
         true
+    }
+
+    /// Takes all orders back, as the daemon ends; to be called when nobody calls [`Self::tick`] any
+    /// more.
+    pub fn stop(&self) {
+        self.keeper().hold(0);
     }
 
     /// Who is blocked.
@@ -207,17 +254,23 @@ impl Guard {
     /// Strangers' requests a second that each ingress is allowed; 0: as many as come.
     #[must_use]
     pub fn rate(&self) -> u32 {
-        let interval = self.table.meta().guard.intervals[0].load();
+        let interval = self.table.meta().guard.interval.load();
         1_000_000_000u64.checked_div(interval).unwrap_or(0) as u32
     }
 
-    /// What is due once a second: rates, lists, filters. `lost`: packets that the sockets had no
-    /// room for in the last second.
-    pub fn tick(&self, engine: &Engine, workers: usize, lost: u64, now: Now) -> Vec<Change> {
+    /// What is due once a second: rates, lists, filters.
+    pub fn tick(&self, engine: &Engine, seen: &Seen, now: Now) -> Vec<Change> {
+        let Seen {
+            workers,
+            lost,
+            received,
+        } = *seen;
+        self.keeper().hold(now.boot.saturating_add(guard::HOLDS));
         lock(&self.details).tidy(&self.keeper(), now.boot);
         let load = Load {
             now: now.boot,
             lost,
+            received,
             workers,
             busy: self.busy.load(Ordering::Relaxed),
             strangers: self.strangers.load(Ordering::Relaxed),
@@ -241,6 +294,28 @@ impl Guard {
         self.table.guard()
     }
 }
+
+/// The circuit that a relay names (82.1): behind one relay, who asks in another's name does so from
+/// elsewhere.
+fn circuit_of<'a>(asker: &Asker, incoming: &Incoming<'a>) -> Option<&'a [u8]> {
+    guard::giaddr_of(asker.ingress)?;
+    let mut fields = Options::new(incoming.payload.get(BOOTP_LEN..)?).map_while(Result::ok);
+    let agent = fields.find(|field| field.code == option::RELAY_AGENT)?;
+    suboption(agent.value, CIRCUIT_ID)
+}
+
+/// Sub-option 1 (RFC 3046 section 2.0).
+const CIRCUIT_ID: u8 = 1;
+/// Set in the source of a request whose circuit is part of it.
+const CIRCUIT: u64 = 1 << 63;
+
+/// Whether clients of this link have no MAC in chaddr.
+fn is_infiniband(incoming: &Incoming<'_>) -> bool {
+    incoming.l2.len() < ETHERNET_LEN
+}
+
+/// A link header without tags.
+const ETHERNET_LEN: usize = 14;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

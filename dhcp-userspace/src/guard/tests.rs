@@ -39,6 +39,7 @@ impl Lab {
         engine.set_interfaces(vec![port], NOW);
         let guard = Guard::new(Arc::clone(engine.table()), &settings);
         guard.learn(&engine);
+        guard.tick(&engine, &Seen::default(), NOW);
         Self { engine, guard }
     }
 
@@ -72,8 +73,9 @@ fn asker(mac: u64) -> Asker {
     Asker {
         mac,
         ingress: 3 << 32,
+        source: mac,
         class: Class::First,
-        renews: false,
+        foreign: false,
         selects: false,
     }
 }
@@ -83,13 +85,16 @@ fn known_hosts_are_never_blocked() {
     let lab = Lab::new();
     assert!(!lab.block(HOST, Cause::Misbehaving));
     assert!(lab.block(STRANGER, Cause::Misbehaving));
-    assert_eq!(lab.guard.judge(&asker(HOST), NOW), Ok(()));
-    assert_eq!(lab.guard.judge(&asker(STRANGER), NOW), Err(Reason::Blocked));
+    assert_eq!(lab.guard.judge(&asker(HOST), false, NOW), Ok(()));
+    assert_eq!(
+        lab.guard.judge(&asker(STRANGER), false, NOW),
+        Err(Reason::Blocked)
+    );
     let elsewhere = Asker {
         ingress: relay(0x0a00_0009),
         ..asker(STRANGER)
     };
-    assert_eq!(lab.guard.judge(&elsewhere, NOW), Ok(()));
+    assert_eq!(lab.guard.judge(&elsewhere, false, NOW), Ok(()));
 }
 
 #[test]
@@ -116,10 +121,10 @@ fn blocks_are_listed_with_their_cause_and_can_be_ended() {
     assert_eq!(list(left(Cause::Misbehaving)), []);
     assert_eq!(lab.guard.unblock(Some(mac_bytes(9))), 0);
     assert_eq!(lab.guard.unblock(Some(mac_bytes(7))), 1);
-    assert_eq!(lab.guard.judge(&asker(7), NOW), Ok(()));
+    assert_eq!(lab.guard.judge(&asker(7), false, NOW), Ok(()));
     assert_eq!(lab.guard.unblock(None), 1);
     assert!(lab.guard.is_on_duty());
-    lab.guard.tick(&lab.engine, 1, 0, NOW);
+    lab.guard.tick(&lab.engine, &Seen::default(), NOW);
     assert!(!lab.guard.is_on_duty(), "an empty list costs nothing");
 }
 
@@ -154,15 +159,15 @@ fn new_hosts_pass_a_throttle_at_once_and_clients_once_they_have_an_offer() {
         config
     };
     lab.reload(throttled(&[HOST], Rate::PerSecond(1)));
-    while lab.guard.judge(&asker(9), NOW).is_ok() {}
+    while lab.guard.judge(&asker(9), false, NOW).is_ok() {}
     assert_eq!(lab.guard.rate(), 1);
-    assert_eq!(lab.guard.judge(&asker(HOST), NOW), Ok(()));
+    assert_eq!(lab.guard.judge(&asker(HOST), false, NOW), Ok(()));
     assert_eq!(
-        lab.guard.judge(&asker(STRANGER), NOW),
+        lab.guard.judge(&asker(STRANGER), false, NOW),
         Err(Reason::Throttled)
     );
     lab.reload(throttled(&[HOST, STRANGER], Rate::PerSecond(1)));
-    assert_eq!(lab.guard.judge(&asker(STRANGER), NOW), Ok(()));
+    assert_eq!(lab.guard.judge(&asker(STRANGER), false, NOW), Ok(()));
 
     let event = |kind| Event {
         kind,
@@ -174,12 +179,18 @@ fn new_hosts_pass_a_throttle_at_once_and_clients_once_they_have_an_offer() {
         selects: true,
         ..asker(9)
     };
-    assert_eq!(lab.guard.judge(&request, NOW), Err(Reason::Throttled));
+    assert_eq!(
+        lab.guard.judge(&request, false, NOW),
+        Err(Reason::Throttled)
+    );
     lab.guard.heard(&event(EventKind::Offer));
-    assert_eq!(lab.guard.judge(&request, NOW), Ok(()));
-    assert_eq!(lab.guard.judge(&asker(9), NOW), Err(Reason::Throttled));
+    assert_eq!(lab.guard.judge(&request, false, NOW), Ok(()));
+    assert_eq!(
+        lab.guard.judge(&asker(9), false, NOW),
+        Err(Reason::Throttled)
+    );
     lab.guard.heard(&event(EventKind::Bind));
-    assert_eq!(lab.guard.judge(&asker(9), NOW), Ok(()));
+    assert_eq!(lab.guard.judge(&asker(9), false, NOW), Ok(()));
 
     lab.reload(throttled(&[HOST], Rate::Off));
     assert_eq!((lab.guard.rate(), lab.guard.is_on_duty()), (0, false));
@@ -199,10 +210,35 @@ fn whoever_has_a_reservation_stays_known_while_filters_turn() {
             boot: NOW.boot + second * SECOND,
             ..NOW
         };
-        lab.guard.tick(&lab.engine, 1, 0, now);
-        while lab.guard.judge(&asker(9), now).is_ok() {}
-        assert_eq!(lab.guard.judge(&asker(HOST), now), Ok(()));
-        strange += u32::from(lab.guard.judge(&asker(STRANGER), now).is_err());
+        lab.guard.tick(&lab.engine, &Seen::default(), now);
+        while lab.guard.judge(&asker(9), false, now).is_ok() {}
+        assert_eq!(lab.guard.judge(&asker(HOST), false, now), Ok(()));
+        strange += u32::from(lab.guard.judge(&asker(STRANGER), false, now).is_err());
     }
     assert!(strange > 0, "who has left is forgotten");
+}
+
+#[test]
+fn who_binds_is_blocked_no_longer() {
+    let lab = Lab::new();
+    lab.block(STRANGER, Cause::Suspicious);
+    lab.block(7, Cause::Misbehaving);
+    let elsewhere = Asker {
+        source: 9,
+        ..asker(STRANGER)
+    };
+    let cause = Cause::Misbehaving;
+    assert!(lab.guard.block(&lab.engine, &elsewhere, cause, NOW));
+    let event = |kind| Event {
+        kind,
+        mac: mac_bytes(STRANGER),
+        address: Ipv4Addr::new(10, 0, 0, 10),
+        ifindex: 3,
+    };
+    lab.guard.heard(&event(EventKind::Offer));
+    assert_eq!(lab.guard.blocked(NOW).len(), 3);
+    lab.guard.heard(&event(EventKind::Bind));
+    let left = lab.guard.blocked(NOW);
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].mac, mac_bytes(7));
 }

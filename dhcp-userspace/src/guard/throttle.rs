@@ -1,10 +1,12 @@
 //! How many requests of strangers each ingress may send on, decided once a second.
 //!
-//! By itself the throttle is off. It goes on when requests are lost before the workers get to them,
-//! or the workers have had no rest for some seconds: at half of what the workers managed last, as
-//! clients that are known want to be served too. While that is still too much it is halved every
-//! second, and then goes up again by eighths, but not soon to where it was too much. So it finds what the machine manages however many ingresses there are,
-//! and leaves room for clients that are known. It goes off when for a while nothing was dropped.
+//! By itself the throttle is off. It goes on when of the packets of a second more than one in a hundred
+//! are lost before the workers get to them, or the workers have had no rest for some seconds: at half
+//! of what the workers managed in the best of the last seconds, as clients that are known want to be
+//! served too, and the second in which a flood begins tells little. While that is still too much it is
+//! halved every second, and then goes up again by eighths, but not soon to where it was too much. So
+//! it finds what the machine manages however many ingresses there are, and leaves room for clients
+//! that are known. It goes off when for a while nothing was dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +20,10 @@ const LEAST: u32 = 100;
 const MOST: u32 = 10_000_000;
 /// Seconds without rest after which the workers are too busy.
 const RESTLESS: u32 = 3;
+/// Of so many packets, one may be lost.
+const LOSS: u64 = 100;
+/// Seconds whose best counts.
+const LAST: usize = 4;
 /// Seconds without a drop after which the throttle goes off.
 const QUIET: u32 = 30;
 /// Ingresses named in the log before it only counts.
@@ -29,6 +35,8 @@ pub struct Load {
     pub now: u64,
     /// Packets lost in the last second.
     pub lost: u64,
+    /// Packets that reached the workers.
+    pub received: u64,
     pub workers: usize,
     pub busy: u64,
     pub strangers: u64,
@@ -48,6 +56,8 @@ pub enum Change {
 #[derive(Default)]
 pub struct Throttle {
     last: Load,
+    /// Strangers' requests a second that the workers managed in the last seconds.
+    managed: [u64; LAST],
     restless: u32,
     on: Option<On>,
     /// What was dropped by ingress, as of the last second.
@@ -110,7 +120,8 @@ impl Throttle {
         load: &Load,
         keeper: &Keeper<'_, L>,
     ) -> Vec<Change> {
-        let managed = load.strangers.saturating_sub(self.last.strangers);
+        self.managed.rotate_right(1);
+        self.managed[0] = self.managed_since(load);
         let too_much = self.is_too_much(load);
         self.last = *load;
         let mut changes = Vec::new();
@@ -118,7 +129,8 @@ impl Throttle {
             (Rate::Off, _) => return changes,
             (Rate::PerSecond(_), _) => {}
             (Rate::Auto, None) if too_much => {
-                let rate = (managed as u32 / 2).clamp(LEAST, MOST);
+                let best = self.managed.iter().max().map_or(0, |best| best / 2);
+                let rate = best.clamp(LEAST.into(), MOST.into()) as u32;
                 self.on = Some(On::at(rate));
                 let lost = load.lost;
                 changes.push(Change::On { rate, lost });
@@ -138,13 +150,22 @@ impl Throttle {
         changes
     }
 
+    fn managed_since(&self, load: &Load) -> u64 {
+        let count = load.strangers.saturating_sub(self.last.strangers);
+        let elapsed = load.now.saturating_sub(self.last.now).max(1);
+        let rate = u128::from(count) * u128::from(SECOND) / u128::from(elapsed);
+        rate as u64
+    }
+
     fn is_too_much(&mut self, load: &Load) -> bool {
         let elapsed = load.now.saturating_sub(self.last.now);
         let busy = load.busy.saturating_sub(self.last.busy);
         // Nine tenths of all workers' time.
         let restless = elapsed < 10 * SECOND && busy > elapsed / 10 * 9 * load.workers as u64;
         self.restless = if restless { self.restless + 1 } else { 0 };
-        load.lost > 0 || self.restless >= RESTLESS
+        let received = load.received.saturating_sub(self.last.received);
+        let is_lossy = load.lost * LOSS > received + load.lost;
+        is_lossy || self.restless >= RESTLESS
     }
 
     /// Sees where requests were dropped.
@@ -205,8 +226,10 @@ mod tests {
                 workers: 2,
                 ..Load::default()
             };
+            let table = Table::anonymous(Size::for_addresses(1, 1)).unwrap();
+            table.guard().hold(u64::MAX);
             Self {
-                table: Table::anonymous(Size::for_addresses(1, 1)).unwrap(),
+                table,
                 throttle: Throttle::default(),
                 load,
             }
@@ -217,11 +240,12 @@ mod tests {
             self.load.now += SECOND;
             self.load.lost = lost;
             self.load.strangers += strangers;
+            self.load.received += strangers;
             self.throttle.step(rate, &self.load, &self.table.guard())
         }
 
         fn rate(&self) -> u64 {
-            let interval = self.table.meta().guard.intervals[0].load();
+            let interval = self.table.meta().guard.interval.load();
             SECOND.checked_div(interval).unwrap_or(0)
         }
 
@@ -230,12 +254,13 @@ mod tests {
                 let asker = Asker {
                     mac,
                     ingress: 7,
+                    source: 1,
                     class: Class::First,
-                    renews: false,
+                    foreign: false,
                     selects: false,
                 };
                 let orders = &self.table.meta().guard;
-                let _ = judge(&self.table, orders, &asker, || self.load.now, true);
+                let _ = judge(&self.table, orders, &asker, self.load.now, true);
             }
         }
     }
@@ -245,11 +270,13 @@ mod tests {
         let mut lab = Lab::new();
         assert_eq!(lab.second(0, 5000, Rate::Auto), []);
         assert_eq!(lab.rate(), 0);
+        assert_eq!(lab.second(80, 8000, Rate::Auto), [], "one in a hundred");
         let on = Change::On {
             rate: 4000,
-            lost: 3,
+            lost: 3000,
         };
-        assert_eq!(lab.second(3, 8000, Rate::Auto), [on]);
+        // The flood began late in this second, which says little of what they manage.
+        assert_eq!(lab.second(3000, 900, Rate::Auto), [on]);
         assert_eq!(lab.rate(), 4000);
         lab.flood(20_000);
         let ingress = 7;
@@ -273,12 +300,12 @@ mod tests {
     #[test]
     fn it_goes_down_while_it_is_too_much_and_finds_its_place() {
         let mut lab = Lab::new();
-        lab.second(1, 10_000, Rate::Auto);
+        lab.second(1000, 10_000, Rate::Auto);
         let mut rates = Vec::new();
         for _ in 0..60 {
             lab.flood(100_000);
             // What the machine can do: 2000.
-            let lost = u64::from(lab.rate() > 2000);
+            let lost = 1000 * u64::from(lab.rate() > 2000);
             lab.second(lost, 2000, Rate::Auto);
             rates.push(lab.rate());
         }

@@ -25,7 +25,7 @@ const IN_VAIN: u8 = 3;
 
 #[derive(Clone, Copy, Default)]
 struct Client {
-    /// MAC and place.
+    /// MAC, place and sender.
     key: u64,
     /// When its count is down to nothing.
     due: u64,
@@ -76,6 +76,12 @@ impl Watch {
         Count::Fine
     }
 
+    /// Takes back what was counted last.
+    pub fn forget(&mut self, asker: &Asker, now: u64) {
+        let client = self.client(asker, now);
+        client.due = client.due.saturating_sub(SECOND);
+    }
+
     /// The client's question could not be answered; tells whether that is more than a few in a
     /// row.
     pub fn in_vain(&mut self, asker: &Asker, now: u64) -> bool {
@@ -91,7 +97,9 @@ impl Watch {
 
     /// The client's place, made if need be.
     fn client(&mut self, asker: &Asker, now: u64) -> &mut Client {
-        let key = self.hasher.hash_one((asker.mac, asker.ingress));
+        let key = self
+            .hasher
+            .hash_one((asker.mac, asker.ingress, asker.source));
         let set = key as usize % SETS * WAYS;
         let set = &mut self.clients[set..set + WAYS];
         let at = set.iter().position(|client| client.key == key);
@@ -121,8 +129,9 @@ mod tests {
         Asker {
             mac,
             ingress: 3 << 32,
+            source: mac,
             class: Class::First,
-            renews: false,
+            foreign: false,
             selects: false,
         }
     }

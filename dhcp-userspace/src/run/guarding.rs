@@ -9,12 +9,18 @@ use super::core::Core;
 use super::shared::Shared;
 use crate::clock::{Now, SECOND};
 use crate::control::protocol::{Blocked, Changes, GuardList, format_mac, parse_mac};
+use crate::guard::Seen;
 use crate::guard::throttle::Change;
 
 /// To be called once a second. `lost`: packets that the sockets had no room for.
 pub fn tick(shared: &Shared, lost: u64) {
     let (core, now) = (&shared.core, Now::read());
-    for change in core.guard.tick(&core.engine, shared.workers, lost, now) {
+    let seen = Seen {
+        workers: shared.workers,
+        lost,
+        received: core.metrics.received.get(),
+    };
+    for change in core.guard.tick(&core.engine, &seen, now) {
         tell(core, change, now);
     }
 }

@@ -183,7 +183,7 @@ impl Handler {
         self.shared.core.guard.worked(took);
     }
 
-    /// Whether the guard stops it, and the kernel has not looked already. `here`: the fast path runs
+    /// Whether the guard stops it, if the kernel has not done so already. `here`: the fast path runs
     /// in this worker.
     fn is_turned_away(
         &self,
@@ -194,9 +194,11 @@ impl Handler {
         now: Now,
     ) -> bool {
         let core = &self.shared.core;
-        core.guard.is_on_duty()
-            && (here || !core.guard.is_seen_by_kernel(frame, incoming))
-            && self.gate.turns_away(core, asker, now)
+        if !core.guard.is_on_duty() {
+            return false;
+        }
+        let seen = !here && core.guard.is_seen_by_kernel(frame, incoming);
+        self.gate.turns_away(core, asker, seen, now)
     }
 
     /// Has a packet answered that was received before, as soon as that is possible.
@@ -259,7 +261,8 @@ impl Handler {
         let engine = &self.shared.core.engine;
         let outcome = engine.handle(now, packet.incoming, &mut reply);
         if let Some(admitted) = &packet.admitted {
-            self.gate.see(&self.shared.core, admitted, &outcome, now);
+            self.gate
+                .see(&self.shared.core, admitted, packet.incoming, &outcome, now);
         }
         let before = self.outlived(packet.incoming, &outcome);
         match outcome {

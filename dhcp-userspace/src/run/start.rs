@@ -175,6 +175,7 @@ impl Daemon {
         drop(self.stop_sweeper);
         drop(self.stop_files);
         let _ = self.sweeper.join();
+        self.shared.core.guard.stop();
         self.committer.shutdown()?;
         // Nothing can fail that ends.
         let _ = self.shared.netboot.apply(None);

@@ -1,5 +1,7 @@
 //! What the loaded program answers, against the host and on its own.
 
+use dhcp_common::guard::{Asker, Class};
+
 use super::*;
 
 #[test]
@@ -95,7 +97,16 @@ fn the_guard_drops_whom_it_is_told_to_and_touches_no_byte() {
     publish(&table, &renewal, &Reply::default(), now());
     let guard = table.guard();
     let client = mac_bits(&CLIENT, 0);
-    guard.block(client, renewal.link().pack(), now() + 3600 * SECOND, now());
+    let asker = Asker {
+        mac: client,
+        ingress: renewal.link().pack(),
+        source: mac_bits(&testing::ROUTER, 0),
+        class: Class::First,
+        foreign: false,
+        selects: false,
+    };
+    guard.block(&asker, now() + 3600 * SECOND, now());
+    guard.hold(u64::MAX);
     let say = |request: &Request| same_as_host(&fast_path, &request.frame());
     assert_eq!(say(&renewal), Reason::Hit, "nothing is served yet");
     guard.serve(&[renewal.link().pack()], &[SERVER.to_bits()]);
@@ -111,6 +122,10 @@ fn the_guard_drops_whom_it_is_told_to_and_touches_no_byte() {
         ..renewal.clone()
     };
     assert_eq!(say(&tagged), Reason::Hit, "another link");
+    let mut forged = discover([0; 4]).frame();
+    forged[11] ^= 1;
+    let reason = same_as_host(&fast_path, &forged);
+    assert_eq!(reason, Reason::NotRenewal, "sent by another");
     guard.unblock_all();
     assert_eq!(say(&renewal), Reason::Hit);
 }
@@ -124,9 +139,9 @@ fn the_guard_throttles_strangers_and_no_client_that_it_knows() {
     let guard = table.guard();
     guard.serve(&[Request::default().link().pack()], &[SERVER.to_bits()]);
     guard.limit(1);
+    guard.hold(u64::MAX);
     // So that the next one is far away.
-    let interval = &table.meta().guard.intervals[1];
-    interval.store(3600 * SECOND);
+    table.meta().guard.interval.store(3600 * SECOND);
     let say = |request: &Request| same_as_host(&fast_path, &request.frame());
     let ask = |request: &Request| fast_path.test_run(&request.frame(), IFINDEX).unwrap().0;
     let relayed = Request {
@@ -148,11 +163,8 @@ fn the_guard_throttles_strangers_and_no_client_that_it_knows() {
         ..relayed.clone()
     };
     assert_eq!(say(&elsewhere), Reason::NotRequest, "only passing through");
-    assert_eq!(
-        say(&Request::default()),
-        Reason::Hit,
-        "renewals are not counted"
-    );
+    let renewal = say(&Request::default());
+    assert_eq!(renewal, Reason::Throttled, "a ciaddr is no way round");
     guard.offer(mac_bits(&CLIENT, 0));
     assert_eq!(say(&discover([0; 4])), Reason::Throttled);
     let mut request = discover([0; 4]);
@@ -161,6 +173,13 @@ fn the_guard_throttles_strangers_and_no_client_that_it_knows() {
     guard.know(mac_bits(&CLIENT, 0));
     assert_eq!(say(&discover([0; 4])), Reason::NotRenewal);
     assert_eq!(say(&relayed), Reason::NotRequest);
+    assert_eq!(say(&Request::default()), Reason::Hit);
+    let mut foreign = discover([0; 4]).frame();
+    foreign[43..45].copy_from_slice(&[32, 0]);
+    let reason = same_as_host(&fast_path, &foreign);
+    assert_eq!(reason, Reason::Throttled, "neither is other hardware");
+    guard.hold(now());
+    assert_eq!(same_as_host(&fast_path, &foreign), Reason::NotRequest);
 }
 
 #[test]
