@@ -5,8 +5,10 @@ use std::net::Ipv4Addr;
 
 use dhcp_common::slot::Lease;
 use dhcp_common::wire::mac_bytes;
+use ipnet::Ipv4Net;
 
 use super::state::{State, SubnetId};
+use crate::class::ClassId;
 use crate::config::model::{Hosts, Mac, Subnet};
 
 pub(super) struct Alike<'a> {
@@ -85,11 +87,8 @@ fn twin(old: &State, new: &State, id: SubnetId) -> Option<Twin> {
     let own = new.subnet(id);
     let before = old.subnet_of(own.prefix.network())?;
     let around = (old.places.around(before), new.places.around(id));
-    let prefixes = |state: &State, ids: &[SubnetId]| -> Vec<_> {
-        ids.iter().map(|id| state.subnet(*id).prefix).collect()
-    };
-    let alike =
-        is_alike(old.subnet(before), own) && prefixes(old, around.0) == prefixes(new, around.1);
+    let alike = is_alike(old.subnet(before), own)
+        && network_of(old, around.0).eq(network_of(new, around.1));
     alike.then(|| Twin {
         id: before,
         hosts: around
@@ -99,6 +98,18 @@ fn twin(old: &State, new: &State, id: SubnetId) -> Option<Twin> {
             .map(|(old_id, new_id)| same(&old.subnet(*old_id).hosts, &new.subnet(*new_id).hosts))
             .fold(same(&old.config.hosts, &new.config.hosts), Same::and),
     })
+}
+
+/// What a reserved address in a shared network hangs on: which subnets are there, in their order,
+/// and whom each lets in.
+fn network_of<'a>(
+    state: &'a State,
+    around: &[SubnetId],
+) -> impl Iterator<Item = (Ipv4Net, &'a [ClassId])> {
+    let mut ids = around.to_vec();
+    ids.sort_unstable();
+    let subnets = ids.into_iter().map(|id| state.subnet(id));
+    subnets.map(|subnet| (subnet.prefix, &*subnet.classes))
 }
 
 impl Same {

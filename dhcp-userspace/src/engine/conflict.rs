@@ -1,6 +1,7 @@
 //! Before an address is offered: is somebody on it without a lease?
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use dhcp_common::slot::{Kind, Lease};
 use dhcp_common::wire::mac_bytes;
@@ -25,12 +26,33 @@ impl Context<'_> {
         if reserved && !check.reservations || self.was_his_just_now(held, terms) {
             return None;
         }
-        Some(Probe {
-            address: held.address,
+        Some(self.probe_of(id, held.address, terms, check.wait))
+    }
+
+    /// The same for an address that was never the client's, and is no reservation.
+    pub(super) fn probe_new(
+        &self,
+        id: SubnetId,
+        address: Ipv4Addr,
+        terms: &Terms<'_>,
+    ) -> Option<Probe> {
+        let check = self.subnet(id).policy.conflict_check?;
+        Some(self.probe_of(id, address, terms, check.wait))
+    }
+
+    fn probe_of(
+        &self,
+        id: SubnetId,
+        address: Ipv4Addr,
+        terms: &Terms<'_>,
+        wait: Duration,
+    ) -> Probe {
+        Probe {
+            address,
             server: terms.server,
             on_link: self.is_on_link(id),
-            wait: check.wait,
-        })
+            wait,
+        }
     }
 
     /// A client that has its address, or had it less than a lease ago, is the one who would

@@ -9,7 +9,7 @@ use dhcp_common::guard;
 use dhcp_common::slot::{Kind, Lease};
 
 use super::Stop;
-use super::api::{EventKind, Ignored, Later, Outcome};
+use super::api::{EventKind, Ignored, Later, Outcome, Probe};
 use super::context::Context;
 use super::grant::nanos;
 use super::held::{Entry, Held};
@@ -27,6 +27,10 @@ const CIRCUIT_ID: u8 = 1;
 
 impl<'a> Context<'a> {
     pub(super) fn discover(&self, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
+        // It has none (RFC 2131 table 5), and one made up would be counted as a renewal by the guard.
+        if !self.request.ciaddr.is_unspecified() {
+            return Err(Ignored::Invalid.into());
+        }
         if self.subnets().is_empty() {
             return Err(Ignored::NoSubnet.into());
         }
@@ -127,7 +131,8 @@ impl<'a> Context<'a> {
         terms.once.extend(self.nonce_capable());
         self.compose(reply, MessageType::Offer, &terms, address);
         self.engine.not_held.fetch_add(1, Ordering::Relaxed);
-        Ok(Outcome::Reply(self.event(EventKind::Offer, address)))
+        let probe = self.probe_new(id, address, &terms);
+        Ok(self.offered(id, address, probe))
     }
 
     fn offer(&self, id: SubnetId, held: Held<'a>, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
@@ -137,22 +142,28 @@ impl<'a> Context<'a> {
         if probe.is_none() && self.may_commit(id, &held) {
             return self.commit_at_once(id, held, reply);
         }
-        let after = self.subnet(id).policy.offer_delay;
-        let wait = after + probe.map_or(Duration::ZERO, |probe| probe.wait);
+        let delay = self.subnet(id).policy.offer_delay;
+        let wait = delay + probe.map_or(Duration::ZERO, |probe| probe.wait);
         terms.once.extend(self.nonce_capable());
         self.compose(reply, MessageType::Offer, &terms, address);
         if held.kind != Kind::Bound {
             self.hold_for_client(id, held, wait)?;
         }
+        Ok(self.offered(id, address, probe))
+    }
+
+    /// The OFFER is written; what it waits for.
+    fn offered(&self, id: SubnetId, address: Ipv4Addr, probe: Option<Probe>) -> Outcome {
         let event = self.event(EventKind::Offer, address);
-        if wait.is_zero() && probe.is_none() {
-            return Ok(Outcome::Reply(event));
+        let after = self.subnet(id).policy.offer_delay;
+        if after.is_zero() && probe.is_none() {
+            return Outcome::Reply(event);
         }
-        Ok(Outcome::Later(Later {
+        Outcome::Later(Later {
             event,
             after,
             probe,
-        }))
+        })
     }
 
     /// Keeps the address for this client until a while after the OFFER is sent.

@@ -15,7 +15,7 @@ use super::held::{Entry, Held};
 use super::state::SubnetId;
 use super::terms::Terms;
 use crate::journal::Kind as RecordKind;
-use crate::packet::{Composed, MessageType, Region};
+use crate::packet::{Composed, MessageType, Region, reply_size};
 
 /// What the kernel may answer, and with what.
 #[derive(Default)]
@@ -145,6 +145,9 @@ impl<'a> Context<'a> {
         if self.request.is_relayed() || self.packet.source_port != CLIENT_PORT {
             return None;
         }
+        if !self.has_one_answer(id) {
+            return None;
+        }
         // A renewal after rapid commit is like no DISCOVER, and the kernel knows Ethernet only.
         if self.request.message_type != MessageType::Request || self.request.is_infiniband() {
             return None;
@@ -156,11 +159,18 @@ impl<'a> Context<'a> {
         } else if source == ciaddr || source.is_unspecified() && self.is_on_link(id) {
             // systemd-networkd and NetworkManager rebind from 0.0.0.0, and later renew with the
             // same options.
-            Region::of_renewal(self.request)?
+            self.names_lasting_server(composed)
+                .then(|| Region::of_renewal(self.request))??
         } else {
             return None;
         };
         let recipe = composed.recipe(reply, &region)?;
+        if !self
+            .state
+            .carries(reply_size(&recipe.content.facts, &recipe.splice))
+        {
+            return None;
+        }
         let engine = self.engine;
         let template = engine
             .templates
@@ -171,6 +181,20 @@ impl<'a> Context<'a> {
             splice: recipe.splice,
             tail: recipe.tail,
         })
+    }
+
+    /// Whether the client hears of the same address of ours by whichever link its renewal comes.
+    fn has_one_answer(&self, id: SubnetId) -> bool {
+        let places = &self.state.places;
+        self.is_on_link(id) == places.is_local(id)
+            && (self.subnet(id).server_address.is_some() || !places.is_on_several(id))
+    }
+
+    /// Whether the server that a renewal names, if it does, is the one that the reply is from: the
+    /// memo must not outlive another address of ours.
+    fn names_lasting_server(&self, composed: &Composed) -> bool {
+        let named = self.request.server_id;
+        named.is_none_or(|server| server == composed.server())
     }
 }
 

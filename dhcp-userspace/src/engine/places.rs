@@ -19,8 +19,8 @@ pub(super) struct Places {
     /// Relays whose clients are not where their giaddr is.
     relays: Map<Ipv4Addr>,
     links: Map<Link>,
-    /// By [`SubnetId`]: whether it is on a link of ours.
-    local: Vec<bool>,
+    /// By [`SubnetId`]: on how many links of ours it is.
+    local: Vec<u32>,
 }
 
 impl Places {
@@ -33,7 +33,7 @@ impl Places {
             }
         }
         Self {
-            local: vec![false; around.len()],
+            local: vec![0; around.len()],
             links: HashMap::default(),
             relays,
             around,
@@ -42,7 +42,7 @@ impl Places {
 
     pub(super) fn set_interfaces(&mut self, config: &Config, interfaces: &[Interface]) {
         self.links.clear();
-        self.local.fill(false);
+        self.local.fill(0);
         let served = &config.interfaces;
         let is_served = |port: &&Interface| served.is_empty() || served.contains(&port.name);
         for port in interfaces.iter().filter(is_served) {
@@ -66,7 +66,7 @@ impl Places {
             }
         }
         for id in self.links.values().flatten() {
-            self.local[*id] = true;
+            self.local[*id] += 1;
         }
     }
 
@@ -90,7 +90,12 @@ impl Places {
     }
 
     pub(super) fn is_local(&self, id: SubnetId) -> bool {
-        self.local[id]
+        self.local[id] != 0
+    }
+
+    /// Whether clients of this subnet reach us by several links.
+    pub(super) fn is_on_several(&self, id: SubnetId) -> bool {
+        self.local[id] > 1
     }
 }
 

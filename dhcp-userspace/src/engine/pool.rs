@@ -25,6 +25,8 @@ struct Range {
     bits: Box<[AtomicU64]>,
     /// Addresses that are never free: reserved ones and those of the network itself.
     never: Box<[u64]>,
+    /// How many the others are.
+    usable: u64,
     free: AtomicI64,
     /// Where the search goes on: behind the last address given, so that one given back rests for
     /// as long as possible.
@@ -105,17 +107,9 @@ impl Pools {
     /// Addresses that may be given now, and that could be at best.
     pub(super) fn counts(&self) -> (u64, u64) {
         let free = |range: &Range| range.free.load(Ordering::Relaxed).max(0) as u64;
-        let usable = |range: &Range| {
-            let never: u64 = range
-                .never
-                .iter()
-                .map(|word| u64::from(word.count_ones()))
-                .sum();
-            range.bits.len() as u64 * 64 - never
-        };
         let ranges = self.ranges.iter();
         ranges.fold((0, 0), |sum, range| {
-            (sum.0 + free(range), sum.1 + usable(range))
+            (sum.0 + free(range), sum.1 + range.usable)
         })
     }
 
@@ -139,12 +133,13 @@ impl Range {
                 })
             })
             .collect();
-        let taken: u32 = never.iter().map(|word| word.count_ones()).sum();
+        let usable: u64 = never.iter().map(|word| u64::from(word.count_zeros())).sum();
         Self {
             first,
             last,
             bits: never.iter().map(|word| AtomicU64::new(*word)).collect(),
-            free: AtomicI64::new(words as i64 * 64 - i64::from(taken)),
+            usable,
+            free: AtomicI64::new(usable as i64),
             never,
             cursor: AtomicUsize::new(0),
             glance: AtomicUsize::new(0),

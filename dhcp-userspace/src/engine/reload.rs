@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use dhcp_common::memo;
 use dhcp_common::slot::{Lease, Link};
+use dhcp_common::wire::TAG_LEN;
 use ipnet::Ipv4Net;
 
 use super::Engine;
@@ -15,6 +16,7 @@ use super::state::{State, SubnetId};
 use crate::clock::Now;
 use crate::config::Config;
 use crate::lease::table::Full;
+use crate::packet::{MIN_SIZE, reply_size};
 
 impl Engine {
     /// Replaces the configuration. Leases stay; a client whose lease the new one does not allow
@@ -64,11 +66,15 @@ impl Engine {
     /// Whether the engine would answer at all, and with the server address that the memo of the
     /// lease has.
     fn server_stands(&self, state: &State, address: Ipv4Addr, lease: &Lease) -> bool {
-        let server = Ipv4Addr::from_bits(self.table.template(lease.template).facts().server);
-        state.interfaces.is_empty()
-            || state.subnet_of(address).is_some_and(|id| {
-                state.serves_directly(id) && state.answers_as(id, lease.link, server)
-            })
+        if state.interfaces.is_empty() {
+            return true;
+        }
+        let facts = self.table.template(lease.template).facts();
+        let server = Ipv4Addr::from_bits(facts.server);
+        let answers = |id| state.serves_directly(id) && state.answers_as(id, lease.link, server);
+        !state.is_ours(address)
+            && state.carries(reply_size(&facts, &lease.splice))
+            && state.subnet_of(address).is_some_and(answers)
     }
 
     /// Takes the memos of all leases but those to keep. The caller has the state to itself.
@@ -98,20 +104,36 @@ impl Engine {
 }
 
 impl State {
+    /// Whether a reply of this size fits every link: a unicast renewal may come by any.
+    pub(super) fn carries(&self, size: u32) -> bool {
+        let links = self.interfaces.iter().map(|port| port.mtu);
+        let smallest = links.min().unwrap_or(u32::MAX);
+        // Double tags take room from the packet.
+        size <= u32::from(MIN_SIZE) || size + TAG_LEN as u32 <= smallest
+    }
+
     /// Whether a renewal on this link is answered with this server address.
     fn answers_as(&self, id: SubnetId, link: Link, server: Ipv4Addr) -> bool {
         let subnet = self.subnet(id);
+        let routed = link == Link::default();
+        // Where a subnet has come or gone, the answer may be another address, or a NAK.
+        if routed == self.places.is_local(id) || !routed && !self.places.on(link).contains(&id) {
+            return false;
+        }
         if let Some(address) = subnet.server_address {
             return address == server;
         }
-        if link == Link::default() {
+        if routed {
             return self.is_ours(server);
+        }
+        if self.places.is_on_several(id) {
+            return false;
         }
         let Some(port) = self.interface(link.ifindex) else {
             return false;
         };
         let mut own = port.addresses.iter().map(Ipv4Net::addr);
         let inside = own.clone().find(|address| subnet.prefix.contains(address));
-        self.places.on(link).contains(&id) && inside.or_else(|| own.next()) == Some(server)
+        inside.or_else(|| own.next()) == Some(server)
     }
 }

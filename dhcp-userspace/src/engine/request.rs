@@ -112,7 +112,8 @@ impl<'a> Context<'a> {
     /// another one offered.
     fn overridden(&self, address: Ipv4Addr, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
         let id = self.subnet_with(address);
-        let held = id.map(|id| self.seize(id, address, true)).transpose()?;
+        // One that was offered without being held is free: it is in nobody's name.
+        let held = id.map(|id| self.seize(id, address, false)).transpose()?;
         match (id, held.flatten()) {
             (Some(id), Some(held)) => self.grant(id, held, EventKind::Bind, reply),
             _ => {

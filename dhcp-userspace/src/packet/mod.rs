@@ -15,5 +15,5 @@ pub use layers::Layers;
 pub use message::{Message, wrap};
 pub use options::{Field, Options, Truncated, put};
 pub use region::{Cut, Region};
-pub use reply::{Answer, Composed, Envelope, Recipe, compose};
+pub use reply::{Answer, Composed, Envelope, MIN_SIZE, Recipe, compose, reply_size};
 pub use request::{MessageType, Request, suboption};

@@ -30,7 +30,7 @@ use crate::lease::templates::Content;
 
 /// A client takes messages of this size at least (RFC 2132 section 9.10); IP and UDP headers
 /// count.
-const MIN_SIZE: u16 = 576;
+pub const MIN_SIZE: u16 = 576;
 const HEADERS: usize = IP_LEN + UDP_LEN;
 const BOOTP_AT: usize = HEAD_IP + HEADERS;
 /// sname and file hold a string with its final zero.
@@ -95,7 +95,7 @@ pub struct Composed {
     tail_len: usize,
     facts: Facts,
     /// Not to be made a template of: it would serve one client only, or not for long, or options of
-    /// this message alone took room that a renewal's answer has.
+    /// this message alone, or the link that it came by, took room that a renewal's answer has.
     special: bool,
     /// Options left out because they did not fit.
     pub left_out: u32,
@@ -115,7 +115,8 @@ pub fn compose(
     frame.resize(start + BOOTP_HEAD, 0);
     put_fixed(frame, answer.boot);
     put_own(frame, answer);
-    let limit = start + size_limit(request, envelope) - HEADERS;
+    let size = size_limit(request, envelope);
+    let limit = start + size.bytes - HEADERS;
     let once: usize = answer
         .once
         .iter()
@@ -143,17 +144,34 @@ pub fn compose(
         body,
         special: extras.are_personal()
             || answer.hangs_on_addresses
-            || once > 0 && plan.is_crowded(),
+            || (once > 0 || size.is_the_links) && plan.is_crowded(),
         left_out: plan.left_out,
     }
 }
 
-fn size_limit(request: &Request<'_>, envelope: &Envelope<'_>) -> usize {
+struct SizeLimit {
+    bytes: usize,
+    /// The client would take more: by another link, it would get it.
+    is_the_links: bool,
+}
+
+fn size_limit(request: &Request<'_>, envelope: &Envelope<'_>) -> SizeLimit {
     let asked = u32::from(request.max_size.unwrap_or(MIN_SIZE));
     // A link has room for one tag beside its MTU; a second one is at the packet's cost.
     let second_tag = envelope.l2.len().saturating_sub(ETH_LEN + TAG_LEN) as u32;
     let most = envelope.mtu.saturating_sub(second_tag);
-    asked.min(most).max(u32::from(MIN_SIZE)) as usize
+    SizeLimit {
+        bytes: asked.min(most).max(u32::from(MIN_SIZE)) as usize,
+        is_the_links: most < asked,
+    }
+}
+
+/// The size, as option 57 counts it, of a reply that is put together from these.
+#[must_use]
+pub fn reply_size(facts: &Facts, splice: &Splice) -> u32 {
+    let client = [splice.id_len, splice.agent_len, splice.tail_len];
+    let client: u32 = client.into_iter().map(u32::from).sum();
+    (HEADERS + BOOTP_HEAD + 1) as u32 + u32::from(facts.open_len) + client
 }
 
 /// sname, file and magic cookie.
@@ -382,6 +400,12 @@ pub struct Recipe {
 }
 
 impl Composed {
+    /// What the reply says in option 54.
+    #[must_use]
+    pub fn server(&self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.facts.server)
+    }
+
     /// The recipe for answering `region`; `None` if the reply does not fit a template.
     #[must_use]
     pub fn recipe(&self, frame: &[u8], region: &Region) -> Option<Recipe> {

@@ -144,3 +144,25 @@ fn a_strangers_address_rests_and_the_client_gets_another() {
         "leased by now"
     );
 }
+
+#[test]
+fn an_offer_that_is_not_held_waits_alike() {
+    let delay = Duration::from_secs(5);
+    for check in [None, Some(CHECK)] {
+        let mut net = subnet("10.0.0.0/16", ("10.0.1.10", "10.0.1.19"));
+        (net.policy.offer_delay, net.policy.conflict_check) = (delay, check);
+        let mut config = config(vec![net]);
+        config.server.max_offers = 1;
+        let lab = Lab::new(config);
+        let (held, unheld) = [A, B]
+            .map(|mac| later(&lab, &Message::discover(mac)).unwrap())
+            .into();
+        assert_eq!(lab.engine.offers_not_held(), 1);
+        assert_eq!((held.after, unheld.after), (delay, delay));
+        assert_eq!(unheld.probe.is_some(), check.is_some());
+        let probed = unheld
+            .probe
+            .map_or(unheld.event.address, |probe| probe.address);
+        assert_eq!(probed, unheld.event.address);
+    }
+}

@@ -159,3 +159,31 @@ fn who_asks_again_is_offered_the_same_address_while_it_is_free() {
     assert_ne!(lab.reply(&Message::discover(mac(1))).yiaddr(), wish);
     assert_eq!(lab.engine.known_clients(), 2);
 }
+
+#[test]
+fn what_a_relay_says_it_offered_is_granted_though_it_was_not_held() {
+    let mut config = config(vec![subnet("10.0.0.0/16", ("10.0.1.10", "10.0.1.19"))]);
+    config.server.max_offers = 1;
+    let mut lab = Lab::new(config);
+    lab.reply(&Message::discover(mac(1)));
+    let relayed = |message: Message| {
+        let agent = [11, 4, 10, 0, 0, 9];
+        message.relayed("10.0.0.9").with(82, &agent)
+    };
+    let address = lab.reply(&relayed(Message::discover(mac(2)))).yiaddr();
+    assert_eq!(lab.engine.offers_not_held(), 1);
+    let request = Message::new(3, mac(2)).server(ip("10.0.0.9"));
+    let ack = lab.reply(&relayed(request.requested(address)));
+    assert_eq!((ack.kind(), ack.yiaddr()), (5, address));
+}
+
+#[test]
+fn a_discover_with_an_address_of_its_own_is_none() {
+    let mut lab = Lab::small();
+    let mut discover = Message::discover(mac(1));
+    discover.ciaddr = ip("0.0.0.1");
+    assert_eq!(lab.ignored(&discover), Ignored::Invalid);
+    discover.ciaddr = ip("10.0.1.12");
+    assert_eq!(lab.ignored(&discover), Ignored::Invalid);
+    assert_eq!(lab.engine.open_offers(), 0);
+}

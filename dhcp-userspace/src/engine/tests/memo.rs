@@ -15,7 +15,7 @@ use crate::class::ClassId;
 use crate::config::model::{
     BootOverrides, Config, Identifier, Level, Mac, OptionValue, Pool, Reservation, Times,
 };
-use crate::engine::Outcome;
+use crate::engine::{Interface, Outcome};
 
 const A: Mac = [0x52, 0x54, 0, 0, 0, 0xa];
 
@@ -27,6 +27,8 @@ struct Plan {
     everywhere: Option<Level>,
     pools: Vec<(Level, Option<u16>)>,
     guard: Option<u16>,
+    /// The other subnet's.
+    neighbours_guard: Option<u16>,
     shared: bool,
     bounds: (u64, u64),
 }
@@ -67,6 +69,7 @@ fn build(plan: &Plan) -> Config {
     net.classes = class(plan.guard, plan);
     let mut second = subnet("10.5.0.0/24", ("10.5.0.10", "10.5.0.19"));
     second.interface = Some("eth3".into());
+    second.classes = class(plan.neighbours_guard, plan);
     for (which, address, level) in &plan.hosts {
         let elsewhere = address.is_some_and(|last| last >= 40);
         let to = if elsewhere { &mut second } else { &mut net };
@@ -141,12 +144,12 @@ fn any_plan() -> impl Strategy<Value = Plan> {
         prop::collection::vec(host, 0..3),
         prop::option::weighted(0.2, any_level()),
         prop::collection::vec((any_level(), guard()), 1..3),
-        guard(),
+        (guard(), guard()),
         any::<bool>(),
         prop::sample::select(vec![(3600, 3600), (60, 7200)]),
     )
         .prop_map(
-            |(classes, mut hosts, everywhere, pools, guard, shared, bounds)| {
+            |(classes, mut hosts, everywhere, pools, guards, shared, bounds)| {
                 hosts.sort_by_key(|host| host.0);
                 hosts.dedup_by_key(|host| host.0);
                 let mut addresses = std::collections::HashSet::new();
@@ -156,7 +159,8 @@ fn any_plan() -> impl Strategy<Value = Plan> {
                     hosts,
                     everywhere,
                     pools,
-                    guard,
+                    guard: guards.0,
+                    neighbours_guard: guards.1,
                     shared,
                     bounds,
                 }
@@ -289,6 +293,7 @@ fn changed(mut plan: Plan, other: Plan, part: usize) -> Plan {
         3 => plan.pools = other.pools,
         4 => plan.guard = other.guard,
         5 => plan.shared = other.shared,
+        6 => plan.neighbours_guard = other.neighbours_guard,
         _ => plan.bounds = other.bounds,
     }
     plan
@@ -298,7 +303,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
     fn if_the_kernel_answers_the_engine_says_the_same(
-        plan in any_plan(), other in any_plan(), part in 0usize..7,
+        plan in any_plan(), other in any_plan(), part in 0usize..8,
         first in any_options(), second in any_options(),
     ) {
         let mut lab = Lab::new(build(&plan));
@@ -316,6 +321,75 @@ proptest! {
         lab.engine.reload(config.into(), lab.now).unwrap();
         lab.ask_in_all_ways(address, &first);
         lab.ask_in_all_ways(address, &second);
+    }
+}
+
+const PORTS: [&[&str]; 7] = [
+    &["10.0.0.1/16"],
+    &["10.9.0.2/24", "10.0.0.1/16"],
+    &["10.0.0.7/16", "10.0.0.1/16"],
+    &["10.0.0.1/16", "10.0.1.10/16", "10.0.1.30/16"],
+    &["10.5.0.10/24", "10.5.0.1/24"],
+    &["10.9.0.2/24"],
+    &[],
+];
+
+/// Addresses and MTUs of two ports.
+fn any_ports() -> impl Strategy<Value = Vec<Interface>> {
+    let port = || {
+        let addresses = prop::sample::select(&PORTS[..]);
+        (addresses, prop::sample::select(vec![576, 600, 1500, 9000]))
+    };
+    (port(), port()).prop_map(|ports| {
+        let port = |index, (addresses, mtu): (&[&str], u32)| Interface {
+            mtu,
+            ..interface(index, addresses)
+        };
+        vec![port(3, ports.0), port(4, ports.1)]
+    })
+}
+
+fn any_words() -> impl Strategy<Value = Vec<(u8, Vec<u8>)>> {
+    let words = vec![
+        (54, SERVER.octets().to_vec()),
+        (54, vec![10, 9, 0, 2]),
+        (57, 9000u16.to_be_bytes().to_vec()),
+        (57, 590u16.to_be_bytes().to_vec()),
+    ];
+    prop::collection::vec(prop::sample::select(words), 0..3).prop_map(|mut list| {
+        let mut seen = std::collections::HashSet::new();
+        list.retain(|(code, _)| seen.insert(*code));
+        list
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn a_memo_that_outlives_other_interfaces_is_still_what_the_engine_says(
+        before in any_ports(), after in any_ports(), words in any_words(),
+        size in 0usize..400, own in any::<bool>(), plan in any_plan(),
+    ) {
+        let mut config = build(&plan);
+        if own {
+            config.subnets[0].server_address = Some(SERVER);
+        }
+        let filler = vec![7; 250];
+        let list = [(130, &filler[..size / 2], true), (131, &filler[size - size / 2..], true)];
+        config.subnets[0].options = options(&list);
+        let mut lab = Lab::new(config);
+        let Ok(Some(offer)) = lab.send(&Message::discover(A)) else {
+            return Ok(());
+        };
+        let address = offer.yiaddr();
+        lab.send(&Message::selecting(A, address)).unwrap();
+        lab.engine.set_interfaces(before, lab.now);
+        for message in [Message::renewing(A, address), Message::rebinding(A, address)] {
+            let _ = lab.send(&with(message, &words));
+            lab.engine.set_interfaces(after.clone(), lab.now);
+            lab.ask_in_all_ways(address, &words);
+            lab.ask_in_all_ways(address, &[]);
+        }
     }
 }
 
@@ -365,6 +439,7 @@ fn the_first_renewal_of_a_member_and_of_a_host_hits() {
         everywhere: None,
         pools: vec![(level, Some(0))],
         guard: Some(0),
+        neighbours_guard: None,
         shared: true,
         bounds: (60, 7200),
     };

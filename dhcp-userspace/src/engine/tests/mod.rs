@@ -22,5 +22,6 @@ mod rapid;
 mod refusal;
 mod reply;
 mod selection;
+mod stale;
 mod start;
 mod terms;
