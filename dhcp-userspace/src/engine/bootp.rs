@@ -24,9 +24,12 @@ const FIRST: [u8; 5] = [option::SUBNET_MASK, 3, 6, option::HOSTNAME, 15];
 
 impl<'a> Context<'a> {
     pub(super) fn bootp(&self, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
-        let (id, held) = self.address_for_good()?.ok_or(Ignored::Bootp)?;
+        let (id, held) = self.address_for_good()?;
         let address = held.address;
         let terms = self.terms_at(id, address)?;
+        if !self.is_called(&terms) {
+            return Err(Ignored::OtherServer.into());
+        }
         let message = self.bootp_message(&terms, &held);
         let envelope = self.to_yiaddr(address);
         wrap(reply, &message, terms.server, &envelope);
@@ -55,24 +58,47 @@ impl<'a> Context<'a> {
     }
 
     /// The client's own address, or where the subnet gives any, the next.
-    fn address_for_good(&self) -> Result<Option<(SubnetId, Held<'a>)>, Stop> {
-        for id in self.subnets() {
-            let own = match self.subnet(*id).policy.bootp {
-                Bootp::Off => None,
-                Bootp::Reserved => self.reserved_address(*id)?,
-                Bootp::Dynamic => self.own_address(*id)?,
-            };
-            if let Some(held) = own {
-                return Ok(Some((*id, held)));
+    fn address_for_good(&self) -> Result<(SubnetId, Held<'a>), Stop> {
+        let policy = |id: &SubnetId| &self.subnet(*id).policy;
+        let served = |id: &&SubnetId| policy(id).bootp != Bootp::Off;
+        let is_due = |id: &&SubnetId| self.request.secs >= policy(id).min_secs;
+        let mut served = self.subnets().iter().filter(served).peekable();
+        served.peek().ok_or(Ignored::Bootp)?;
+        let due: Vec<SubnetId> = served.filter(is_due).copied().collect();
+        let mut any = due
+            .first()
+            .map(|_| Ignored::Bootp)
+            .ok_or(Ignored::TooEarly)?;
+        for id in &due {
+            if let Some(held) = self.known_address(*id)? {
+                return Ok((*id, held));
             }
         }
-        let dynamic = |id: &&SubnetId| self.subnet(**id).policy.bootp == Bootp::Dynamic;
-        let mut free = self.subnets().iter().filter(dynamic).peekable();
-        if free.peek().is_none() {
-            return Ok(None);
+        for id in due.iter().filter(|id| policy(id).bootp == Bootp::Dynamic) {
+            if let Some(held) = self.new_address(*id) {
+                return Ok((*id, held));
+            }
+            any = Ignored::NoAddress;
         }
-        let found = free.find_map(|id| Some((*id, self.free_address(*id)?)));
-        found.map(Some).ok_or(Ignored::NoAddress.into())
+        Err(any.into())
+    }
+
+    fn known_address(&self, id: SubnetId) -> Result<Option<Held<'a>>, Stop> {
+        Ok(match self.subnet(id).policy.bootp {
+            Bootp::Off => None,
+            Bootp::Reserved => self.reserved_address(id)?,
+            Bootp::Dynamic => self.own_address(id)?.filter(|held| self.has_room(id, held)),
+        })
+    }
+
+    /// Messages cost nothing to forge and addresses are given for good: clients that are new get
+    /// no more of a pool, and no faster, than by rapid commit. One that has an address by other
+    /// means needs none.
+    fn new_address(&self, id: SubnetId) -> Option<Held<'a>> {
+        if !self.request.ciaddr.is_unspecified() || !self.may_hold(id) {
+            return None;
+        }
+        self.free_address(id).filter(|held| self.has_room(id, held))
     }
 
     fn reserved_address(&self, id: SubnetId) -> Result<Option<Held<'a>>, Stop> {
@@ -80,6 +106,14 @@ impl<'a> Context<'a> {
             Some(address) => self.seize(id, address, true),
             None => Ok(None),
         }
+    }
+
+    /// A client may want one server only, by the name that the server gives itself (RFC 951).
+    fn is_called(&self, terms: &Terms<'_>) -> bool {
+        let field = &self.packet.payload[bootp::SNAME..bootp::FILE];
+        let wanted = field.split(|byte| *byte == 0).next().unwrap_or_default();
+        let name = &terms.answer(self.request.message_type).boot.server_name;
+        wanted.is_empty() || wanted.eq_ignore_ascii_case(name.as_bytes())
     }
 
     fn bootp_message(&self, terms: &Terms<'_>, held: &Held<'_>) -> Vec<u8> {
