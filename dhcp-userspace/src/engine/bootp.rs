@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dhcp_common::memo;
 use dhcp_common::slot::{Kind, Lease};
 use dhcp_common::wire::{bootp, option};
 
@@ -22,6 +23,17 @@ const FOR_GOOD: Duration = Duration::from_secs(u32::MAX as u64);
 /// What a small vendor area has room for, the most useful first.
 const FIRST: [u8; 5] = [option::SUBNET_MASK, 3, 6, option::HOSTNAME, 15];
 
+impl Held<'_> {
+    /// Whether the client got the address by BOOTP. A lease of DHCP that lasts as long is on disk
+    /// for longer, or has a memo.
+    pub(super) fn is_for_good(&self, now: u64) -> bool {
+        let lease = &self.lease;
+        let enough = now.saturating_add(nanos(FOR_GOOD / 2));
+        let alone = lease.memo == memo::NONE && lease.reserved_until == lease.expires;
+        self.kind == Kind::Bound && alone && lease.expires > enough
+    }
+}
+
 impl<'a> Context<'a> {
     pub(super) fn bootp(&self, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
         let (id, held) = self.address_for_good()?;
@@ -34,8 +46,7 @@ impl<'a> Context<'a> {
         let envelope = self.to_yiaddr(address);
         wrap(reply, &message, terms.server, &envelope);
         let same = held.kind == Kind::Bound && held.is_of(self.chaddr);
-        let enough = self.now.boot.saturating_add(nanos(FOR_GOOD / 2));
-        if same && held.lease.reserved_until > enough {
+        if same && held.is_for_good(self.now.boot) {
             return Ok(Outcome::Reply(self.event(EventKind::Renew, address)));
         }
         let until = self.now.boot.saturating_add(nanos(FOR_GOOD));

@@ -43,7 +43,7 @@ impl<'a> Context<'a> {
     pub(super) fn grant_with(
         &self,
         id: SubnetId,
-        held: Held<'a>,
+        mut held: Held<'a>,
         kind: EventKind,
         once: Vec<(u8, Vec<u8>)>,
         reply: &mut Vec<u8>,
@@ -62,11 +62,12 @@ impl<'a> Context<'a> {
         } else {
             self.memo(id, address, &composed, reply).unwrap_or_default()
         };
-        let durable = same && !update.moved && until <= held.lease.reserved_until;
+        held.anew = same && held.is_for_good(self.now.boot);
+        let durable = same && !held.anew && !update.moved && until <= held.lease.reserved_until;
         let reserved_until = if durable {
             held.lease.reserved_until
         } else {
-            self.reserved_until(&terms, &held, same)
+            self.reserved_until(&terms, &held, same && !held.anew)
         };
         let lease = Lease {
             chaddr: self.chaddr,

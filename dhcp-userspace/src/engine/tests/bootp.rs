@@ -134,16 +134,39 @@ fn for_good_is_for_good_on_disk_and_in_yaml_too() {
 }
 
 #[test]
-fn the_same_machine_keeps_its_address_as_it_comes_to_speak_dhcp() {
+fn the_same_machine_keeps_its_address_as_it_comes_to_speak_dhcp_but_no_longer_for_good() {
     let mut lab = lab(Bootp::Dynamic);
     let address = lab.reply(&bare(B)).yiaddr();
+    lab.records.clear();
     assert_eq!(lab.bind(B), address);
     let view = lab.engine.lease_at(address).unwrap();
+    assert_eq!(view.expires, lab.now.boot + LEASE);
     assert_eq!(
-        view.expires,
-        lab.now.boot + FOR_GOOD,
-        "what was told is kept"
+        lab.records.last().unwrap().reserved_until,
+        lab.now.boot + 2 * LEASE
     );
+    lab.pass(LEASE);
+    lab.sweep();
+    assert_eq!(lab.engine.lease_at(address).unwrap().kind, Kind::Expired);
+    // And its firmware again, as it starts the next time.
+    assert_eq!(lab.reply(&bare(B)).yiaddr(), address);
+    assert_eq!(
+        lab.engine.lease_at(address).unwrap().expires,
+        lab.now.boot + FOR_GOOD
+    );
+}
+
+#[test]
+fn for_good_stays_while_the_record_of_another_lease_is_refused() {
+    let mut lab = lab(Bootp::Dynamic);
+    let address = lab.reply(&bare(B)).yiaddr();
+    let until = lab.engine.lease_at(address).unwrap().expires;
+    let mut reply = Vec::new();
+    let Outcome::Commit(commit) = lab.handle(&Message::selecting(B, address), &mut reply) else {
+        panic!("granted before its record");
+    };
+    lab.engine.refuse(&commit.change, lab.now);
+    assert_eq!(lab.engine.lease_at(address).unwrap().expires, until);
 }
 
 #[test]
