@@ -34,9 +34,7 @@ impl<'a> Context<'a> {
         kind: EventKind,
         reply: &mut Vec<u8>,
     ) -> Result<Outcome, Stop> {
-        let nonce = (kind == EventKind::Bind).then(|| self.nonce()).flatten();
-        let once = nonce.into_iter().collect();
-        self.grant_with(id, held, kind, once, reply)
+        self.grant_with(id, held, kind, Vec::new(), reply)
     }
 
     /// As [`Self::grant`], with options that this ACK alone has.
@@ -53,6 +51,8 @@ impl<'a> Context<'a> {
         let same = held.kind == Kind::Bound && held.lease.chaddr == self.chaddr;
         let update = self.update(id, &held, same)?;
         terms.once.extend(once);
+        let nonce = (kind == EventKind::Bind).then(|| self.nonce(&update.client));
+        terms.once.extend(nonce.flatten());
         let composed = self.compose(reply, MessageType::Ack, &terms, address);
         let until = self.now.boot.saturating_add(nanos(terms.times.lease));
         let memo = if update.moved {

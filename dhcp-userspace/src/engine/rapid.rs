@@ -32,8 +32,7 @@ impl<'a> Context<'a> {
         held: Held<'a>,
         reply: &mut Vec<u8>,
     ) -> Result<Outcome, Stop> {
-        let mut once = vec![(option::RAPID_COMMIT, Vec::new())];
-        once.extend(self.nonce());
+        let once = vec![(option::RAPID_COMMIT, Vec::new())];
         self.grant_with(id, held, EventKind::Bind, once, reply)
     }
 }
