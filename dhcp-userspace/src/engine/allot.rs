@@ -72,7 +72,7 @@ impl<'a> Context<'a> {
         if self.reserved(id) == Some(address) {
             return Ok(Some(held));
         }
-        if only_own && !held.is_of(self.chaddr) {
+        if only_own && !held.is_of(self.chaddr) || self.avoids(address) {
             return Ok(None);
         }
         // The bit may be set by a thread that looks for a free address and finds this one
@@ -80,6 +80,12 @@ impl<'a> Context<'a> {
         self.state.pools[id].claim(address);
         held.claimed = true;
         Ok(Some(held))
+    }
+
+    /// Whether the client has just declined this address.
+    pub(super) fn avoids(&self, address: Ipv4Addr) -> bool {
+        let declines = &self.engine.declines;
+        declines.avoids(self.chaddr, address, self.now.boot)
     }
 
     /// The address that the client has in one of several subnets: it is not given up for one that

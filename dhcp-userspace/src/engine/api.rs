@@ -195,12 +195,10 @@ ignored! {
     TableFull = "table-full",
     /// The journal takes no more records: the disk is full.
     DiskFull = "disk-full",
-    /// A RELEASE or DECLINE that names no lease of the sender.
+    /// A RELEASE or DECLINE that names no lease of the sender; an offer is none.
     NotHolder = "not-holder",
     /// Has not asked for long enough: its secs field is below what the subnet wants.
     TooEarly = "too-early",
-    /// A client that has declined several addresses already: it finds fault with all of them.
-    TooManyDeclines = "too-many-declines",
     /// Another client, by its identifier, than the one that is known by the same pseudo-MAC.
     IdentityTaken = "identity-taken",
     /// A lease query of somebody who may not ask, or without an address to answer to.

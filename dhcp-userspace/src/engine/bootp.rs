@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dhcp_common::memo;
 use dhcp_common::slot::{Kind, Lease};
 use dhcp_common::wire::{bootp, option};
 
@@ -22,17 +23,30 @@ const FOR_GOOD: Duration = Duration::from_secs(u32::MAX as u64);
 /// What a small vendor area has room for, the most useful first.
 const FIRST: [u8; 5] = [option::SUBNET_MASK, 3, 6, option::HOSTNAME, 15];
 
+impl Held<'_> {
+    /// Whether the client got the address by BOOTP. A lease of DHCP that lasts as long is on disk
+    /// for longer, or has a memo.
+    pub(super) fn is_for_good(&self, now: u64) -> bool {
+        let lease = &self.lease;
+        let enough = now.saturating_add(nanos(FOR_GOOD / 2));
+        let alone = lease.memo == memo::NONE && lease.reserved_until == lease.expires;
+        self.kind == Kind::Bound && alone && lease.expires > enough
+    }
+}
+
 impl<'a> Context<'a> {
     pub(super) fn bootp(&self, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
-        let (id, held) = self.address_for_good()?.ok_or(Ignored::Bootp)?;
+        let (id, held) = self.address_for_good()?;
         let address = held.address;
         let terms = self.terms_at(id, address)?;
+        if !self.is_called(&terms) {
+            return Err(Ignored::OtherServer.into());
+        }
         let message = self.bootp_message(&terms, &held);
         let envelope = self.to_yiaddr(address);
         wrap(reply, &message, terms.server, &envelope);
         let same = held.kind == Kind::Bound && held.is_of(self.chaddr);
-        let enough = self.now.boot.saturating_add(nanos(FOR_GOOD / 2));
-        if same && held.lease.reserved_until > enough {
+        if same && held.is_for_good(self.now.boot) {
             return Ok(Outcome::Reply(self.event(EventKind::Renew, address)));
         }
         let until = self.now.boot.saturating_add(nanos(FOR_GOOD));
@@ -55,24 +69,47 @@ impl<'a> Context<'a> {
     }
 
     /// The client's own address, or where the subnet gives any, the next.
-    fn address_for_good(&self) -> Result<Option<(SubnetId, Held<'a>)>, Stop> {
-        for id in self.subnets() {
-            let own = match self.subnet(*id).policy.bootp {
-                Bootp::Off => None,
-                Bootp::Reserved => self.reserved_address(*id)?,
-                Bootp::Dynamic => self.own_address(*id)?,
-            };
-            if let Some(held) = own {
-                return Ok(Some((*id, held)));
+    fn address_for_good(&self) -> Result<(SubnetId, Held<'a>), Stop> {
+        let policy = |id: &SubnetId| &self.subnet(*id).policy;
+        let served = |id: &&SubnetId| policy(id).bootp != Bootp::Off;
+        let is_due = |id: &&SubnetId| self.request.secs >= policy(id).min_secs;
+        let mut served = self.subnets().iter().filter(served).peekable();
+        served.peek().ok_or(Ignored::Bootp)?;
+        let due: Vec<SubnetId> = served.filter(is_due).copied().collect();
+        let mut any = due
+            .first()
+            .map(|_| Ignored::Bootp)
+            .ok_or(Ignored::TooEarly)?;
+        for id in &due {
+            if let Some(held) = self.known_address(*id)? {
+                return Ok((*id, held));
             }
         }
-        let dynamic = |id: &&SubnetId| self.subnet(**id).policy.bootp == Bootp::Dynamic;
-        let mut free = self.subnets().iter().filter(dynamic).peekable();
-        if free.peek().is_none() {
-            return Ok(None);
+        for id in due.iter().filter(|id| policy(id).bootp == Bootp::Dynamic) {
+            if let Some(held) = self.new_address(*id) {
+                return Ok((*id, held));
+            }
+            any = Ignored::NoAddress;
         }
-        let found = free.find_map(|id| Some((*id, self.free_address(*id)?)));
-        found.map(Some).ok_or(Ignored::NoAddress.into())
+        Err(any.into())
+    }
+
+    fn known_address(&self, id: SubnetId) -> Result<Option<Held<'a>>, Stop> {
+        Ok(match self.subnet(id).policy.bootp {
+            Bootp::Off => None,
+            Bootp::Reserved => self.reserved_address(id)?,
+            Bootp::Dynamic => self.own_address(id)?.filter(|held| self.has_room(id, held)),
+        })
+    }
+
+    /// Messages cost nothing to forge and addresses are given for good: clients that are new get
+    /// no more of a pool, and no faster, than by rapid commit. One that has an address by other
+    /// means needs none.
+    fn new_address(&self, id: SubnetId) -> Option<Held<'a>> {
+        if !self.request.ciaddr.is_unspecified() || !self.may_hold(id) {
+            return None;
+        }
+        self.free_address(id).filter(|held| self.has_room(id, held))
     }
 
     fn reserved_address(&self, id: SubnetId) -> Result<Option<Held<'a>>, Stop> {
@@ -80,6 +117,14 @@ impl<'a> Context<'a> {
             Some(address) => self.seize(id, address, true),
             None => Ok(None),
         }
+    }
+
+    /// A client may want one server only, by the name that the server gives itself (RFC 951).
+    fn is_called(&self, terms: &Terms<'_>) -> bool {
+        let field = &self.packet.payload[bootp::SNAME..bootp::FILE];
+        let wanted = field.split(|byte| *byte == 0).next().unwrap_or_default();
+        let name = &terms.answer(self.request.message_type).boot.server_name;
+        wanted.is_empty() || wanted.eq_ignore_ascii_case(name.as_bytes())
     }
 
     fn bootp_message(&self, terms: &Terms<'_>, held: &Held<'_>) -> Vec<u8> {

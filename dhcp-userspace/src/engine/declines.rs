@@ -1,7 +1,8 @@
-//! How many addresses each client has declined lately.
+//! What each client has declined lately: how many addresses, and which one last.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::net::Ipv4Addr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
 
@@ -22,32 +23,64 @@ pub(super) struct Declines(Mutex<HashMap<u64, Recent, RandomState>>);
 struct Recent {
     since: u64,
     count: u32,
+    last: Ipv4Addr,
+}
+
+impl Recent {
+    const fn new(since: u64) -> Self {
+        Self {
+            since,
+            count: 0,
+            last: Ipv4Addr::UNSPECIFIED,
+        }
+    }
+
+    const fn is_over(&self, now: u64) -> bool {
+        now.saturating_sub(self.since) >= HOUR
+    }
 }
 
 impl Declines {
-    /// Counts a DECLINE; false if the client has declined too often, or too many clients have.
+    /// Counts a DECLINE of a lease; false if the client has declined too often, or too many
+    /// clients have.
     pub(super) fn admit(&self, chaddr: u64, now: u64) -> bool {
-        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_recent = |recent: &Recent| now.saturating_sub(recent.since) < HOUR;
+        self.note(chaddr, now, |recent| {
+            recent.count = recent.count.saturating_add(1);
+            recent.count <= MOST
+        })
+        .unwrap_or(false)
+    }
+
+    /// Keeps in mind what the client is not to be given just now. If too many clients decline,
+    /// nothing is kept.
+    pub(super) fn avoid(&self, chaddr: u64, address: Ipv4Addr, now: u64) {
+        self.note(chaddr, now, |recent| recent.last = address);
+    }
+
+    /// Whether the client finds fault with this address.
+    pub(super) fn avoids(&self, chaddr: u64, address: Ipv4Addr, now: u64) -> bool {
+        let clients = self.lock();
+        let recent = clients.get(&chaddr).filter(|recent| !recent.is_over(now));
+        recent.is_some_and(|recent| recent.last == address)
+    }
+
+    fn note<T>(&self, chaddr: u64, now: u64, note: impl FnOnce(&mut Recent) -> T) -> Option<T> {
+        let mut clients = self.lock();
         if clients.len() >= CLIENTS {
-            clients.retain(|_, recent| is_recent(recent));
+            clients.retain(|_, recent| !recent.is_over(now));
             if clients.len() >= CLIENTS {
-                return false;
+                return None;
             }
         }
-        let new = Recent {
-            since: now,
-            count: 0,
-        };
-        let recent = clients.entry(chaddr).or_insert(new);
-        if !is_recent(recent) {
-            *recent = Recent {
-                since: now,
-                count: 0,
-            };
+        let recent = clients.entry(chaddr).or_insert(Recent::new(now));
+        if recent.is_over(now) {
+            *recent = Recent::new(now);
         }
-        recent.count = recent.count.saturating_add(1);
-        recent.count <= MOST
+        Some(note(recent))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Recent, RandomState>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,5 +109,16 @@ mod tests {
         assert!(!declines.admit(1 << 40, HOUR - 1));
         assert!(declines.admit(1 << 40, HOUR));
         assert_eq!(declines.0.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_was_declined_last_is_avoided_for_an_hour() {
+        let declines = Declines::default();
+        let [one, two] = [1, 2].map(|last| Ipv4Addr::new(10, 0, 0, last));
+        declines.avoid(1, one, 0);
+        assert!(declines.avoids(1, one, HOUR - 1) && !declines.avoids(1, two, 0));
+        assert!(!declines.avoids(2, one, 0) && !declines.avoids(1, one, HOUR));
+        declines.avoid(1, two, 1);
+        assert!(declines.avoids(1, two, 1));
     }
 }

@@ -190,7 +190,7 @@ impl<'a> Context<'a> {
     /// half of what is not leased: so whoever floods the server with DISCOVERs takes nothing from
     /// those who go on to ask for an address. First to go without are clients that have only
     /// just begun to ask.
-    fn may_hold(&self, id: SubnetId) -> bool {
+    pub(super) fn may_hold(&self, id: SubnetId) -> bool {
         let server = &self.state.config.server;
         let open = self.engine.offers.load(Ordering::Relaxed);
         let crowded = open > server.max_offers - server.max_offers / 4 && self.request.secs == 0;

@@ -13,6 +13,7 @@ use md5::Md5;
 
 use super::Engine;
 use super::api::Interface;
+use super::clients::Client;
 use super::context::Context;
 use super::state::{State, SubnetId};
 use crate::clock::Now;
@@ -38,8 +39,15 @@ const DIGEST: usize = 16;
 pub(super) struct Secret(OnceLock<[u8; 32]>);
 
 impl Secret {
-    fn nonce(&self, chaddr: u64) -> Option<[u8; DIGEST]> {
-        Some(digest(self.0.get()?, &chaddr.to_be_bytes()))
+    /// Of a lease, not of a client: who hears one of them learns nothing about another, had
+    /// elsewhere or later with the same MAC.
+    fn nonce(&self, chaddr: u64, address: Ipv4Addr, since: u64) -> Option<[u8; DIGEST]> {
+        let lease = [
+            &chaddr.to_be_bytes()[..],
+            &address.octets(),
+            &since.to_be_bytes(),
+        ];
+        Some(digest(self.0.get()?, &lease.concat()))
     }
 }
 
@@ -72,11 +80,12 @@ pub enum NotForced {
 
 impl Context<'_> {
     /// The option that gives the nonce to a client that can use it.
-    pub(super) fn nonce(&self) -> Option<(u8, Vec<u8>)> {
+    pub(super) fn nonce(&self, client: &Client) -> Option<(u8, Vec<u8>)> {
         if !self.wants_nonce() {
             return None;
         }
-        let nonce = self.engine.secret.nonce(self.chaddr)?;
+        let secret = &self.engine.secret;
+        let nonce = secret.nonce(self.chaddr, client.address, client.since)?;
         let mut value = authentication(self.now, IS_NONCE);
         value.extend(nonce);
         Some((AUTHENTICATION, value))
@@ -164,13 +173,13 @@ impl Engine {
         lease: &Lease,
         now: Now,
     ) -> Result<Vec<u8>, NotForced> {
-        let nonce = self.secret.nonce(lease.chaddr);
+        let client = self.client_at(state, address, lease.chaddr);
+        let nonce = self.secret.nonce(lease.chaddr, address, client.since);
         let nonce = nonce.filter(|_| state.config.server.forcerenew);
         let nonce = nonce.ok_or(NotForced::NoSecret)?;
-        let xid = self.client_at(state, address, lease.chaddr).xid;
         let mut value = authentication(now, IS_DIGEST);
         value.extend([0; DIGEST]);
-        let message = Message::new(xid, 0)
+        let message = Message::new(client.xid, 0)
             .client(&mac_bytes(lease.chaddr))
             .address(bootp::CIADDR, address);
         // Type, then this option: the digest stands at a known place.

@@ -43,14 +43,24 @@ impl<'a> Context<'a> {
         Ok(self.give_back(held, entry, RecordKind::Released, EventKind::Release))
     }
 
-    /// The address goes into quarantine: another host answers for it.
+    /// A leased address goes into quarantine: another host answers for it. Clients try what they
+    /// were given, so what was only offered is nothing but free again, and so is what a client
+    /// declines that finds fault with every address. It gets another one.
     pub(super) fn decline(&self) -> Result<Outcome, Stop> {
         let held = self.holding(self.request.requested.ok_or(Ignored::Invalid)?)?;
-        if !self.engine.declines.admit(self.chaddr, self.now.boot) {
-            return Err(Ignored::TooManyDeclines.into());
+        let (engine, now) = (self.engine, self.now.boot);
+        let free = Entry::new(Kind::Free, Lease::default());
+        if held.kind == Kind::Offered {
+            engine.declines.avoid(self.chaddr, held.address, now);
+            held.publish(free, now);
+            return Err(Ignored::NotHolder.into());
         }
-        let entry = quarantine(self.state, self.chaddr, self.now);
-        Ok(self.give_back(held, entry, RecordKind::Declined, EventKind::Decline))
+        if engine.declines.admit(self.chaddr, now) {
+            let entry = quarantine(self.state, self.chaddr, self.now);
+            return Ok(self.give_back(held, entry, RecordKind::Declined, EventKind::Decline));
+        }
+        engine.declines.avoid(self.chaddr, held.address, now);
+        Ok(self.give_back(held, free, RecordKind::Forgotten, EventKind::Decline))
     }
 
     /// The slot of an address that this client has.

@@ -34,16 +34,14 @@ impl<'a> Context<'a> {
         kind: EventKind,
         reply: &mut Vec<u8>,
     ) -> Result<Outcome, Stop> {
-        let nonce = (kind == EventKind::Bind).then(|| self.nonce()).flatten();
-        let once = nonce.into_iter().collect();
-        self.grant_with(id, held, kind, once, reply)
+        self.grant_with(id, held, kind, Vec::new(), reply)
     }
 
     /// As [`Self::grant`], with options that this ACK alone has.
     pub(super) fn grant_with(
         &self,
         id: SubnetId,
-        held: Held<'a>,
+        mut held: Held<'a>,
         kind: EventKind,
         once: Vec<(u8, Vec<u8>)>,
         reply: &mut Vec<u8>,
@@ -53,6 +51,8 @@ impl<'a> Context<'a> {
         let same = held.kind == Kind::Bound && held.lease.chaddr == self.chaddr;
         let update = self.update(id, &held, same)?;
         terms.once.extend(once);
+        let nonce = (kind == EventKind::Bind).then(|| self.nonce(&update.client));
+        terms.once.extend(nonce.flatten());
         let composed = self.compose(reply, MessageType::Ack, &terms, address);
         let until = self.now.boot.saturating_add(nanos(terms.times.lease));
         let memo = if update.moved {
@@ -62,11 +62,12 @@ impl<'a> Context<'a> {
         } else {
             self.memo(id, address, &composed, reply).unwrap_or_default()
         };
-        let durable = same && !update.moved && until <= held.lease.reserved_until;
+        held.anew = same && held.is_for_good(self.now.boot);
+        let durable = same && !held.anew && !update.moved && until <= held.lease.reserved_until;
         let reserved_until = if durable {
             held.lease.reserved_until
         } else {
-            self.reserved_until(&terms, &held, same)
+            self.reserved_until(&terms, &held, same && !held.anew)
         };
         let lease = Lease {
             chaddr: self.chaddr,

@@ -20,6 +20,8 @@ pub(super) struct Held<'a> {
     pub(super) lease: Lease,
     /// The pool's bit was set for this, to be cleared if nothing comes of it.
     pub(super) claimed: bool,
+    /// What the client was told before counts no longer.
+    pub(super) anew: bool,
     done: bool,
 }
 
@@ -74,6 +76,7 @@ impl<'a> Held<'a> {
             kind: slot.kind(),
             lease: slot.lease(),
             claimed: false,
+            anew: false,
             done: false,
         }))
     }
@@ -125,7 +128,7 @@ impl<'a> Held<'a> {
     fn close_into(&self, entry: &mut Entry) {
         let told = self.slot().close();
         let same = self.kind == Kind::Bound && self.lease.chaddr == entry.lease.chaddr;
-        if same && entry.kind == Kind::Bound {
+        if same && !self.anew && entry.kind == Kind::Bound {
             entry.lease.expires = entry.lease.expires.max(told);
             entry.lease.renewals = self.slot().lease().renewals;
         }

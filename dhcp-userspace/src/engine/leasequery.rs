@@ -4,6 +4,7 @@
 pub mod bulk;
 
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use dhcp_common::memo;
 use dhcp_common::slot::Kind;
@@ -47,7 +48,32 @@ enum Subject {
     All,
 }
 
+/// Walks over all clients that single queries may cost in a second, of the whole server.
+const MOST_SCANS: u64 = 4;
+
+/// The second of the last walk, and how many that one had.
+#[derive(Debug, Default)]
+pub(super) struct Scans(AtomicU64);
+
+impl Scans {
+    fn admit(&self, now: u64) -> bool {
+        let second = now / SECOND;
+        let next = |last: u64| match last.checked_sub(second * (MOST_SCANS + 1)) {
+            Some(count) if count >= MOST_SCANS => None,
+            Some(_) => Some(last + 1),
+            None => Some(second * (MOST_SCANS + 1) + 1),
+        };
+        let order = Ordering::Relaxed;
+        self.0.fetch_update(order, order, next).is_ok()
+    }
+}
+
 impl Subject {
+    /// There is no index of what else a client may be known by.
+    const fn needs_scan(&self) -> bool {
+        matches!(self, Self::ClientId(_) | Self::Relay(..))
+    }
+
     fn of(request: &Request<'_>) -> Self {
         let relay = |code| {
             Some(Self::Relay(
@@ -72,6 +98,9 @@ impl Context<'_> {
     pub(super) fn lease_query(&self, reply: &mut Vec<u8>) -> Result<Outcome, Stop> {
         self.admit_query()?;
         let subject = Subject::of(self.request);
+        if subject.needs_scan() && !self.engine.scans.admit(self.now.boot) {
+            return Err(Ignored::Overload.into());
+        }
         let leases = Leases {
             engine: self.engine,
             state: self.state,

@@ -81,6 +81,7 @@ pub struct Engine {
     marks: Marks,
     tainted: Tainted,
     declines: Declines,
+    scans: leasequery::Scans,
     secret: Secret,
     /// Open offers.
     offers: AtomicUsize,
@@ -140,6 +141,7 @@ impl Engine {
             clients: Clients::default(),
             tainted: Tainted::default(),
             declines: Declines::default(),
+            scans: leasequery::Scans::default(),
             secret: Secret::default(),
             offers: AtomicUsize::new(0),
             shares: Shares::default(),

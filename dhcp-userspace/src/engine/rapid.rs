@@ -18,9 +18,9 @@ impl<'a> Context<'a> {
         asked && policy.offer_delay.is_zero() && policy.min_secs == 0 && self.has_room(id, held)
     }
 
-    /// Of a pool, clients that are new get half at most in this way: DISCOVER messages cost
-    /// nothing to forge, and what is only offered is soon free again.
-    fn has_room(&self, id: SubnetId, held: &Held<'_>) -> bool {
+    /// Of a pool, clients that are new get half at most by one message: those cost nothing to
+    /// forge, and what is only offered is soon free again.
+    pub(super) fn has_room(&self, id: SubnetId, held: &Held<'_>) -> bool {
         let (free, size) = self.state.pools[id].counts();
         let known = held.kind == Kind::Bound || self.reserved(id) == Some(held.address);
         known || free * 2 >= size
@@ -32,8 +32,7 @@ impl<'a> Context<'a> {
         held: Held<'a>,
         reply: &mut Vec<u8>,
     ) -> Result<Outcome, Stop> {
-        let mut once = vec![(option::RAPID_COMMIT, Vec::new())];
-        once.extend(self.nonce());
+        let once = vec![(option::RAPID_COMMIT, Vec::new())];
         self.grant_with(id, held, EventKind::Bind, once, reply)
     }
 }

@@ -238,6 +238,8 @@ impl<'a> Request<'a> {
 
     fn key(&self) -> Result<Mac, Ignored> {
         match (self.htype, self.hlen) {
+            // Relays that ask by address fill in what they would for any client.
+            (HTYPE_ETHERNET, 6) if self.asks_by_address() => Ok([0; 6]),
             (HTYPE_ETHERNET, 6) => mac_of(self.chaddr()),
             (HTYPE_INFINIBAND, 0 | infiniband::HLEN) => {
                 let id = self.client_id().filter(|id| !id.is_empty());
@@ -247,6 +249,11 @@ impl<'a> Request<'a> {
             (_, 0) if self.message_type.is_query() => Ok([0; 6]),
             _ => Err(Ignored::WrongHardware),
         }
+    }
+
+    fn asks_by_address(&self) -> bool {
+        let nobody = self.chaddr().iter().all(|byte| *byte == 0);
+        self.message_type.is_query() && nobody && !self.ciaddr.is_unspecified()
     }
 
     /// Whether the client is on InfiniBand (RFC 4390).

@@ -149,7 +149,7 @@ impl Engine {
             return None;
         }
         let active = view.as_ref().filter(|view| leases.is_active(view));
-        let state = view.as_ref().map_or(1, state_of);
+        let state = view.as_ref().map_or(1, |view| state_of(view, now));
         let mut options = vec![
             (option::SERVER_ID, bulk.server.octets().to_vec()),
             (BASE_TIME, seconds(now.unix / SECOND)),
@@ -199,8 +199,10 @@ impl Leases<'_> {
 }
 
 /// RFC 6926 section 6.2.7.
-const fn state_of(view: &LeaseView) -> u8 {
+const fn state_of(view: &LeaseView, now: Now) -> u8 {
     match view.kind {
+        // Not swept yet.
+        Kind::Bound if view.expires <= now.boot => 3,
         Kind::Free | Kind::Offered => 1,
         Kind::Bound => 2,
         Kind::Expired => 3,

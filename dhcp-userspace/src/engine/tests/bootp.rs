@@ -1,6 +1,7 @@
 //! BOOTP clients (RFC 951, RFC 1534).
 
 use dhcp_common::slot::Kind;
+use dhcp_common::wire::bootp;
 
 use super::lab::*;
 use crate::clock::{Now, SECOND};
@@ -25,13 +26,17 @@ fn lab(bootp: Bootp) -> Lab {
 fn bare(mac: [u8; 6]) -> Message {
     let mut message = Message::new(0, mac);
     message.options.clear();
-    message.edit = |bytes| bytes.truncate(236);
+    message.edit = |bytes| {
+        bytes.truncate(236);
+        bytes[bootp::SNAME..bootp::FILE].fill(0);
+    };
     message
 }
 
 fn with_cookie(mac: [u8; 6]) -> Message {
     let mut message = Message::new(0, mac);
     message.options.clear();
+    message.edit = |bytes| bytes[bootp::SNAME..bootp::FILE].fill(0);
     message
 }
 
@@ -129,14 +134,77 @@ fn for_good_is_for_good_on_disk_and_in_yaml_too() {
 }
 
 #[test]
-fn the_same_machine_keeps_its_address_as_it_comes_to_speak_dhcp() {
+fn the_same_machine_keeps_its_address_as_it_comes_to_speak_dhcp_but_no_longer_for_good() {
     let mut lab = lab(Bootp::Dynamic);
     let address = lab.reply(&bare(B)).yiaddr();
+    lab.records.clear();
     assert_eq!(lab.bind(B), address);
     let view = lab.engine.lease_at(address).unwrap();
+    assert_eq!(view.expires, lab.now.boot + LEASE);
     assert_eq!(
-        view.expires,
-        lab.now.boot + FOR_GOOD,
-        "what was told is kept"
+        lab.records.last().unwrap().reserved_until,
+        lab.now.boot + 2 * LEASE
     );
+    lab.pass(LEASE);
+    lab.sweep();
+    assert_eq!(lab.engine.lease_at(address).unwrap().kind, Kind::Expired);
+    // And its firmware again, as it starts the next time.
+    assert_eq!(lab.reply(&bare(B)).yiaddr(), address);
+    assert_eq!(
+        lab.engine.lease_at(address).unwrap().expires,
+        lab.now.boot + FOR_GOOD
+    );
+}
+
+#[test]
+fn for_good_stays_while_the_record_of_another_lease_is_refused() {
+    let mut lab = lab(Bootp::Dynamic);
+    let address = lab.reply(&bare(B)).yiaddr();
+    let until = lab.engine.lease_at(address).unwrap().expires;
+    let mut reply = Vec::new();
+    let Outcome::Commit(commit) = lab.handle(&Message::selecting(B, address), &mut reply) else {
+        panic!("granted before its record");
+    };
+    lab.engine.refuse(&commit.change, lab.now);
+    assert_eq!(lab.engine.lease_at(address).unwrap().expires, until);
+}
+
+#[test]
+fn a_flood_gets_half_of_the_pool_and_the_others_their_address() {
+    let mut lab = lab(Bootp::Dynamic);
+    let bound = (100..200).filter(|number| lab.send(&bare(mac(*number))).is_ok());
+    let bound: Vec<u32> = bound.collect();
+    assert!((1..=5).contains(&bound.len()), "{bound:?}");
+    assert!(lab.send(&bare(mac(bound[0]))).is_ok(), "has one");
+    assert_eq!(lab.reply(&bare(A)).yiaddr(), ip("10.0.2.1"), "reserved");
+    lab.bind(B);
+}
+
+#[test]
+fn who_has_an_address_by_other_means_gets_none_for_good() {
+    let mut lab = lab(Bootp::Dynamic);
+    let mut message = bare(B);
+    message.ciaddr = ip("10.0.3.3");
+    assert_eq!(lab.ignored(&message), Ignored::NoAddress);
+}
+
+#[test]
+fn bootp_clients_wait_as_long_as_the_others() {
+    let mut lab = lab(Bootp::Dynamic);
+    lab.reload(|config| config.subnets[0].policy.min_secs = 4);
+    assert_eq!(lab.ignored(&bare(B)), Ignored::TooEarly);
+    let mut message = bare(B);
+    message.secs = 4;
+    assert!(lab.send(&message).is_ok());
+}
+
+#[test]
+fn a_client_that_names_its_server_hears_no_other_one() {
+    let mut lab = lab(Bootp::Dynamic);
+    lab.reload(|config| config.subnets[0].boot.server_name = "ours".to_owned());
+    let mut message = with_cookie(B);
+    message.edit = |bytes| bytes[bootp::SNAME..][..5].copy_from_slice(b"junk\0");
+    assert_eq!(lab.ignored(&message), Ignored::OtherServer);
+    message.edit = |bytes| bytes[bootp::SNAME..][..5].copy_from_slice(b"OURS\0");
+    assert!(lab.send(&message).is_ok());
 }

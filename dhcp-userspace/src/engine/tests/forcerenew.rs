@@ -142,3 +142,17 @@ fn what_cannot_be() {
     let address = without.bind(A);
     assert_eq!(force(&without, address), Some(NotForced::NoSecret));
 }
+
+#[test]
+fn each_lease_of_a_mac_has_a_nonce_of_its_own() {
+    let mut lab = lab();
+    let nonce = |reply: &Reply| reply.option(90).unwrap()[12..].to_vec();
+    let first = nonce(&bind(&mut lab, A));
+    assert_eq!(nonce(&bind(&mut lab, A)), first, "the same lease");
+    let address = bind(&mut lab, A).yiaddr();
+    lab.send(&Message::release(A, address)).unwrap();
+    lab.pass(SECOND);
+    let again = bind(&mut lab, A);
+    assert_eq!(again.yiaddr(), address);
+    assert_ne!(nonce(&again), first);
+}

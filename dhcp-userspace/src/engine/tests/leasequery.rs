@@ -101,6 +101,44 @@ fn an_active_lease_is_found_by_each_of_its_names() {
 }
 
 #[test]
+fn queries_that_need_a_walk_over_all_clients_are_few_in_a_second() {
+    let mut lab = lab();
+    let address = bind(&mut lab, A);
+    let walk = query().with(61, &[1, 0xa]);
+    for _ in 0..4 {
+        assert_eq!(lab.reply(&walk).kind(), 13);
+    }
+    for walk in [&walk, &query().with(82, &[2, 2, b'r', b'1'])] {
+        assert_eq!(lab.ignored(walk), Ignored::Overload);
+    }
+    assert_eq!(lab.reply(&by_address(address)).kind(), 13);
+    lab.pass(SECOND);
+    assert_eq!(lab.reply(&walk).kind(), 13);
+}
+
+#[test]
+fn by_address_the_head_may_be_that_of_ethernet_without_a_mac() {
+    let mut lab = lab();
+    let address = bind(&mut lab, A);
+    let mut message = by_address(address);
+    message.edit = |_| {};
+    assert_eq!(lab.reply(&message).kind(), 13);
+    message.ciaddr = ANYONE;
+    assert_eq!(lab.ignored(&message), Ignored::WrongHardware);
+}
+
+#[test]
+fn a_lease_that_is_over_but_not_swept_is_told_as_expired() {
+    let mut lab = lab();
+    let address = bind(&mut lab, A);
+    lab.now.boot += LEASE;
+    lab.now.unix += LEASE;
+    let mut message = bulk_message(&[]);
+    message.ciaddr = address;
+    assert_eq!(answers(&lab, &message), [(11, address, 3)]);
+}
+
+#[test]
 fn what_is_asked_for_is_told_and_nothing_else() {
     let mut lab = lab();
     let address = bind(&mut lab, A);

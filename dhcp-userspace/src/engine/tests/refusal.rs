@@ -5,6 +5,7 @@ use dhcp_common::slot::Kind;
 use super::lab::*;
 use crate::clock::SECOND;
 use crate::engine::{EventKind, Ignored};
+use crate::journal::Kind as RecordKind;
 
 const A: [u8; 6] = [0x52, 0x54, 0, 0, 0, 0xa];
 const B: [u8; 6] = [0x52, 0x54, 0, 0, 0, 0xb];
@@ -85,12 +86,16 @@ fn who_declines_everything_does_not_empty_the_pool() {
         assert_eq!(lab.engine.lease_at(address).unwrap().kind, Kind::Declined);
     }
     let address = lab.bind(A);
+    assert!(lab.send(&Message::decline(A, address)).unwrap().is_none());
+    assert_eq!(lab.engine.lease_at(address), None, "free, and not A's");
+    let record = lab.records.last().unwrap();
     assert_eq!(
-        lab.ignored(&Message::decline(A, address)),
-        Ignored::TooManyDeclines
+        (record.address, record.kind),
+        (address, RecordKind::Forgotten)
     );
-    assert_eq!(lab.engine.lease_at(address).unwrap().kind, Kind::Bound);
-    assert_eq!(lab.seen(EventKind::Decline), 3);
+    let wish = Message::discover(A).requested(address);
+    assert_ne!(lab.reply(&wish).yiaddr(), address);
+    assert_eq!(lab.seen(EventKind::Decline), 4);
     let others = lab.bind(B);
     assert!(
         lab.send(&Message::decline(B, others)).is_ok(),
@@ -102,6 +107,21 @@ fn who_declines_everything_does_not_empty_the_pool() {
         lab.send(&Message::decline(A, address)).is_ok(),
         "an hour later"
     );
+}
+
+#[test]
+fn what_is_only_offered_is_free_again_when_it_is_declined() {
+    let mut lab = Lab::small();
+    let before = lab.engine.pools();
+    let address = lab.reply(&Message::discover(A)).yiaddr();
+    let decline = Message::decline(A, address);
+    assert_eq!(lab.ignored(&decline), Ignored::NotHolder);
+    assert_eq!((lab.engine.pools(), lab.engine.open_offers()), (before, 0));
+    assert!(lab.records.is_empty());
+    let wish = Message::discover(A).requested(address);
+    assert_ne!(lab.reply(&wish).yiaddr(), address, "not for him just now");
+    let wish = Message::discover(B).requested(address);
+    assert_eq!(lab.reply(&wish).yiaddr(), address);
 }
 
 #[test]
