@@ -4,7 +4,8 @@
 //! *Blocked* is who sends more than anybody needs ([`watch`]: counted by each worker), or asks again
 //! and again for what there is not. Known clients never are: of theirs, only what is in excess is
 //! dropped, by the worker. *Throttled* are requests of strangers, by ingress, while there are more of
-//! them than the workers manage ([`throttle`]: decided once a second by the sweeper).
+//! them than the workers manage ([`throttle`]: decided once a second by the sweeper). It knows clients
+//! by MAC alone: a host that is found by anything else is a stranger to it until it has a lease.
 
 pub mod blocks;
 pub mod throttle;

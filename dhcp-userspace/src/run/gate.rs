@@ -409,7 +409,8 @@ mod tests {
 
     #[test]
     fn no_field_is_a_way_round_the_throttle() {
-        const TRICKS: [(&str, fn(&mut Vec<u8>, u32)); 4] = [
+        type Trick = fn(&mut Vec<u8>, u32);
+        const TRICKS: [(&str, Trick); 4] = [
             ("none", |_, _| {}),
             ("ciaddr", |p, _| p[12..16].copy_from_slice(&[10, 0, 0, 77])),
             ("giaddr", |p, n| p[24..28].copy_from_slice(&n.to_be_bytes())),
