@@ -62,6 +62,8 @@ pub struct Forced {
     /// The kernel has renewed the lease since the daemon last did, so the daemon does not know
     /// the xid of the last exchange.
     pub renewed_by_kernel: bool,
+    /// The daemon has not heard the client since it was started, so it knows no xid.
+    pub unheard: bool,
 }
 
 /// Why a client cannot be told to renew.
@@ -162,6 +164,7 @@ impl Engine {
             ifindex: port.map(|port| port.index),
             frame,
             renewed_by_kernel: lease.renewals != 0,
+            unheard: self.client_at(&state, address, lease.chaddr).xid == 0,
         })
     }
 

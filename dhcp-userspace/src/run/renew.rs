@@ -61,7 +61,10 @@ fn tell(shared: &Shared, view: &LeaseView) -> Result<String, String> {
         address,
         ifindex: forced.ifindex.unwrap_or(0),
     };
-    let stale = if forced.renewed_by_kernel {
+    let stale = if forced.unheard {
+        "; the server has not heard it since it was started, so only a client that does not check \
+         the xid will listen"
+    } else if forced.renewed_by_kernel {
         "; the kernel has renewed it since, so only a client that keeps its xid will listen"
     } else {
         ""

@@ -150,6 +150,16 @@ fn each_lease_of_a_mac_has_a_nonce_of_its_own() {
     let first = nonce(&bind(&mut lab, A));
     assert_eq!(nonce(&bind(&mut lab, A)), first, "the same lease");
     let address = bind(&mut lab, A).yiaddr();
+    assert!(!lab.engine.force_renew(address, lab.now).unwrap().unheard);
+    let restarted = self::lab();
+    restarted.engine.restore(lab.records.clone(), lab.now);
+    assert!(
+        restarted
+            .engine
+            .force_renew(address, lab.now)
+            .unwrap()
+            .unheard
+    );
     lab.send(&Message::release(A, address)).unwrap();
     lab.pass(SECOND);
     let again = bind(&mut lab, A);
