@@ -172,7 +172,7 @@ impl Message {
     fn new(client: u32, kind: u8) -> Self {
         Self {
             client,
-            xid: 0,
+            xid: 0x7d0c_0001,
             ciaddr: [0; 4],
             destination: [255; 4],
             options: BTreeMap::from([(53, vec![kind]), (55, vec![1, 3, 51])]),
