@@ -15,13 +15,13 @@ use core::hint::black_box;
 
 use crate::Reason;
 use crate::guard::{self, Asker, Sender};
-use crate::head::{self, Head};
+use crate::head::{self, Head, padded_len};
 use crate::layout::{Meta, PORTS, block_index, root_index, slot_index};
 use crate::memo::{self, MAX_REGION};
 use crate::slot::{Asked, Checked, Link, Slot, may_extend};
 use crate::template::{Facts, Tail, Template};
 use crate::wire::{
-    BOOTP_HEAD, BOOTP_LEN, BOOTP_MIN, BROADCAST_IP, CLIENT_PORT, ETHERTYPE_IPV4, ETHERTYPE_QINQ,
+    BOOTP_HEAD, BOOTP_LEN, BROADCAST_IP, CLIENT_PORT, ETHERTYPE_IPV4, ETHERTYPE_QINQ,
     ETHERTYPE_VLAN, IP_LEN, MAGIC_COOKIE, MAX_L2, PROTO_UDP, SERVER_PORT, Sum, UDP_LEN, be16, be32,
     bootp, mac_bits,
 };
@@ -432,17 +432,6 @@ impl Plan {
             end: bootp - open,
             bootp,
         }
-    }
-}
-
-/// The length of a BOOTP message whose options without END reach up to `open`.
-#[inline(always)]
-#[must_use]
-pub const fn padded_len(open: usize) -> usize {
-    if open < BOOTP_MIN {
-        BOOTP_MIN
-    } else {
-        open + 1
     }
 }
 

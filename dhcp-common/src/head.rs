@@ -4,8 +4,8 @@
 
 use crate::fast::Peek;
 use crate::wire::{
-    BOOTP_HEAD, BOOTP_LEN, BOOTREPLY, HTYPE_ETHERNET, IP_LEN, PROTO_UDP, Sum, UDP_LEN, bootp,
-    chunk, mac_bytes, udp_checksum,
+    BOOTP_HEAD, BOOTP_LEN, BOOTP_MIN, BOOTREPLY, HTYPE_ETHERNET, IP_LEN, PROTO_UDP, Sum, UDP_LEN,
+    bootp, chunk, mac_bytes, udp_checksum,
 };
 
 /// Link header (right-aligned to [`HEAD_IP`]), IP and UDP header and the BOOTP head of a reply.
@@ -21,6 +21,17 @@ pub const HEAD_LEN: usize = HEAD_BOOTP + BOOTP_HEAD;
 impl Default for Head {
     fn default() -> Self {
         Self([0; HEAD_LEN])
+    }
+}
+
+/// The length of a BOOTP message whose options without END reach up to `open`.
+#[inline(always)]
+#[must_use]
+pub const fn padded_len(open: usize) -> usize {
+    if open < BOOTP_MIN {
+        BOOTP_MIN
+    } else {
+        open + 1
     }
 }
 

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::net::Ipv4Addr;
 use std::ops::Range;
 
-use dhcp_common::fast::padded_len;
+use dhcp_common::head::padded_len;
 use dhcp_common::head::{HEAD_IP, Head, Header, write_ip_udp};
 use dhcp_common::slot::Splice;
 use dhcp_common::template::{FIXED, Facts, MAX_BODY, MAX_TAIL};
@@ -276,10 +276,10 @@ fn wanted<'a>(
     }
     let codes = extras.needed().chain(asked).chain(always).chain(rest);
     codes
+        .filter(|code| seen.insert(*code))
         .filter_map(|code| {
             let configured = options.get(code).map(|value| &*value.data);
-            let value = configured.or_else(|| extras.get(code))?;
-            seen.insert(code).then_some((code, value))
+            Some((code, configured.or_else(|| extras.get(code))?))
         })
         .collect()
 }

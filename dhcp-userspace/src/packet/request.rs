@@ -109,10 +109,26 @@ struct Found<'a> {
     hostname: Pieces<'a>,
     relay_agent: Pieces<'a>,
     rapid_commit: Pieces<'a>,
+    present: Present,
+}
+
+/// Codes of the options that are there: most that is asked for is not.
+#[derive(Clone, Copy, Debug, Default)]
+struct Present([u64; 4]);
+
+impl Present {
+    fn insert(&mut self, code: u8) {
+        self.0[usize::from(code / 64)] |= 1 << (code % 64);
+    }
+
+    fn has(&self, code: u8) -> bool {
+        self.0[usize::from(code / 64)] & (1 << (code % 64)) != 0
+    }
 }
 
 impl<'a> Found<'a> {
     fn add(&mut self, field: &Field<'a>) {
+        self.present.insert(field.code);
         let pieces = match field.code {
             option::MESSAGE_TYPE => &mut self.message_type,
             option::REQUESTED_ADDRESS => &mut self.requested,
@@ -174,6 +190,7 @@ pub struct Request<'a> {
     client_id: Pieces<'a>,
     hostname: Pieces<'a>,
     relay_agent: Pieces<'a>,
+    present: Present,
 }
 
 impl<'a> Request<'a> {
@@ -231,6 +248,7 @@ impl<'a> Request<'a> {
             client_id: found.client_id,
             hostname: found.hostname,
             relay_agent: found.relay_agent,
+            present: found.present,
         };
         request.mac = request.key()?;
         Ok(request)
@@ -340,6 +358,9 @@ impl<'a> Request<'a> {
     /// Any option; the ones above are found faster by name.
     #[must_use]
     pub fn option(&self, code: u8) -> Option<Cow<'a, [u8]>> {
+        if !self.present.has(code) {
+            return None;
+        }
         let mut pieces = Pieces::default();
         for field in self.fields().filter(|field| field.code == code) {
             pieces.add(field.value);

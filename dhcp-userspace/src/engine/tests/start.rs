@@ -1,5 +1,6 @@
 //! Starting over a journal and a table that an earlier run may have left.
 
+use std::net::Ipv4Addr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -46,14 +47,20 @@ fn restart(old: &Lab, config: Config, table: Arc<Table>) -> Lab {
     lab
 }
 
-#[test]
-fn with_a_new_table_leases_count_for_as_long_as_they_were_promised() {
+/// A lab in which A has an address, B has given one back, and a third client declined one.
+fn one_of_each() -> (Lab, [Ipv4Addr; 3]) {
     let mut old = Lab::small();
     let address = old.bind(A);
     let released = old.bind(B);
     old.send(&Message::release(B, released)).unwrap();
     let declined = old.bind(mac(1));
     old.send(&Message::decline(mac(1), declined)).unwrap();
+    (old, [address, released, declined])
+}
+
+#[test]
+fn with_a_new_table_leases_count_for_as_long_as_they_were_promised() {
+    let (mut old, [address, released, declined]) = one_of_each();
     let mut lab = fresh(&old);
     let lease = lab.engine.lease_at(address).unwrap();
     assert_eq!((lease.kind, lease.mac, lease.memo), (Kind::Bound, A, false));
@@ -218,12 +225,7 @@ fn a_client_is_known_again_when_its_subnet_comes_back() {
 
 #[test]
 fn all_records_can_be_had_again() {
-    let mut old = Lab::small();
-    let address = old.bind(A);
-    let released = old.bind(B);
-    old.send(&Message::release(B, released)).unwrap();
-    let declined = old.bind(mac(1));
-    old.send(&Message::decline(mac(1), declined)).unwrap();
+    let (mut old, [address, _, declined]) = one_of_each();
     let busy = old.bind(mac(2));
     let mut reply = Vec::new();
     let release = old.handle(&Message::release(mac(2), busy), &mut reply);
