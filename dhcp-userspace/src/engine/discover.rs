@@ -217,7 +217,8 @@ impl<'a> Context<'a> {
         let pools = &self.state.pools[id];
         let (free, _) = pools.counts();
         if pools.offered() + 2 > free {
-            pools.crowd(self.now.boot.saturating_add(CROWDED));
+            let now = self.now.boot;
+            pools.crowd(now, now.saturating_add(CROWDED));
         }
         pools.is_crowded(self.now.boot)
     }

@@ -88,9 +88,12 @@ impl Pools {
         self.offered.load(Ordering::Relaxed).max(0) as u64
     }
 
-    /// From now to then, offers hold no address here.
-    pub(super) fn crowd(&self, until: u64) {
-        self.crowded.store(until, Ordering::Relaxed);
+    /// From now to then, offers hold no address here. What is shown without being held lies behind
+    /// what was given last: those before it may still be taken up by whom they were offered to.
+    pub(super) fn crowd(&self, now: u64, until: u64) {
+        if self.crowded.swap(until, Ordering::Relaxed) <= now {
+            self.ranges.iter().for_each(Range::glance_behind_given);
+        }
     }
 
     pub(super) fn is_crowded(&self, now: u64) -> bool {
@@ -205,6 +208,11 @@ impl Range {
         (taken != u64::MAX).then(|| word * 64 + taken.trailing_ones() as usize)
     }
 
+    fn glance_behind_given(&self) {
+        let given = self.cursor.load(Ordering::Relaxed);
+        self.glance.store(given, Ordering::Relaxed);
+    }
+
     fn advance(&self, cursor: &AtomicUsize, behind: usize) {
         cursor.store((behind + 1) % (self.bits.len() * 64), Ordering::Relaxed);
     }
@@ -296,6 +304,26 @@ mod tests {
         assert_eq!(pools.counts().0, 3);
         while pools.claim_next(|_| true).is_some() {}
         assert_eq!(pools.glance_next(|_| true), None);
+    }
+
+    #[test]
+    fn what_lapsed_is_shown_to_nobody_while_there_is_more() {
+        let pools = new(&[(ip("10.0.0.1"), ip("10.0.0.8"))], |_| false);
+        for _ in 0..4 {
+            pools.free(pools.claim_next(|_| true).unwrap());
+        }
+        pools.crowd(10, 20);
+        let mut shown = || pools.glance_next(|_| true);
+        assert_eq!(
+            [shown(), shown()].map(Option::unwrap),
+            [5, 6].map(|i| Ipv4Addr::new(10, 0, 0, i))
+        );
+        pools.crowd(11, 21);
+        assert_eq!(
+            pools.glance_next(|_| true),
+            Some(ip("10.0.0.7")),
+            "crowded all the time"
+        );
     }
 
     #[test]
