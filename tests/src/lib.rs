@@ -4,6 +4,7 @@
 //! after a panic or Ctrl-C ([`interrupt`]), so nothing on the machine's own network hears of it.
 //! The end-to-end tests and `cargo xtask run` build on this.
 
+pub mod campaign;
 pub mod client;
 pub mod daemon;
 pub mod interrupt;
@@ -18,6 +19,7 @@ pub mod relay;
 pub mod wait;
 pub mod xdp_pass;
 
+pub use campaign::Campaign;
 pub use client::{Client, Kind};
 pub use daemon::{Binaries, Daemon};
 pub use lab::Lab;

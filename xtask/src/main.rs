@@ -6,6 +6,7 @@ mod build_ebpf;
 mod ci;
 mod compiler;
 mod daemon;
+mod faults;
 mod linker;
 mod mutants;
 mod packages;
@@ -43,6 +44,8 @@ enum Task {
     Bench,
     /// Put faults into the XDP program, and see that the tests find each.
     Mutants,
+    /// Look for faults at length: kills, power cuts, races, hostile packets; and show what was lost.
+    Faults(faults::Options),
     /// What CI runs: format, lints, tests.
     Ci,
 }
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Task::Mutants => {
             mutants::mutants().map(|(caught, _)| println!("{caught} passed, 0 failed"))
         }
+        Task::Faults(options) => faults::faults(&options),
         Task::Ci => ci::ci(),
     };
     match result {

@@ -47,6 +47,9 @@ pub(crate) const PEERS: &[Need] = &[
     ("dnsmasq", "dnsmasq-base"),
 ];
 
+/// What makes system calls fail, and clocks step.
+pub(crate) const FAULTS: &[Need] = &[("strace", "strace"), ("faketime", "faketime")];
+
 /// Makes sure that the programs are there.
 pub(crate) fn ensure(needs: &[&[Need]]) -> Result<()> {
     let missing = needs.iter().copied().flatten();

@@ -165,6 +165,7 @@ fn prepare() -> Result<(), String> {
         packages::NETBOOT,
         packages::PEERS,
         packages::TRANSACTIONS,
+        packages::FAULTS,
     ];
     packages::ensure(&needs).map_err(|why| format!("{why:#}"))
 }
