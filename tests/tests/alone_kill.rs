@@ -54,7 +54,6 @@ fn no_ack_is_lost_by_a_kill() -> Result<()> {
 struct Site<'a> {
     lab: &'a Lab,
     random: Random,
-    seed: u64,
     boot_id: PathBuf,
     daemon: Option<Daemon>,
     ledger: Arc<Ledger>,
@@ -79,7 +78,6 @@ impl<'a> Site<'a> {
         let site = Self {
             lab,
             random: Random::new(seed),
-            seed,
             boot_id: lab.directory("id")?.join("boot_id"),
             daemon: None,
             ledger: Arc::new(Ledger::watch(&[(&lab.clients[0], INTERFACE)])?),
@@ -99,8 +97,10 @@ impl<'a> Site<'a> {
         let script = REBOOT.replace("@ID@", &self.boot_id.to_string_lossy());
         let binaries = wrapped(&next_boot, &script)?;
         let config = self.config(mode);
-        let daemon = Daemon::start(&binaries, &self.lab.server, &directory, &config)?;
-        self.daemon = Some(daemon);
+        // The last reload may have left the other lease time behind.
+        let ledger = Arc::clone(&self.ledger);
+        let start = || Daemon::start(&binaries, &self.lab.server, &directory, &config);
+        self.daemon = Some(ledger.lease_time_changes(start)?);
         Ok(())
     }
 
@@ -118,7 +118,7 @@ impl<'a> Site<'a> {
         let acks = self.ledger.acks();
         self.ledger.take_answers();
         let mut daemon = self.daemon.take().context("a daemon")?;
-        let load = Load::start(self.lab, 0, CLIENTS, self.seed)?;
+        let load = Load::start(self.lab, 0, CLIENTS, self.random.next())?;
         let config = self.config(mode);
         let reloads = Reloads::start(&daemon, &config, LEASE_TIMES, &self.ledger);
         let mut told = Told::default();

@@ -96,13 +96,15 @@ pub struct Load {
 impl Load {
     /// So many clients on a cable. What they do follows from the seed, when they do it from the server too.
     pub fn start(lab: &Lab, cable: usize, clients: usize, seed: u64) -> Result<Self> {
+        let mut random = Random::new(seed);
         let crowd = Crowd {
             socket: RawSocket::open(&lab.clients[cable], INTERFACE)?,
             server: lab.server.mac(INTERFACE)?,
-            random: Random::new(seed),
             open: HashMap::new(),
             next_mac: (cable as u32) << 20,
-            next_xid: (cable as u32) << 28,
+            // The same clients may have been here before.
+            next_xid: random.next() as u32,
+            random,
             gone: Vec::new(),
         };
         let closing = Arc::<AtomicBool>::default();
@@ -230,7 +232,7 @@ impl Crowd {
     /// Another transaction.
     fn begin(&mut self, number: usize, client: &mut Client, state: State, time: u64) {
         self.open.remove(&client.xid);
-        self.next_xid += 1;
+        self.next_xid = self.next_xid.wrapping_add(1);
         client.xid = self.next_xid;
         client.began = time;
         client.attempts = 0;
