@@ -5,6 +5,7 @@
 //! hardware address, until when) and what clients gave back (RELEASE, DECLINE), and complains of:
 //!
 //! - an OFFER or ACK of an address that another client holds within its time;
+//! - an ACK of another address than the one asked for;
 //! - a NAK to the holder of the address that it asked for, on the link that it got it on;
 //! - an ACK that ends earlier than what the same client was told before, other than by rounding to seconds.
 //!
@@ -208,9 +209,9 @@ impl Shared {
     /// Hears all links; what is old enough that nothing older can follow goes into the book.
     fn read_some(&self, ears: &[Ear], pending: &mut Vec<(u64, usize, Message)>) -> Result<()> {
         wait_readable(ears)?;
-        let up_to = clock::boot() - SETTLES;
+        let (up_to, ahead) = (clock::boot() - SETTLES, clock::real_ahead());
         for (link, ear) in ears.iter().enumerate() {
-            ear.drain(|frame| {
+            ear.drain(ahead, |frame| {
                 let message = Message::read(frame.bytes);
                 pending.extend(message.map(|message| (frame.at, link, message)));
             })?;
