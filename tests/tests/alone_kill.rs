@@ -3,6 +3,8 @@
 //! leases after every kill.
 
 mod common;
+#[path = "alone_kill/start.rs"]
+mod start;
 
 use std::fs;
 use std::path::PathBuf;
