@@ -3,6 +3,8 @@
 //! leases after every kill.
 
 mod common;
+#[path = "alone_kill/start.rs"]
+mod start;
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,7 +21,10 @@ use xdhcpd_tests::lab::INTERFACE;
 use xdhcpd_tests::ledger::{ALLOWED, Pauses};
 use xdhcpd_tests::{Asker, Campaign, Daemon, Lab, Ledger, wait_until};
 
-const MODES: [&str; 2] = ["native", "off"];
+/// How the daemon is run, and how often it is killed then, in the short form and in the long one.
+const MODES: [(&str, u64, u64); 2] = [("native", 4, 150), ("off", 2, 150)];
+/// After so many kills the journal has been compacted: each start makes a segment.
+const COMPACTED: u64 = 100;
 const CLIENTS: usize = 200;
 /// Enough for those who went without a word, too.
 const POOL: &str = "10.77.2.0-10.77.9.255";
@@ -42,9 +47,9 @@ fn no_ack_is_lost_by_a_kill() -> Result<()> {
     let campaign = Campaign::from_env();
     let lab = Lab::new(2)?;
     let mut site = Site::new(&lab, campaign.seed)?;
-    for mode in MODES {
+    for (mode, short, long) in MODES {
         site.start(mode)?;
-        let kills = campaign.times(4, 150);
+        let kills = campaign.times(short, long);
         let told = site.killing(mode, kills)?;
         told.tell(&campaign, mode, kills);
     }
@@ -131,6 +136,9 @@ impl<'a> Site<'a> {
         load.finish()?;
         self.verify(&mut told)?;
         expect_load(&daemon, mode)?;
+        if kills >= COMPACTED {
+            expect_compaction(&daemon)?;
+        }
         let answers = self.ledger.take_answers();
         (told.renewals, told.others) = (answers.renewals(), answers.others());
         told.acks = self.ledger.acks() - acks;
@@ -181,6 +189,18 @@ fn expect_load(daemon: &Daemon, mode: &str) -> Result<()> {
     ensure!((kernel > 0) == (mode == "native"), "{kernel} in the kernel");
     let engine = count(daemon, &["replies", "renew"])?;
     ensure!(engine > 0, "no renewal was answered by the engine");
+    Ok(())
+}
+
+fn expect_compaction(daemon: &Daemon) -> Result<()> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(daemon.directory().join("state/journal"))? {
+        names.push(entry?.file_name());
+    }
+    let snapshot = names
+        .iter()
+        .any(|name| name.to_string_lossy().ends_with(".snapshot"));
+    ensure!(snapshot, "the journal was never compacted: {names:?}");
     Ok(())
 }
 
