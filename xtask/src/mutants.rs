@@ -243,6 +243,7 @@ fn copy_sources(tree: &Path) -> Result<()> {
         "dhcp-common",
         "dhcp-ebpf",
         "dhcp-userspace",
+        "fuzz",
         "tests",
         "xtask",
     ] {
