@@ -6,7 +6,6 @@ use std::sync::Arc;
 use dhcp_common::slot::Link;
 use dhcp_userspace::config::{self, Config, ConfigErrors, diff};
 use dhcp_userspace::engine::Incoming;
-use dhcp_userspace::lease::table::Size;
 
 use crate::class::message;
 use crate::site::{Disk, LINKS, Site};
@@ -42,7 +41,7 @@ fn are_placed(errors: &ConfigErrors, text: &str) {
 
 fn serve(config: Config) {
     assert_eq!(diff(&config, &config), Vec::<String>::new());
-    let Some(mut site) = Site::new(Arc::new(config), Size::for_addresses(16, 8)) else {
+    let Some(mut site) = Site::new(Arc::new(config)) else {
         return;
     };
     let asked: [&[u8]; 3] = [

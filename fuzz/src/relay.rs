@@ -31,8 +31,8 @@ pub fn run(data: &[u8]) {
                 &[53, 1, 3, 54, 4, 10, 0, 0, 1, 50, 4, a, b, c, d],
             );
         }
-        site.check_books();
     }
+    site.check_books();
 }
 
 /// What one client asks by the relay; the address in the answer.

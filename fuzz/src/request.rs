@@ -60,8 +60,9 @@ pub fn run(data: &[u8]) {
             true => frame(&mut site, how, rest.to_vec()),
             false => message(&mut site, how, rest),
         }
-        site.check_books();
     }
+    site.check_books();
+    site.check_export();
 }
 
 fn frame(site: &mut Site, how: How, mut bytes: Vec<u8>) {

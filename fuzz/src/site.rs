@@ -10,6 +10,7 @@ use dhcp_userspace::clock::{Now, SECOND};
 use dhcp_userspace::config::{self, Config};
 use dhcp_userspace::engine::{Commit, Engine, Incoming, Interface, Outcome, Swept};
 use dhcp_userspace::lease::table::{Size, Table};
+use dhcp_userspace::lease::yaml::File;
 use dhcp_userspace::packet::Request;
 
 use crate::books::Books;
@@ -20,6 +21,13 @@ pub const RELAY: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 1);
 pub const SERVER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 /// Interfaces: one that clients are on, one for proxyDHCP, one without a subnet.
 pub const LINKS: [u32; 3] = [3, 4, 5];
+
+/// Little enough to be made for every input.
+const SIZE: Size = Size {
+    blocks: 8,
+    pages: 4,
+    templates: 64,
+};
 
 const CONFIG: &str = include_str!("site.yaml");
 
@@ -48,19 +56,19 @@ fn config() -> Arc<Config> {
 
 impl Default for Site {
     fn default() -> Self {
-        Self::new(config(), Size::for_addresses(16, 8)).expect("the site fits into its table")
+        Self::new(config()).expect("the site fits into its table")
     }
 }
 
 impl Site {
     /// `None` if the table has no room for the configuration.
     #[must_use]
-    pub fn new(config: Arc<Config>, size: Size) -> Option<Self> {
+    pub fn new(config: Arc<Config>) -> Option<Self> {
         let now = Now {
             boot: 1_000_000 * SECOND,
             unix: 1_800_000_000 * SECOND,
         };
-        let table = Table::anonymous(size).expect("there is memory");
+        let table = Table::anonymous(SIZE).expect("there is memory");
         let engine = Engine::new(config, Arc::new(table)).ok()?;
         engine.set_interfaces(interfaces(), now);
         engine.restore([], now);
@@ -124,6 +132,10 @@ impl Site {
 
     /// Time passes, and the sweeper comes by.
     pub fn pass(&mut self, time: u64) {
+        if time == 0 {
+            return;
+        }
+        self.check_books();
         self.now.boot += time;
         self.now.unix += time;
         let mut promises = Vec::new();
@@ -149,6 +161,15 @@ impl Site {
             assert!(lease.reserved_until >= lease.expires, "{lease:?}");
         }
         self.books.hold_of(&leases, self.now);
+    }
+}
+
+impl Site {
+    /// What clients said of themselves can be exported, and imported again.
+    pub fn check_export(&self) {
+        let file = File::new(&self.engine.leases(), self.now);
+        let text = file.to_string();
+        assert_eq!(File::parse(&text).as_ref(), Ok(&file), "{text}");
     }
 }
 

@@ -73,6 +73,9 @@ struct Bench {
     scratch: Box<Scratch>,
 }
 
+/// The lease time of all clients.
+const LEASE: u64 = 3600 * SECOND;
+
 /// Mutated frames. As many as the long form's take a quarter of an hour in a release build.
 const SHORT: u64 = 500_000;
 const LONG: u64 = 100_000_000;
@@ -317,8 +320,27 @@ impl Bench {
         Ok(self.engine.handle(now, &incoming, reply))
     }
 
-    /// Kernel, host and engine on one frame; the reason that all agree on.
+    /// Kernel, host and engine on one frame; the reason that all agree on. They run one after the
+    /// other: if a lease ended or a promise came to its end meanwhile, they are asked again.
     fn compare(&mut self, input: &[u8]) -> Result<Reason> {
+        let from = Now::read().boot;
+        match self.compare_once(input) {
+            Err(_) if self.has_ended_since(from) => self.compare_once(input),
+            result => result,
+        }
+    }
+
+    fn has_ended_since(&self, from: u64) -> bool {
+        let meanwhile = from..=Now::read().boot;
+        let ended = |index: u32| {
+            let lease = self.table.slot(index).lease();
+            let ends = [lease.expires, lease.reserved_until.saturating_sub(LEASE)];
+            ends.iter().any(|end| meanwhile.contains(end))
+        };
+        self.table.addresses().any(|(_, index)| ended(index))
+    }
+
+    fn compare_once(&mut self, input: &[u8]) -> Result<Reason> {
         let foretold = self.fast_path.explain(input, IFINDEX, None, Now::read())?;
         let (action, output) = self.fast_path.test_run(input, IFINDEX)?;
         let mut by_host = input.to_vec();
