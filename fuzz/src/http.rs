@@ -3,11 +3,13 @@
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use dhcp_userspace::netboot::http::converse;
 use dhcp_userspace::netboot::shared::Shared;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
 
 use crate::input::parts;
 use crate::tree;
@@ -53,20 +55,30 @@ fn shared() -> &'static Shared {
     })
 }
 
-/// Sends part by part, ends its half, and reads to the end.
+/// What ends most connections; the others end when the server waits for more than comes.
+const LAST: &[u8] = b"\r\n\r\nGET /a.efi HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// Sends part by part, and reads to the end. Whoever ended its half at once would hear nothing.
 async fn ask(stream: DuplexStream, data: &[u8]) -> Vec<u8> {
     let (mut read, mut write) = tokio::io::split(stream);
     let send = async {
-        for part in parts(data) {
+        for part in parts(data).chain([LAST]) {
             if write.write_all(part).await.is_err() {
                 break;
             }
             tokio::task::yield_now().await;
         }
-        let _ = write.shutdown().await;
+        write
     };
     let mut answer = Vec::new();
-    let (read, ()) = tokio::join!(read.read_to_end(&mut answer), send);
-    let _ = read;
+    let receive =
+        async { while let Ok(Ok(1..)) = timeout(PATIENCE, read.read_buf(&mut answer)).await {} };
+    // What was not taken is not sent any more once nothing is answered.
+    tokio::select! {
+        biased;
+        () = receive => {}
+        () = async { let _write = send.await; std::future::pending().await } => {}
+    }
     answer
 }
