@@ -7,6 +7,7 @@ mod ci;
 mod compiler;
 mod daemon;
 mod faults;
+mod fuzz;
 mod linker;
 mod mutants;
 mod packages;
@@ -46,6 +47,8 @@ enum Task {
     Mutants,
     /// Look for faults at length: kills, power cuts, races, hostile packets; and show what was lost.
     Faults(faults::Options),
+    /// Look for inputs that the server does not bear, with libFuzzer.
+    Fuzz(fuzz::Options),
     /// What CI runs: format, lints, tests.
     Ci,
 }
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
             mutants::mutants().map(|(caught, _)| println!("{caught} passed, 0 failed"))
         }
         Task::Faults(options) => faults::faults(&options),
+        Task::Fuzz(options) => fuzz::fuzz(&options),
         Task::Ci => ci::ci(),
     };
     match result {

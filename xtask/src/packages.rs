@@ -50,6 +50,9 @@ pub(crate) const PEERS: &[Need] = &[
 /// What makes system calls fail, and clocks step.
 pub(crate) const FAULTS: &[Need] = &[("strace", "strace"), ("faketime", "faketime")];
 
+/// What builds libFuzzer.
+pub(crate) const FUZZ: &[Need] = &[("c++", "g++")];
+
 /// Makes sure that the programs are there.
 pub(crate) fn ensure(needs: &[&[Need]]) -> Result<()> {
     let missing = needs.iter().copied().flatten();

@@ -78,7 +78,7 @@ pub async fn serve(listener: UnixListener, service: Service) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(connection(stream, service.clone()));
+                tokio::spawn(converse(stream, service.clone()));
             }
             // Out of file descriptors: give those who hold them a moment.
             Err(error) => {
@@ -89,8 +89,11 @@ pub async fn serve(listener: UnixListener, service: Service) {
     }
 }
 
-/// An error means that the reader went away, which is nothing to tell.
-async fn connection(stream: UnixStream, service: Service) -> io::Result<()> {
+/// Answers one request.
+///
+/// # Errors
+/// If the reader went away, which is nothing to tell.
+pub async fn converse(stream: UnixStream, service: Service) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     match request(&mut read).await {
