@@ -10,10 +10,13 @@ pub mod files;
 pub mod fleet;
 pub mod flood;
 pub mod frame;
+pub mod load;
 pub mod message;
 pub mod random;
 pub mod raw_client;
 pub mod site;
+pub mod visitors;
+pub mod vitals;
 
 use std::str::FromStr;
 
