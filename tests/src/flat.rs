@@ -11,6 +11,8 @@ use std::fmt;
 const CERTAIN: f64 = 3.0;
 /// Fewer measurements tell nothing.
 const LEAST: usize = 8;
+/// How many measurements of each are shown.
+const SHOWN: usize = 16;
 
 /// Measurements by name, in the order of time.
 #[derive(Debug, Default)]
@@ -54,10 +56,18 @@ impl Series {
         self.values.keys().map(String::as_str)
     }
 
-    /// The last measurement of each.
-    pub fn last(&self) -> impl Iterator<Item = (&str, f64)> {
+    /// Some measurements of each, from the first to the last.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let some = |values: &[f64]| {
+            let every = values.len().div_ceil(SHOWN).max(1);
+            let rounded = values
+                .iter()
+                .step_by(every)
+                .map(|value| format!("{value:.0}"));
+            rounded.collect::<Vec<_>>().join(" ")
+        };
         let rows = self.values.iter();
-        rows.filter_map(|(name, values)| Some((name.as_str(), *values.last()?)))
+        rows.map(move |(name, values)| format!("{name}: {}", some(values)))
     }
 
     /// What grows by more than the room that `room` says for its name.

@@ -7,13 +7,17 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use common::books::SOON;
 use common::load::{self, Load, RELAY};
+use common::million::{self, Guests, Times};
 use common::visitors::{self, METRICS, Visitors};
 use common::vitals::{self, Sample};
+use dhcp_userspace::clock::Now;
 use xdhcpd_tests::flat::Series;
 use xdhcpd_tests::wait::Deadline;
 use xdhcpd_tests::{Binaries, Campaign, Daemon, Lab, wait_until};
@@ -64,8 +68,8 @@ fn soak(mode: &str) -> Result<()> {
     });
     closed.with_context(|| format!("{:#?}, before: {quiet:#?}", vitals::descriptors(pid)))?;
 
-    for (name, last) in series.last() {
-        println!("  {name}: {last:.0}");
+    for line in series.lines() {
+        println!("  {line}");
     }
     println!("  {:?}", site.load.done);
     let growing = series.growing(|name| room(name, campaign.is_long()));
@@ -181,7 +185,7 @@ impl Site<'_> {
         self.rounds += 1;
         self.load.round()?;
         self.visitors.round()?;
-        if self.rounds % RELOAD == 0 {
+        if self.rounds.is_multiple_of(RELOAD) {
             let which = self.rounds / RELOAD % 2;
             daemon.configure(&self.yaml[which as usize])?;
             daemon.ctl(&["reload"])?;
@@ -215,9 +219,118 @@ impl Site<'_> {
             hits > Some(self.rounds),
             "too few renewals on the fast path: {status:#}"
         );
-        for kind in ["release", "decline", "expire", "lease-query"] {
-            println!("  {kind}: {}", status["done"]["replies"][kind]);
+        for what in ["replies", "ignored"] {
+            println!("  {what}: {}", status["done"][what]);
         }
         Ok(())
     }
+}
+
+/// The journal is compacted while clients bind and renew; then as many do so without that. Then what
+/// else goes through all leases: reloads, lists, sweeps.
+#[test]
+fn compaction_and_reloads_do_not_hold_up_answers() -> Result<()> {
+    common::root();
+    let campaign = Campaign::from_env();
+    let leases = campaign.times(20_000, 1_000_000) as u32;
+    let lab = Lab::new(1)?;
+    let directory = lab.directory("daemon")?;
+    let state = directory.join("state");
+    let (mut during, mut without, mut starts) = (Times::default(), Times::default(), Vec::new());
+    let rounds = campaign.times(1, 2);
+    for _ in 0..rounds {
+        // So many that the journal is to be compacted at the next start.
+        million::write_leases(&state, leases, campaign.times(1, 3) as u32)?;
+        let (before, began) = (million::snapshot(&state)?, Now::read().boot);
+        let config = million::yaml(&lab, leases, "one");
+        let mut daemon = Daemon::start(&Binaries::find()?, &lab.server, &directory, &config)?;
+        starts.push((Now::read().boot - began) as f64 / 1e9);
+        let mut guests = Guests::new(&lab)?;
+        let is_compacting = |done: usize| {
+            let over = million::snapshot(&state)? != before;
+            Ok(if campaign.is_long() { !over } else { done < 50 })
+        };
+        let some = guests.while_so(is_compacting)?;
+        let count = some.binds.len().max(50);
+        during.extend(some);
+        without.extend(guests.while_so(|done| Ok(done < count))?);
+        expect_leases(&daemon, leases)?;
+        daemon.terminate()?;
+    }
+    println!(
+        "  binds while compacting: {}",
+        million::summary(&during.binds)
+    );
+    println!(
+        "  binds without:          {}",
+        million::summary(&without.binds)
+    );
+    println!(
+        "  renewals while compacting: {}",
+        million::summary(&during.renewals)
+    );
+    println!(
+        "  renewals without:          {}",
+        million::summary(&without.renewals)
+    );
+    println!("  starts, until ready: {starts:.2?} s");
+    let checked = format!(
+        "{} binds and renewals answered; binds {}; without compaction {}",
+        during.binds.len(),
+        million::summary(&during.binds),
+        million::summary(&without.binds)
+    );
+    let fault = format!("journal of {leases} leases compacted");
+    campaign.tell(
+        &fault,
+        rounds,
+        &checked,
+        0,
+        &format!("{:.1} ms", during.worst()),
+    );
+    reloads(&lab, &directory, &campaign, leases)
+}
+
+fn expect_leases(daemon: &Daemon, leases: u32) -> Result<()> {
+    let status = daemon.ctl(&["status"])?;
+    let bound = status["leases"]["bound"].as_u64();
+    ensure!(bound >= Some(leases.into()), "{bound:?} of {leases} leases");
+    Ok(())
+}
+
+fn reloads(lab: &Lab, directory: &Path, campaign: &Campaign, leases: u32) -> Result<()> {
+    let config = ["one", "two"].map(|domain| million::yaml(lab, leases, domain));
+    let daemon = Daemon::start(&Binaries::find()?, &lab.server, directory, &config[0])?;
+    let (times, done) = (campaign.times(2, 10), AtomicBool::new(false));
+    let mut guests = Guests::new(lab)?;
+    let served = thread::scope(|scope| {
+        let served = scope.spawn(|| guests.while_so(|_| Ok(!done.load(Ordering::Relaxed))));
+        let reloaded = (1..=times as usize).try_for_each(|time| {
+            daemon.configure(&config[time % 2])?;
+            daemon.ctl(&["reload"])?;
+            daemon.ctl(&["status"]).map(drop)
+        });
+        done.store(true, Ordering::Relaxed);
+        let served = served.join().expect("no panic")?;
+        reloaded.map(|()| served)
+    })?;
+    println!(
+        "  binds during reloads: {}",
+        million::summary(&served.binds)
+    );
+    println!(
+        "  renewals during reloads: {}",
+        million::summary(&served.renewals)
+    );
+    expect_leases(&daemon, leases)?;
+    let fault = format!("reload with {leases} leases, under binds and renewals");
+    let checked = format!("{} binds and renewals answered", served.binds.len());
+    campaign.tell(
+        &fault,
+        times,
+        &checked,
+        0,
+        &format!("{:.1} ms", served.worst()),
+    );
+    Ok(())
 }

@@ -12,6 +12,7 @@ pub mod flood;
 pub mod frame;
 pub mod load;
 pub mod message;
+pub mod million;
 pub mod random;
 pub mod raw_client;
 pub mod site;

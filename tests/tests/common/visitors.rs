@@ -23,6 +23,11 @@ const SMALL_BYTES: usize = 20_000;
 /// Connections that stay open at once.
 const OPEN: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Who asks by UDP asks again after this time, so often.
+const AGAIN: Duration = Duration::from_secs(4);
+const ATTEMPTS: usize = 8;
+/// Every how manieth round leaves a transfer behind: one client may have 16.
+const LEFT: usize = 4;
 
 /// What administrators ask, one question in each round.
 const QUESTIONS: [&str; 9] = [
@@ -80,7 +85,9 @@ impl<'a> Visitors<'a> {
         self.fetch_by_tftp()?;
         self.ask_about_leases()?;
         if !self.polite {
-            self.ask_for_what_nobody_takes()?;
+            if self.rounds.is_multiple_of(LEFT) {
+                self.ask_for_what_nobody_takes()?;
+            }
             self.leave_open()?;
         }
         Ok(())
@@ -128,12 +135,28 @@ impl<'a> Visitors<'a> {
 
     /// A file, and one that is not there.
     fn fetch_by_tftp(&self) -> Result<()> {
-        let socket = self.client.enter(|| UdpSocket::bind((RELAY, 0)))??;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        let fetched = tftp(&socket, SMALL)?;
-        ensure!(fetched == SMALL_BYTES, "{fetched} bytes by TFTP");
-        ensure!(tftp(&socket, &format!("missing-{}", self.rounds)).is_err());
+        let fetched = self.patiently("a file by TFTP", |socket| tftp(socket, SMALL))?;
+        ensure!(fetched == Some(SMALL_BYTES), "{fetched:?} bytes by TFTP");
+        let name = format!("missing-{}", self.rounds);
+        let fetched = self.patiently("a missing file", |socket| tftp(socket, &name))?;
+        ensure!(fetched.is_none(), "a file that is not there was sent");
         Ok(())
+    }
+
+    /// Asks by UDP, and again if nothing comes.
+    fn patiently<T>(&self, what: &str, ask: impl Fn(&UdpSocket) -> Result<T>) -> Result<T> {
+        let mut last = None;
+        for _ in 0..ATTEMPTS {
+            let socket = self.client.enter(|| UdpSocket::bind((RELAY, 0)))??;
+            socket.set_read_timeout(Some(AGAIN))?;
+            match ask(&socket) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last
+            .context("no attempt")?
+            .context(format!("{what}, asked for {ATTEMPTS} times")))
     }
 
     fn ask_for_what_nobody_takes(&self) -> Result<()> {
@@ -144,16 +167,18 @@ impl<'a> Visitors<'a> {
 
     /// By UDP about one, by TCP about all.
     fn ask_about_leases(&self) -> Result<()> {
-        let socket = self.client.enter(|| UdpSocket::bind((RELAY, 67)))??;
-        socket.set_read_timeout(Some(PATIENCE))?;
         let about = Ipv4Addr::new(10, 77, 2, self.rounds as u8 % 32);
-        socket.send_to(&lease_query(10, about), (SERVER, 67))?;
-        // It hears what relays hear, too.
-        let mut answer = [0; 1500];
-        while answer[242] != 13 {
-            let (len, _) = socket.recv_from(&mut answer)?;
-            ensure!(len > 242, "no answer to a lease query");
-        }
+        // The answer goes to the relay's port, where all is heard that relays hear.
+        let ear = self.client.enter(|| UdpSocket::bind((RELAY, 67)))??;
+        ear.set_read_timeout(Some(AGAIN))?;
+        self.patiently("a lease query", |_| {
+            ear.send_to(&lease_query(10, about), (SERVER, 67))?;
+            let mut answer = [0; 1500];
+            while answer[242] != 13 {
+                ear.recv_from(&mut answer)?;
+            }
+            Ok(())
+        })?;
         let mut stream = connect(self.client, (SERVER, 67).into())?;
         let query = lease_query(14, Ipv4Addr::UNSPECIFIED);
         stream.write_all(&[&(query.len() as u16).to_be_bytes()[..], &query].concat())?;
@@ -211,21 +236,23 @@ fn read_request(name: &str) -> Vec<u8> {
     [&[0, 1][..], name.as_bytes(), b"\0octet\0"].concat()
 }
 
-/// Fetches a file and tells its length.
-fn tftp(socket: &UdpSocket, name: &str) -> Result<usize> {
+/// Fetches a file and tells its length; none if it is refused.
+fn tftp(socket: &UdpSocket, name: &str) -> Result<Option<usize>> {
     socket.send_to(&read_request(name), (SERVER, 69))?;
     let (mut block, mut fetched) = (1_u16, 0);
     loop {
         let mut packet = [0; 516];
         let (len, from) = socket.recv_from(&mut packet)?;
-        ensure!(packet[..2] == [0, 3], "refused: {:?}", &packet[..len]);
+        if packet[..2] == [0, 5] {
+            return Ok(None);
+        }
         if packet[2..4] != block.to_be_bytes() {
             continue;
         }
         fetched += len - 4;
         socket.send_to(&[&[0, 4], &packet[2..4]].concat(), from)?;
         if len < packet.len() {
-            return Ok(fetched);
+            return Ok(Some(fetched));
         }
         block += 1;
     }
