@@ -160,6 +160,6 @@ fn is_done_in_pieces_and_may_be_ended_after_each() {
     assert!(pieces >= 4, "{pieces}: two files or more, and two MiB");
     assert_eq!(
         open_with(&storage, settings).unwrap().1.records.len(),
-        30_000
+        50_000
     );
 }
