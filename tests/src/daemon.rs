@@ -13,7 +13,7 @@ use crate::namespace::{self, Namespace};
 use crate::process::{self, Process};
 
 /// How long a daemon may take to start or to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Where xdhcpd and xdhcpctl are.
 #[derive(Clone)]

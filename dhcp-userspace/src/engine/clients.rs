@@ -114,14 +114,17 @@ impl Clients {
         self.0.remove_if(key, |_, client| client.address == address);
     }
 
-    /// Takes all out.
-    pub(super) fn drain(&self) -> Vec<(ClientKey, Client)> {
-        let mut all = Vec::with_capacity(self.0.len());
+    /// Takes those out that pass a test.
+    pub(super) fn drain(&self, test: impl Fn(&Client) -> bool) -> Vec<(ClientKey, Client)> {
+        let mut drained = Vec::new();
         self.0.retain(|key, client| {
-            all.push((*key, client.clone()));
-            false
+            let goes = test(client);
+            if goes {
+                drained.push((*key, client.clone()));
+            }
+            !goes
         });
-        all
+        drained
     }
 
     /// The addresses of the clients that pass a test.
