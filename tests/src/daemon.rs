@@ -65,6 +65,8 @@ pub struct Daemon {
     binaries: Binaries,
     namespace: PathBuf,
     directory: PathBuf,
+    /// A program with arguments that starts it, such as setpriv or strace.
+    under: Vec<String>,
     process: Process,
 }
 
@@ -77,14 +79,26 @@ impl Daemon {
         directory: &Path,
         yaml: &str,
     ) -> Result<Self> {
+        Self::start_under(binaries, namespace, directory, yaml, Vec::new())
+    }
+
+    /// The same by another program, which becomes the daemon or has the same process id.
+    pub fn start_under(
+        binaries: &Binaries,
+        namespace: &Namespace,
+        directory: &Path,
+        yaml: &str,
+        under: Vec<String>,
+    ) -> Result<Self> {
         write_config(directory, yaml)?;
         let namespace = namespace.path();
-        let process = spawn(binaries, &namespace, directory)?;
+        let process = spawn(binaries, &namespace, directory, &under)?;
         let (binaries, directory) = (binaries.clone(), directory.to_owned());
         Ok(Self {
             binaries,
             namespace,
             directory,
+            under,
             process,
         })
     }
@@ -92,7 +106,8 @@ impl Daemon {
     /// Starts it again, on the same files, after [`Self::kill`] or [`Self::terminate`].
     pub fn restart(&mut self) -> Result<()> {
         self.terminate()?;
-        self.process = spawn(&self.binaries, &self.namespace, &self.directory)?;
+        let (namespace, directory) = (&self.namespace, &self.directory);
+        self.process = spawn(&self.binaries, namespace, directory, &self.under)?;
         Ok(())
     }
 
@@ -150,10 +165,22 @@ fn write_config(directory: &Path, yaml: &str) -> Result<()> {
     fs::write(&path, yaml).with_context(|| format!("could not write {}", path.display()))
 }
 
-fn spawn(binaries: &Binaries, namespace: &Path, directory: &Path) -> Result<Process> {
+fn spawn(
+    binaries: &Binaries,
+    namespace: &Path,
+    directory: &Path,
+    under: &[String],
+) -> Result<Process> {
     let log = directory.join("xdhcpd.log");
     let seen = fs::metadata(&log).map_or(0, |log| log.len());
-    let mut command = namespace::command_in(namespace, &binaries.xdhcpd());
+    let mut command = match under.split_first() {
+        None => namespace::command_in(namespace, &binaries.xdhcpd()),
+        Some((program, arguments)) => {
+            let mut command = namespace::command_in(namespace, Path::new(program));
+            command.args(arguments).arg(binaries.xdhcpd());
+            command
+        }
+    };
     command.arg("--config").arg(directory.join("dhcp.yaml"));
     let mut process = Process::start("xdhcpd", &mut command, &log)?;
     process.wait_for_line("ready", usize::try_from(seen)?, PATIENCE)?;

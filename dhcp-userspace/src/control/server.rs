@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::process::{Gid, Uid};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -66,6 +67,18 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
     Ok(listener)
+}
+
+/// Gives the socket to the user that the daemon becomes: that user's group are its operators.
+///
+/// # Errors
+/// If the system refuses.
+pub fn hand_over(path: &Path, user: Uid, group: Gid) -> Result<(), BindError> {
+    let owner = (Some(user.as_raw()), Some(group.as_raw()));
+    std::os::unix::fs::chown(path, owner.0, owner.1).map_err(|source| BindError::Io {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn is_socket(path: &Path) -> bool {
