@@ -1,6 +1,8 @@
 //! Without root: what the daemon may, at start and from then on, and whether that is enough.
 
 mod common;
+#[path = "privileges/sandbox.rs"]
+mod sandbox;
 #[path = "privileges/status.rs"]
 mod status;
 #[path = "privileges/unit.rs"]
@@ -84,12 +86,17 @@ subnets:
         Binaries::in_directory(&here)
     }
 
-    /// As the systemd unit does before each start.
-    fn hand_over(&self) -> Result<()> {
+    /// What the systemd unit does before each start, and systemd with the runtime directory.
+    fn prepare(&self, yaml: &str) -> Result<()> {
+        let path = self.directory.join("dhcp.yaml");
+        fs::write(
+            &path,
+            yaml.replace("@DIR@", &self.directory.to_string_lossy()),
+        )?;
         let mut command = self.lab.server.command(self.binaries()?.xdhcpd());
-        let config = self.directory.join("dhcp.yaml");
         command.args(["hand-over", "--user", USER, "--config"]);
-        process::output(command.arg(config)).map(drop)
+        process::output(command.arg(path))?;
+        Ok(chown(&self.directory, Some(self.uid), Some(self.uid))?)
     }
 
     fn client(&self, number: u8) -> Result<RawClient> {
@@ -198,7 +205,6 @@ fn root_becomes_a_user_and_hands_over_what_it_has() -> Result<()> {
     renew_in_kernel(&daemon, &client, &lease)?;
     another_interface(&site, &daemon, &user)?;
 
-    daemon.configure(&site.yaml(&user, ""))?;
     daemon.terminate()?;
     renew(&client, &lease)?;
     daemon.restart()?;
@@ -230,12 +236,7 @@ fn what_the_unit_gives_is_enough() -> Result<()> {
 /// Starts it with these capabilities, as the user.
 fn as_unit(site: &Site, capabilities: &[String]) -> Result<Daemon> {
     let yaml = site.yaml("", "");
-    fs::write(
-        site.directory.join("dhcp.yaml"),
-        yaml.replace("@DIR@", &site.directory.to_string_lossy()),
-    )?;
-    site.hand_over()?;
-    chown(&site.directory, Some(site.uid), Some(site.uid))?;
+    site.prepare(&yaml)?;
     site.start(&yaml, unit::setpriv(USER, capabilities))
 }
 
@@ -284,5 +285,51 @@ fn a_configuration_that_the_user_cannot_read_is_refused_at_start() -> Result<()>
         error.contains("more.yaml") && error.contains("chmod 640"),
         "{error}"
     );
+    Ok(())
+}
+
+/// Bind, renewal, another interface, metrics, boot files, control socket and end, all under strace.
+#[test]
+fn the_filter_lets_all_system_calls_through() -> Result<()> {
+    let site = Site::new()?;
+    let trace = site.directory.join("trace");
+    let all = Unit::read()?.capabilities("AmbientCapabilities")?;
+    let mut under = unit::setpriv(USER, &all);
+    let strace = ["strace", "-D", "-f", "-qq", "-s", "0", "-o"].map(str::to_owned);
+    under.extend(strace);
+    under.push(trace.display().to_string());
+    let files = site.lab.directory("boot")?;
+    fs::write(files.join("a"), "abc")?;
+    let server = ", metrics: 127.0.0.1:9547";
+    let boot = format!("boot: {{root: {}}}\n", files.display());
+    let yaml = site.yaml(server, &boot);
+    site.prepare(&yaml)?;
+    let mut daemon = site.start(&yaml, under)?;
+    let client = site.client(0)?;
+    let lease = client.bind()?;
+    renew_in_kernel(&daemon, &client, &lease)?;
+    another_interface(&site, &daemon, server)?;
+    daemon.configure(&yaml)?;
+    daemon.ctl_text(&["reload"])?;
+    for url in [
+        "http://127.0.0.1:9547/metrics",
+        "http://127.0.0.1/a",
+        "tftp://127.0.0.1/a",
+    ] {
+        let mut curl = site.lab.server.command("curl");
+        process::output(curl.args([
+            "--silent",
+            "--show-error",
+            "--fail",
+            "--max-time",
+            "20",
+            url,
+        ]))?;
+    }
+    daemon.ctl_text(&["leases", "export"])?;
+    daemon.ctl_text(&["explain", "--mac", "02:00:00:00:00:01"])?;
+    daemon.terminate()?;
+    let forbidden = sandbox::forbidden(&trace)?;
+    ensure!(forbidden.is_empty(), "the unit forbids {forbidden:?}");
     Ok(())
 }
