@@ -217,6 +217,46 @@ fn root_becomes_a_user_and_hands_over_what_it_has() -> Result<()> {
     expect_rights(&site, &mut daemon, 0)
 }
 
+/// Whoever owned the state directory may have prepared it for root.
+#[test]
+fn handing_over_gives_nothing_away() -> Result<()> {
+    let site = Site::new()?;
+    let state = site.directory.join("state");
+    fs::create_dir_all(state.join("journal"))?;
+    fs::write(state.join("journal/lock"), "")?;
+    let (linked, pointed_at) = (
+        site.directory.join("linked"),
+        site.directory.join("pointed-at"),
+    );
+    fs::write(&linked, "")?;
+    fs::create_dir(&pointed_at)?;
+    fs::write(pointed_at.join("file"), "")?;
+    fs::hard_link(&linked, state.join("one"))?;
+    std::os::unix::fs::symlink(&linked, state.join("two"))?;
+    std::os::unix::fs::symlink(&pointed_at, state.join("three"))?;
+    site.prepare(&site.yaml("", ""))?;
+    let owner = |path: &Path| anyhow::Ok(fs::metadata(path)?.uid());
+    for outside in [linked, pointed_at.join("file"), pointed_at] {
+        ensure!(
+            owner(&outside)? == 0,
+            "{} was given away",
+            outside.display()
+        );
+    }
+    for inside in [
+        state.join("journal/lock"),
+        state.join("journal"),
+        state.clone(),
+    ] {
+        ensure!(owner(&inside)? == site.uid, "{}", inside.display());
+    }
+
+    chown(&state, Some(site.uid + 1), None)?;
+    let error = format!("{:#}", site.prepare(&site.yaml("", "")).unwrap_err());
+    ensure!(error.contains(&format!("chown -R {USER}")), "{error}");
+    Ok(())
+}
+
 /// As the unit starts it.
 #[test]
 fn what_the_unit_gives_is_enough() -> Result<()> {

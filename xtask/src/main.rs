@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything one does with this repository.
 
+mod advisories;
 mod bench;
 mod build_and_load;
 mod build_ebpf;
@@ -46,7 +47,9 @@ enum Task {
     Mutants,
     /// Look for faults at length: kills, power cuts, races, hostile packets; and show what was lost.
     Faults(faults::Options),
-    /// What CI runs: format, lints, tests.
+    /// Check the packages that this is built from: source, licence, withdrawn versions, advisories.
+    Advisories,
+    /// What CI runs: format, lints, dependencies, tests.
     Ci,
 }
 
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
             mutants::mutants().map(|(caught, _)| println!("{caught} passed, 0 failed"))
         }
         Task::Faults(options) => faults::faults(&options),
+        Task::Advisories => advisories::advisories(),
         Task::Ci => ci::ci(),
     };
     match result {

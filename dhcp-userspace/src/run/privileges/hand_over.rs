@@ -77,8 +77,10 @@ fn make(path: &Path) -> io::Result<()> {
 /// Gives a directory with what root has left in it. Its owner may have prepared it for us, so nothing is
 /// followed, neither symbolic links nor other names of a file.
 fn give_tree(path: &Path, user: &User) -> io::Result<()> {
-    give_below(&open_directory(path)?, user, DEPTH)?;
-    give_directory(path, user)
+    let directory = open_directory(path)?;
+    let about = of_root_or(user, &directory, path)?;
+    give_below(&directory, user, DEPTH)?;
+    give(&directory, &about, user)
 }
 
 fn give_below(directory: &OwnedFd, user: &User, depth: usize) -> io::Result<()> {
@@ -105,22 +107,28 @@ fn give_below(directory: &OwnedFd, user: &User, depth: usize) -> io::Result<()> 
     Ok(())
 }
 
-/// Gives a directory, which may be a symbolic link that root has made.
 fn give_directory(path: &Path, user: &User) -> io::Result<()> {
     let directory = open_directory(path)?;
-    let about = fstat(&directory)?;
-    if about.st_uid != 0 && about.st_uid != user.uid.as_raw() {
-        let text = format!(
-            "it belongs to user id {}; if that is right no more, `chown -R {} {}`",
-            about.st_uid,
-            user.name,
-            path.display()
-        );
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
-    }
+    let about = of_root_or(user, &directory, path)?;
     give(&directory, &about, user)
 }
 
+/// Refuses a directory of anybody else.
+fn of_root_or(user: &User, directory: &OwnedFd, path: &Path) -> io::Result<Stat> {
+    let about = fstat(directory)?;
+    if about.st_uid == 0 || about.st_uid == user.uid.as_raw() {
+        return Ok(about);
+    }
+    let text = format!(
+        "it belongs to user id {}; if that is right no more, `chown -R {} {}`",
+        about.st_uid,
+        user.name,
+        path.display()
+    );
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
+}
+
+/// Follows a symbolic link, which root has made.
 fn open_directory(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     Ok(openat(CWD, path, flags, Mode::empty())?)

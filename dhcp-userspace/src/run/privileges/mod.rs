@@ -19,6 +19,7 @@ pub use user::User;
 use crate::config::Config;
 use crate::config::model::FastPathMode;
 use crate::fastpath::Release;
+use crate::net::socket::RECEIVE_BUFFER;
 
 /// Packet sockets of interfaces that appear, and ports of boot files that a reload adds.
 const SERVING: CapabilitySet = CapabilitySet::NET_RAW.union(CapabilitySet::NET_BIND_SERVICE);
@@ -124,7 +125,23 @@ pub fn settle() -> Result<(), PrivilegeError> {
         capabilities = names.join(" "),
         "privileges that are not needed any more are given up"
     );
+    if !kept.contains(CapabilitySet::NET_ADMIN) {
+        note_buffers();
+    }
     Ok(())
+}
+
+/// Only CAP_NET_ADMIN goes beyond the limit, which namespaces may hide.
+fn note_buffers() {
+    const LIMIT: &str = "/proc/sys/net/core/rmem_max";
+    let limit = fs::read_to_string(LIMIT).ok();
+    let limit = limit.and_then(|limit| limit.trim().parse::<i32>().ok());
+    if let Some(limit) = limit.filter(|limit| *limit < RECEIVE_BUFFER) {
+        tracing::warn!(
+            "bursts of requests are lost sooner than they need be: net.core.rmem_max is {limit}; \
+             `sysctl net.core.rmem_max={RECEIVE_BUFFER}`, and see contrib/sysctl.d"
+        );
+    }
 }
 
 fn starting(config: &Config) -> CapabilitySet {
