@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything one does with this repository.
 
+mod advisories;
 mod bench;
 mod build_and_load;
 mod build_ebpf;
@@ -49,7 +50,9 @@ enum Task {
     Faults(faults::Options),
     /// Look for inputs that the server does not bear, with libFuzzer.
     Fuzz(fuzz::Options),
-    /// What CI runs: format, lints, tests.
+    /// Check the packages that this is built from: source, licence, withdrawn versions, advisories.
+    Advisories,
+    /// What CI runs: format, lints, dependencies, tests.
     Ci,
 }
 
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         }
         Task::Faults(options) => faults::faults(&options),
         Task::Fuzz(options) => fuzz::fuzz(&options),
+        Task::Advisories => advisories::advisories(),
         Task::Ci => ci::ci(),
     };
     match result {

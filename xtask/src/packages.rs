@@ -53,6 +53,9 @@ pub(crate) const FAULTS: &[Need] = &[("strace", "strace"), ("faketime", "faketim
 /// What builds libFuzzer.
 pub(crate) const FUZZ: &[Need] = &[("c++", "g++")];
 
+/// What the systemd unit is checked with.
+pub(crate) const SECURITY: &[Need] = &[("systemd-analyze", "systemd"), ("setpriv", "util-linux")];
+
 /// Makes sure that the programs are there.
 pub(crate) fn ensure(needs: &[&[Need]]) -> Result<()> {
     let missing = needs.iter().copied().flatten();

@@ -169,6 +169,7 @@ fn prepare() -> Result<(), String> {
         packages::PEERS,
         packages::TRANSACTIONS,
         packages::FAULTS,
+        packages::SECURITY,
     ];
     packages::ensure(&needs).map_err(|why| format!("{why:#}"))
 }
