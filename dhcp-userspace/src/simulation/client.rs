@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 
 use super::dice::Dice;
-use super::ledger::{Claim, Ledger, Taken, Wrong};
+use super::ledger::{Ledger, Taken, Wrong};
 use super::nature::{Kind, Nature, persona};
 use super::server::{Origin, Packet, Sent};
 use super::site::{PLACES, Site};
@@ -109,7 +109,10 @@ impl Client {
 
     /// The address that it uses now.
     pub(super) fn address(&self) -> Option<Ipv4Addr> {
-        let settled = matches!(self.state, State::Bound | State::Renewing | State::Rebinding);
+        let settled = matches!(
+            self.state,
+            State::Bound | State::Renewing | State::Rebinding
+        );
         self.lease.filter(|_| settled).map(|lease| lease.address)
     }
 
@@ -209,7 +212,11 @@ impl Client {
             honest: true,
         };
         let bytes = ask.frame(&PLACES[self.place]);
-        world.sends.push(Packet { bytes, origin, conflicts: 0 });
+        world.sends.push(Packet {
+            bytes,
+            origin,
+            conflicts: 0,
+        });
     }
 
     /// T1, T2, the end, or the next try in between.
@@ -249,7 +256,9 @@ impl Client {
     fn next(&self, lease: &Lease, now: u64) -> u64 {
         // Nobody goes while it is quiet.
         let goes = self.goes.max(now + 600 * SECOND);
-        lease.renew.min(if self.goes <= now { goes } else { self.goes })
+        lease
+            .renew
+            .min(if self.goes <= now { goes } else { self.goes })
     }
 
     /// It is switched off, moved, or boots anew.
@@ -284,7 +293,7 @@ impl Client {
             State::Requesting(..) | State::Rebooting(_) | State::Renewing | State::Rebinding
         );
         match (told.kind, self.state) {
-            (Some(OFFER), State::Selecting) => self.choose(&told, world),
+            (Some(OFFER), State::Selecting) => self.choose(&told, sent, world),
             (Some(ACK), State::Selecting) if self.nature.kind == Kind::Inform => {
                 self.informed(&told, world)
             }
@@ -314,15 +323,20 @@ impl Client {
         self.state = State::Elsewhere;
         world.wake = Some(world.now + world.dice.about(self.nature.on));
         if told.times.is_some() || told.address != ANYONE {
-            return Err(Wrong::new("an INFORM is answered with a lease", self.mac, told.address));
+            return Err(Wrong::new(
+                "an INFORM is answered with a lease",
+                self.mac,
+                told.address,
+            ));
         }
         Ok(())
     }
 
-    fn choose(&mut self, told: &Told, world: &mut World<'_>) -> Result<(), Wrong> {
-        self.expect_own("OFFER", told.address, world)?;
+    fn choose(&mut self, told: &Told, sent: &Sent, world: &mut World<'_>) -> Result<(), Wrong> {
+        self.expect_own("OFFER", (told.address, sent.decided), world)?;
         if let Some(claim) = world.ledger.holder(told.address, world.now)
             && claim.mac != self.mac
+            && claim.since < sent.decided
         {
             let what = format!("OFFER of another's address: {claim:?}");
             return Err(Wrong::new(what, self.mac, told.address));
@@ -347,7 +361,7 @@ impl Client {
     fn expect_own(
         &self,
         what: &str,
-        address: Ipv4Addr,
+        (address, decided): (Ipv4Addr, u64),
         world: &mut World<'_>,
     ) -> Result<(), Wrong> {
         let place = &PLACES[self.place];
@@ -357,7 +371,8 @@ impl Client {
                 && world.site.allows(place, self.mac, *address)
         };
         let own: Vec<_> = self.had.iter().copied().filter(his).collect();
-        if own.is_empty() || own.contains(&address) || self.impersonated {
+        let excused = self.impersonated || decided <= world.site.since;
+        if own.is_empty() || own.contains(&address) || excused {
             return Ok(());
         }
         let reserved = world.site.reserved(place, self.mac);
@@ -368,29 +383,38 @@ impl Client {
     fn bind(&mut self, told: &Told, sent: &Sent, world: &mut World<'_>) -> Result<(), Wrong> {
         let renews = self.address();
         if !PLACES[self.place].has(told.address) {
-            return Err(Wrong::new("an ACK of an address of another link", self.mac, told.address));
+            return Err(Wrong::new(
+                "an ACK of an address of another link",
+                self.mac,
+                told.address,
+            ));
         }
         if renews.is_some_and(|own| own != told.address) {
-            return Err(Wrong::new("a renewal is answered with another address", self.mac, told.address));
+            return Err(Wrong::new(
+                "a renewal is answered with another address",
+                self.mac,
+                told.address,
+            ));
         }
         if self.state == State::Selecting {
-            self.expect_own("ACK", told.address, world)?;
+            self.expect_own("ACK", (told.address, sent.decided), world)?;
         }
         let Some(secs) = told.grants() else {
-            return Err(Wrong::new("an ACK without a lease time", self.mac, told.address));
+            return Err(Wrong::new(
+                "an ACK without a lease time",
+                self.mac,
+                told.address,
+            ));
         };
         let [_, renew, rebind] = told.times.unwrap_or([secs; 3]);
         let asked = sent.origin.sent;
         let end = asked + secs * SECOND;
-        let claim = Claim {
-            mac: self.mac,
-            until: end,
-            place: self.place,
-        };
         world.ledger.take(&Taken {
             address: told.address,
+            mac: self.mac,
+            place: self.place,
+            until: end,
             decided: sent.decided,
-            claim,
         })?;
         self.keep_in_mind(told.address);
         self.lease = Some(Lease {

@@ -46,7 +46,7 @@ impl Ticket {
 pub(super) struct Waiting {
     pub(super) id: u64,
     pub(super) due: u64,
-    pub(super) reply: Vec<u8>,
+    pub(super) reply: Sent,
     pub(super) packet: Packet,
     pub(super) address: Ipv4Addr,
 }
@@ -125,7 +125,9 @@ impl Daemon {
         };
         let result = batch.synced.unwrap_or_else(|| self.log.sync());
         let synced = self.log.synced();
-        let durable = batch.sequences.partition_point(|sequence| *sequence <= synced);
+        let durable = batch
+            .sequences
+            .partition_point(|sequence| *sequence <= synced);
         let refused = batch.tickets.split_off(durable);
         let failed = match result.and(batch.appended) {
             Ok(()) | Err(JournalError::Full) => false,

@@ -30,7 +30,12 @@ pub(super) fn packet(clients: &mut [Client], dice: &mut Dice, now: u64) -> Optio
         victim.mac
     };
     let his = victim.address();
-    let any = Ipv4Addr::new(10, dice.range(0, 6) as u8, dice.range(0, 3) as u8, dice.range(0, 255) as u8);
+    let any = Ipv4Addr::new(
+        10,
+        dice.range(0, 6) as u8,
+        dice.range(0, 3) as u8,
+        dice.range(0, 255) as u8,
+    );
     let address = if dice.percent(80) { his? } else { any };
     let mut persona = victim.persona();
     if dice.percent(50) {

@@ -66,12 +66,21 @@ impl Sum {
     }
 
     fn tell(&self, campaign: &Campaign) {
-        let fates: Vec<_> = self.fates.iter().map(|(fate, times)| format!("{times} {fate}")).collect();
+        let fates: Vec<_> = self
+            .fates
+            .iter()
+            .map(|(fate, times)| format!("{times} {fate}"))
+            .collect();
         let fault = "simulation: loss, copies, delays, hostile clients, ".to_owned() + FATES;
         let checked = format!(
             "{} ACKs of {} packets ({} renewals by the kernel's code, {} of them held against the \
              engine), the disk at {} moments; {}",
-            self.acks, self.packets, self.hits, self.compared, self.looks, fates.join(", "),
+            self.acks,
+            self.packets,
+            self.hits,
+            self.compared,
+            self.looks,
+            fates.join(", "),
         );
         let days = format!("{} simulated days", self.time / DAY);
         campaign.tell(&fault, days, &checked, 0, "not measured");

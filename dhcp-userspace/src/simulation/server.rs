@@ -200,12 +200,19 @@ impl Server {
         let opened = Log::open(Arc::new(storage), SETTINGS, now, boot_id);
         let (_, replayed) = opened.map_err(|error| nobody(format!("power cut: {error}")))?;
         if let Some(damage) = replayed.damage.first() {
-            return Err(nobody(format!("a power cut would damage the journal: {damage}")));
+            return Err(nobody(format!(
+                "a power cut would damage the journal: {damage}"
+            )));
         }
         let since = self.time - 1000 * SECOND;
         let records = replayed.records.into_iter();
         Ok(records
-            .map(|r| (r.address, (r.kind, r.mac, since.saturating_add(r.reserved_until))))
+            .map(|r| {
+                (
+                    r.address,
+                    (r.kind, r.mac, since.saturating_add(r.reserved_until)),
+                )
+            })
             .collect())
     }
 
@@ -223,6 +230,7 @@ impl Server {
     }
 
     pub(super) fn reload(&mut self) {
+        self.site.since = self.time;
         if let Some(daemon) = &self.daemon {
             let reloaded = daemon.engine.reload(self.site.config(), self.now());
             reloaded.expect("room in the table");
@@ -245,7 +253,11 @@ impl Server {
         };
         if kernel.answer(&mut self.scratch) == Reason::Hit {
             self.counts.hits += 1;
-            self.send(bytes.clone(), origin)?;
+            self.send(Sent {
+                bytes: bytes.clone(),
+                decided: self.time,
+                origin,
+            })?;
             return if dice.percent(25) {
                 self.compare(&packet, &bytes, dice)
             } else {
@@ -253,7 +265,10 @@ impl Server {
             };
         }
         if bytes != packet.bytes {
-            return Err(wrong("a frame that the kernel passes on is changed", &origin));
+            return Err(wrong(
+                "a frame that the kernel passes on is changed",
+                &origin,
+            ));
         }
         self.hand_in(packet, dice)
     }
@@ -303,19 +318,19 @@ impl Server {
             Outcome::Ignore(_) | Outcome::Busy => None,
             _ => daemon.later.remove(&origin.mac),
         };
+        let sent = Sent {
+            bytes: reply,
+            decided: self.time,
+            origin,
+        };
         match outcome {
             Outcome::Ignore(_) | Outcome::Busy => Ok(()),
-            Outcome::Reply(_) => self.send(reply, origin),
+            Outcome::Reply(_) => self.send(sent),
             Outcome::Later(later) => {
-                self.wait(packet, reply, &later, waited);
+                self.wait(packet, sent, &later, waited);
                 Ok(())
             }
             Outcome::Commit(commit) => {
-                let sent = Sent {
-                    bytes: reply,
-                    decided: self.time,
-                    origin,
-                };
                 let sent = Some(sent).filter(|sent| !sent.bytes.is_empty());
                 self.push(Ticket::of(commit, sent), dice);
                 Ok(())
@@ -323,7 +338,7 @@ impl Server {
         }
     }
 
-    fn wait(&mut self, packet: Packet, reply: Vec<u8>, later: &Later, before: Option<Waiting>) {
+    fn wait(&mut self, packet: Packet, reply: Sent, later: &Later, before: Option<Waiting>) {
         let probe = later.probe.map_or(0, |probe| probe.wait.as_nanos() as u64);
         let due = self.time + probe + later.after.as_nanos() as u64;
         let (time, origin) = (self.time, packet.origin);
@@ -332,7 +347,16 @@ impl Server {
         let id = daemon.waits;
         let due = before.map_or(due, |before| due.min(before.due.max(time + probe)));
         let address = later.event.address;
-        daemon.later.insert(origin.mac, Waiting { id, due, reply, packet, address });
+        daemon.later.insert(
+            origin.mac,
+            Waiting {
+                id,
+                due,
+                reply,
+                packet,
+                address,
+            },
+        );
         self.wants.push((due - time, Turn::Due(origin.mac, id)));
         if later.probe.is_some() && self.squatters.contains(&address) {
             self.wants.push((probe / 2, Turn::Conflict(origin.mac, id)));
@@ -343,7 +367,7 @@ impl Server {
         match turn {
             Turn::Disk => self.disk_done(dice),
             Turn::Due(mac, id) => match self.waiting(mac, id) {
-                Some(waiting) => self.send(waiting.reply, waiting.packet.origin),
+                Some(waiting) => self.send(waiting.reply),
                 None => Ok(()),
             },
             Turn::Conflict(mac, id) => self.conflict(mac, id, dice),
@@ -362,7 +386,9 @@ impl Server {
         };
         let now = self.now();
         let daemon = self.daemon.as_ref().expect("it waits");
-        let commit = daemon.engine.conflict(now, waiting.address, mac_bits(&mac, 0));
+        let commit = daemon
+            .engine
+            .conflict(now, waiting.address, mac_bits(&mac, 0));
         if let Some(commit) = commit {
             self.push(Ticket::of(commit, None), dice);
         }
@@ -447,12 +473,7 @@ impl Server {
         Ok(())
     }
 
-    fn send(&mut self, bytes: Vec<u8>, origin: Origin) -> Result<(), Wrong> {
-        let sent = Sent {
-            decided: self.time,
-            origin,
-            bytes,
-        };
+    fn send(&mut self, sent: Sent) -> Result<(), Wrong> {
         self.promised(&sent)?;
         self.out.push(sent);
         Ok(())

@@ -100,6 +100,8 @@ pub(super) struct Site {
     subnets: [Subnet; 6],
     /// Of all pools at best.
     most: u32,
+    /// Since when it is in force.
+    pub(super) since: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -120,7 +122,10 @@ impl Site {
     pub(super) fn new(dice: &mut Dice, most: u32) -> Self {
         let lease = dice.pick(&[300, 1800, 3600, 4 * 3600]);
         let subnets = std::array::from_fn(|at| Subnet {
-            pool: (FIRST, FIRST + dice.range(u64::from(most / 2), most.into()) as u32),
+            pool: (
+                FIRST,
+                FIRST + dice.range(u64::from(most / 2), most.into()) as u32,
+            ),
             lease,
             authoritative: dice.percent(50),
             bootp: at == 2,
@@ -130,7 +135,11 @@ impl Site {
             dns: 1,
             reserved: BTreeMap::new(),
         });
-        Self { subnets, most }
+        Self {
+            subnets,
+            most,
+            since: 0,
+        }
     }
 
     /// Another configuration: what an operator might change.
@@ -185,8 +194,13 @@ impl Site {
     }
 
     pub(super) fn reserved(&self, place: &Place, mac: Mac) -> Option<Ipv4Addr> {
-        let mut subnets = place.subnets.iter().map(|at| &self.subnets[usize::from(*at)]);
-        subnets.find_map(|subnet| subnet.reserved.get(&mac)).copied()
+        let mut subnets = place
+            .subnets
+            .iter()
+            .map(|at| &self.subnets[usize::from(*at)]);
+        subnets
+            .find_map(|subnet| subnet.reserved.get(&mac))
+            .copied()
     }
 
     /// Through the door that operators come by.
@@ -205,7 +219,9 @@ impl Site {
              subnets:\n",
         );
         for (at, subnet) in self.subnets.iter().enumerate() {
-            subnet.write(at as u8, &mut text).expect("a string takes all");
+            subnet
+                .write(at as u8, &mut text)
+                .expect("a string takes all");
         }
         text
     }
@@ -213,7 +229,12 @@ impl Site {
     /// Addresses on which somebody is who never asked.
     pub(super) fn squatters(dice: &mut Dice, most: u32) -> BTreeSet<Ipv4Addr> {
         let last = u64::from(FIRST + most);
-        let mut any = || address(dice.range(0, 5) as u8, dice.range(FIRST.into(), last) as u32);
+        let mut any = || {
+            address(
+                dice.range(0, 5) as u8,
+                dice.range(FIRST.into(), last) as u32,
+            )
+        };
         (0..6).map(|_| any()).collect()
     }
 }
@@ -221,7 +242,10 @@ impl Site {
 impl Subnet {
     fn write(&self, at: u8, text: &mut String) -> std::fmt::Result {
         let (first, last) = (address(at, self.pool.0), address(at, self.pool.1));
-        writeln!(text, "  - subnet: 10.{at}.0.0/22\n    pools: [{first}-{last}]")?;
+        writeln!(
+            text,
+            "  - subnet: 10.{at}.0.0/22\n    pools: [{first}-{last}]"
+        )?;
         writeln!(text, "    lease_time: {}s", self.lease)?;
         writeln!(text, "    authoritative: {}", self.authoritative)?;
         writeln!(text, "    rapid_commit: {}", self.rapid)?;
@@ -240,7 +264,11 @@ impl Subnet {
         if self.check {
             writeln!(text, "    conflict_check: on")?;
         }
-        writeln!(text, "    options: {{domain-name-servers: [10.0.2.{}]}}", self.dns)?;
+        writeln!(
+            text,
+            "    options: {{domain-name-servers: [10.0.2.{}]}}",
+            self.dns
+        )?;
         writeln!(text, "    reservations:")?;
         for (mac, address) in &self.reserved {
             let [a, b, c, d, e, f] = mac;

@@ -109,12 +109,24 @@ impl std::fmt::Display for Step {
         };
         match self.what {
             What::Asked(kind, true) => {
-                write!(to, "{time} [{place}] {mac:02x?} asks {} {address}", name(kind))
+                write!(
+                    to,
+                    "{time} [{place}] {mac:02x?} asks {} {address}",
+                    name(kind)
+                )
             }
             What::Asked(kind, false) => {
-                write!(to, "{time} [{place}] {mac:02x?} (forged) {} {address}", name(kind))
+                write!(
+                    to,
+                    "{time} [{place}] {mac:02x?} (forged) {} {address}",
+                    name(kind)
+                )
             }
-            What::Told(kind) => write!(to, "{time} [{place}] {mac:02x?} <- {} {address}", name(kind)),
+            What::Told(kind) => write!(
+                to,
+                "{time} [{place}] {mac:02x?} <- {} {address}",
+                name(kind)
+            ),
             What::Note(what) => write!(to, "{time} -- {what}"),
         }
     }

@@ -122,10 +122,16 @@ impl Told {
         let tagged = frame[12..14] == [0x81, 0];
         let message = &frame[if tagged { 46 } else { 42 }..];
         let has_cookie = message[bootp::COOKIE..BOOTP_LEN] == MAGIC_COOKIE;
-        let options = if has_cookie { &message[BOOTP_LEN..] } else { &[] };
+        let options = if has_cookie {
+            &message[BOOTP_LEN..]
+        } else {
+            &[]
+        };
         let value = |code: u8| {
             let mut fields = Options::new(options).filter_map(Result::ok);
-            fields.find(|field| field.code == code).map(|field| field.value)
+            fields
+                .find(|field| field.code == code)
+                .map(|field| field.value)
         };
         let word = |code| {
             let bytes: [u8; 4] = value(code)?.try_into().ok()?;

@@ -57,7 +57,9 @@ impl World {
         let mut dice = Dice::new(seed);
         let site = Site::new(&mut dice, plan.pool);
         let squatters = Site::squatters(&mut dice, plan.pool);
-        let clients: Vec<_> = (0..plan.clients).map(|n| Client::new(n, &mut dice)).collect();
+        let clients: Vec<_> = (0..plan.clients)
+            .map(|n| Client::new(n, &mut dice))
+            .collect();
         let by_mac = clients.iter().map(|client| (client.mac, client.number));
         let mut world = Self {
             by_mac: by_mac.collect(),
@@ -95,7 +97,10 @@ impl World {
     pub(super) fn describe(&self) -> String {
         let now = self.server.time;
         let states = |state: fn(&State) -> bool| {
-            self.clients.iter().filter(|client| state(&client.state)).count()
+            self.clients
+                .iter()
+                .filter(|client| state(&client.state))
+                .count()
         };
         format!(
             "{}s {} clients, {} have addresses, {} off; {:?} {} acks",
@@ -116,14 +121,16 @@ impl World {
                 break;
             }
             self.server.time = at;
-            self.happen(event).map_err(|wrong| self.trail.tell(&wrong, at))?;
+            self.happen(event)
+                .map_err(|wrong| self.trail.tell(&wrong, at))?;
         }
         Ok(())
     }
 
     fn after(&mut self, delay: u64, event: Event) {
         self.events += 1;
-        self.queue.insert((self.server.time + delay, self.events), event);
+        self.queue
+            .insert((self.server.time + delay, self.events), event);
     }
 
     fn is_quiet(&self) -> bool {
@@ -239,7 +246,8 @@ impl World {
             let (told, origin) = (Told::read(&sent.bytes), sent.origin);
             if told.kind == Some(NAK) && origin.honest {
                 let who = (origin.mac, origin.place);
-                self.ledger.refuse(&self.server.site, who, origin.address, now)?;
+                self.ledger
+                    .refuse(&self.server.site, who, origin.address, now)?;
             }
             let Some(number) = self.by_mac.get(&told.mac).copied() else {
                 continue;
@@ -316,7 +324,12 @@ impl World {
 
     /// A stop waits for the disk; nothing is said after it.
     fn stop(&mut self) -> Result<(), Wrong> {
-        while self.server.daemon.as_ref().is_some_and(|daemon| !daemon.is_idle()) {
+        while self
+            .server
+            .daemon
+            .as_ref()
+            .is_some_and(|daemon| !daemon.is_idle())
+        {
             self.server.turn(Turn::Disk, &mut self.dice)?;
             self.pass_on()?;
         }
@@ -419,18 +432,28 @@ impl World {
             here.map(|pool| pool.free).sum::<u64>() > taken
         };
         for client in &self.clients {
-            let waits = !matches!(
-                client.state,
-                State::Off | State::Elsewhere | State::Bound | State::Renewing
-            );
             let excused = client.nature.kind != NatureKind::Dhcp || client.declined > since;
-            if waits && !excused && client.on_since < since && has_room(client.place) {
+            if self.waits(client) && !excused && client.on_since < since && has_room(client.place) {
                 let what = format!("no address in all of a quiet time: {:?}", client.state);
                 let address = client.address().unwrap_or(Ipv4Addr::UNSPECIFIED);
                 return Err(Wrong::new(what, client.mac, address));
             }
         }
         Ok(())
+    }
+
+    /// Whether the client wants an address, or one that it rightly has for longer.
+    fn waits(&self, client: &Client) -> bool {
+        match (client.state, client.address()) {
+            (State::Off | State::Elsewhere | State::Bound | State::Renewing, _) => false,
+            (State::Rebinding, Some(address)) => {
+                let holder = self.ledger.holder(address, self.server.time);
+                let place = &PLACES[client.place];
+                holder.is_some_and(|claim| claim.mac == client.mac)
+                    && self.server.site.allows(place, client.mac, address)
+            }
+            _ => true,
+        }
     }
 }
 

@@ -20,7 +20,11 @@ impl Engine {
     }
 
     fn audit_slots(&self) -> Result<(), String> {
-        let slots = || self.table.addresses().map(|(_, index)| self.table.slot(index));
+        let slots = || {
+            self.table
+                .addresses()
+                .map(|(_, index)| self.table.slot(index))
+        };
         let offered = slots().filter(|slot| slot.kind() == Kind::Offered).count();
         same("open offers", self.open_offers(), offered)?;
         let templates: BTreeSet<u32> = slots().map(|slot| slot.lease().template).collect();
@@ -36,7 +40,9 @@ impl Engine {
                 return Err(format!("the promise of {address} is on its way for ever"));
             }
             if slot.kind() != Kind::Bound && (slot.is_valid() || slot.lease().template != 0) {
-                return Err(format!("the kernel may extend {address}, which is not leased"));
+                return Err(format!(
+                    "the kernel may extend {address}, which is not leased"
+                ));
             }
         }
         Ok(())
@@ -48,19 +54,30 @@ impl Engine {
             let in_pools = subnet.pools.iter().flat_map(|pool| {
                 (pool.first.to_bits()..=pool.last.to_bits()).map(Ipv4Addr::from_bits)
             });
-            let in_pools: Vec<_> = in_pools.filter(|address| pools.contains(*address)).collect();
+            let in_pools: Vec<_> = in_pools
+                .filter(|address| pools.contains(*address))
+                .collect();
             let kind = |address: &Ipv4Addr| {
                 let index = self.table.index(*address);
                 index.map_or(Kind::Free, |index| self.table.slot(index).kind())
             };
-            let is_free = |address: &&Ipv4Addr| {
-                !kind(address).is_taken() && !state.is_ours(**address)
-            };
+            let is_free =
+                |address: &&Ipv4Addr| !kind(address).is_taken() && !state.is_ours(**address);
             let free = in_pools.iter().filter(is_free).count();
             let prefix = subnet.prefix;
-            same(&format!("free in {prefix}"), pools.counts().0 as usize, free)?;
-            let offered = in_pools.iter().filter(|address| kind(address) == Kind::Offered);
-            same(&format!("offered in {prefix}"), pools.offered() as usize, offered.count())?;
+            same(
+                &format!("free in {prefix}"),
+                pools.counts().0 as usize,
+                free,
+            )?;
+            let offered = in_pools
+                .iter()
+                .filter(|address| kind(address) == Kind::Offered);
+            same(
+                &format!("offered in {prefix}"),
+                pools.offered() as usize,
+                offered.count(),
+            )?;
         }
         Ok(())
     }
@@ -72,11 +89,17 @@ impl Engine {
             let index = self.table.index(client.address);
             let chaddr = index.map(|index| self.table.slot(index).lease().chaddr);
             if chaddr != Some(mac_bits(&key.mac, 0)) {
-                stale.push(format!("{key:?} at {}, whose slot names {chaddr:x?}", client.address));
+                stale.push(format!(
+                    "{key:?} at {}, whose slot names {chaddr:x?}",
+                    client.address
+                ));
             }
         });
         match stale.first() {
-            Some(first) => Err(format!("{} clients remembered for ever: {first}", stale.len())),
+            Some(first) => Err(format!(
+                "{} clients remembered for ever: {first}",
+                stale.len()
+            )),
             None => Ok(()),
         }
     }

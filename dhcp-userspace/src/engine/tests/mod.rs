@@ -1,6 +1,6 @@
 //! The engine as clients and relays meet it.
-mod boot;
 mod audit;
+mod boot;
 mod bootp;
 mod captures;
 mod classes;
