@@ -136,4 +136,11 @@ impl Clients {
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
+
+    #[cfg(test)]
+    pub(super) fn each(&self, mut look: impl FnMut(&ClientKey, &Client)) {
+        for client in &self.0 {
+            look(client.key(), client.value());
+        }
+    }
 }
