@@ -45,10 +45,8 @@ fn runtime() -> &'static Runtime {
 }
 
 async fn talk(data: &[u8]) -> Vec<u8> {
-    let service = Service {
-        answer: Arc::new(|request, item: &mut dyn FnMut(Value) -> bool| answer(&request, item)),
-        events: broadcast::channel(2).0,
-    };
+    let answers = |request, item: &mut dyn FnMut(Value) -> bool| answer(&request, item);
+    let service = Service::new(Arc::new(answers), broadcast::channel(2).0);
     let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
     let (mut read, mut write) = ours.into_split();
     let server = tokio::spawn(converse(theirs, service));

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use common::books::SOON;
-use common::rounds::{self, RELAY, Rounds};
 use common::million::{self, Guests, Times};
+use common::rounds::{self, RELAY, Rounds};
 use common::visitors::{self, METRICS, Visitors};
 use common::vitals::{self, Sample};
 use dhcp_userspace::clock::Now;
