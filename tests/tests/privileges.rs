@@ -217,6 +217,41 @@ fn root_becomes_a_user_and_hands_over_what_it_has() -> Result<()> {
     expect_rights(&site, &mut daemon, 0)
 }
 
+/// It is no other user, so that it goes on to have its files; what else root may is given up.
+#[test]
+fn root_that_stays_root_gives_up_what_it_does_not_need() -> Result<()> {
+    let site = Site::new()?;
+    let mut daemon = site.start(&site.yaml("", ""), Vec::new())?;
+    // DAC_OVERRIDE and NET_ADMIN.
+    let kept = SERVING | 1 << 1 | 1 << 12;
+    for thread in Status::of_threads(daemon.process().id())? {
+        let held = [thread.permitted, thread.effective];
+        ensure!(held == [kept; 2] && thread.bounding == 0, "{thread:x?}");
+        ensure!(thread.no_new_privileges, "{thread:x?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_control_socket_is_for_the_daemons_group() -> Result<()> {
+    let site = Site::new()?;
+    let daemon = site.start(&site.yaml(&format!(", user: {USER}"), ""), Vec::new())?;
+    let ask = |group: &str| {
+        let mut command = Command::new("setpriv");
+        command.args([
+            "--reuid=nobody",
+            "--clear-groups",
+            &format!("--regid={group}"),
+        ]);
+        command.arg(site.binaries()?.xdhcpctl()).arg("--socket");
+        command.arg(daemon.directory().join("control.sock"));
+        process::output(command.arg("status"))
+    };
+    let error = format!("{:#}", ask("nogroup").unwrap_err());
+    ensure!(error.contains("be root, or in the group"), "{error}");
+    ask(USER).map(drop)
+}
+
 /// Whoever owned the state directory may have prepared it for root.
 #[test]
 fn handing_over_gives_nothing_away() -> Result<()> {
