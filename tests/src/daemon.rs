@@ -13,7 +13,7 @@ use crate::namespace::{self, Namespace};
 use crate::process::{self, Process};
 
 /// How long a daemon may take to start or to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Where xdhcpd and xdhcpctl are.
 #[derive(Clone)]
@@ -65,6 +65,8 @@ pub struct Daemon {
     binaries: Binaries,
     namespace: PathBuf,
     directory: PathBuf,
+    /// A program with arguments that starts it, such as setpriv or strace.
+    under: Vec<String>,
     process: Process,
     /// Where in its log what this start says begins.
     log_from: usize,
@@ -79,14 +81,26 @@ impl Daemon {
         directory: &Path,
         yaml: &str,
     ) -> Result<Self> {
+        Self::start_under(binaries, namespace, directory, yaml, Vec::new())
+    }
+
+    /// The same by another program, which becomes the daemon or has the same process id.
+    pub fn start_under(
+        binaries: &Binaries,
+        namespace: &Namespace,
+        directory: &Path,
+        yaml: &str,
+        under: Vec<String>,
+    ) -> Result<Self> {
         write_config(directory, yaml)?;
         let namespace = namespace.path();
-        let (process, log_from) = spawn(binaries, &namespace, directory)?;
+        let (process, log_from) = spawn(binaries, &namespace, directory, &under)?;
         let (binaries, directory) = (binaries.clone(), directory.to_owned());
         let mut daemon = Self {
             binaries,
             namespace,
             directory,
+            under,
             process,
             log_from,
         };
@@ -103,7 +117,8 @@ impl Daemon {
 
     /// Starts it again after its end, and does not wait until it serves.
     pub fn launch(&mut self) -> Result<()> {
-        (self.process, self.log_from) = spawn(&self.binaries, &self.namespace, &self.directory)?;
+        let (namespace, directory) = (&self.namespace, &self.directory);
+        (self.process, self.log_from) = spawn(&self.binaries, namespace, directory, &self.under)?;
         Ok(())
     }
 
@@ -167,10 +182,22 @@ fn write_config(directory: &Path, yaml: &str) -> Result<()> {
     fs::write(&path, yaml).with_context(|| format!("could not write {}", path.display()))
 }
 
-fn spawn(binaries: &Binaries, namespace: &Path, directory: &Path) -> Result<(Process, usize)> {
+fn spawn(
+    binaries: &Binaries,
+    namespace: &Path,
+    directory: &Path,
+    under: &[String],
+) -> Result<(Process, usize)> {
     let log = directory.join("xdhcpd.log");
     let seen = fs::metadata(&log).map_or(0, |log| log.len());
-    let mut command = namespace::command_in(namespace, &binaries.xdhcpd());
+    let mut command = match under.split_first() {
+        None => namespace::command_in(namespace, &binaries.xdhcpd()),
+        Some((program, arguments)) => {
+            let mut command = namespace::command_in(namespace, Path::new(program));
+            command.args(arguments).arg(binaries.xdhcpd());
+            command
+        }
+    };
     command.arg("--config").arg(directory.join("dhcp.yaml"));
     let process = Process::start("xdhcpd", &mut command, &log)?;
     Ok((process, usize::try_from(seen)?))

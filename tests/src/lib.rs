@@ -7,6 +7,7 @@
 pub mod campaign;
 pub mod client;
 pub mod daemon;
+pub mod flat;
 pub mod interrupt;
 pub mod lab;
 pub mod ledger;
