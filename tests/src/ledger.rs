@@ -72,8 +72,8 @@ struct Written {
     book: Book,
     /// All that was on the wire before is in the book.
     up_to: u64,
-    /// Why nothing more will be.
-    broken: Option<String>,
+    /// Nothing more will be: the last complaint says why.
+    broken: bool,
 }
 
 impl Ledger {
@@ -169,14 +169,9 @@ impl Ledger {
     fn settled(&self) -> MutexGuard<'_, Written> {
         let now = clock::boot();
         let written = self.shared.lock();
-        let waits = |written: &mut Written| written.up_to < now && written.broken.is_none();
+        let waits = |written: &mut Written| written.up_to < now && !written.broken;
         let written = self.shared.more.wait_while(written, waits);
-        let mut written = written.unwrap_or_else(PoisonError::into_inner);
-        if let Some(why) = written.broken.take() {
-            written.broken = Some(why.clone());
-            written.book.complain(now, format_args!("{why}"));
-        }
-        written
+        written.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -197,9 +192,11 @@ impl Shared {
     fn read(&self, ears: &[Ear]) {
         let mut pending = Vec::new();
         while !self.ended.load(Ordering::Relaxed) {
-            let read = self.read_some(ears, &mut pending);
-            if let Err(error) = read {
-                self.lock().broken = Some(format!("{error:#}"));
+            if let Err(error) = self.read_some(ears, &mut pending) {
+                let mut written = self.lock();
+                let what = format_args!("{error:#}");
+                written.book.complain(clock::boot(), what);
+                written.broken = true;
                 self.more.notify_all();
                 return;
             }

@@ -216,7 +216,7 @@ impl Told {
             self.acks, self.claims, self.reloads
         );
         let pause = format!(
-            "renewals {} ms (half of them {:.1} ms at most), all else {} ms",
+            "renewals {} ms (half of them {:.2} ms at most), all else {} ms",
             self.renewals.max.as_millis(),
             self.renewals.p50.as_secs_f64() * 1e3,
             self.others.max.as_millis(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::book::Claim;
+use super::book::{Claim, Hardware};
 use super::clock;
 use super::wire::{self, Ends, Mac, Message};
 use crate::lab::{INTERFACE, SERVER};
@@ -136,11 +136,11 @@ fn holder(reply: &Message) -> Holder {
 /// What is wrong with the answer, by what the holder was told; `None` if nothing is.
 pub fn fault(claim: &Claim, answer: Holder) -> Option<String> {
     let Claim { address, mac, .. } = *claim;
-    let of = super::book::Hardware(mac);
+    let of = Hardware(mac);
     match answer {
         Holder::Nobody => Some(format!("{address} of {of} is unknown")),
         Holder::Client { mac: other, .. } if other != mac => {
-            let other = super::book::Hardware(other);
+            let other = Hardware(other);
             Some(format!("{address} of {of} is said to be {other}'s"))
         }
         Holder::Client { until, .. } if until < claim.until => {
@@ -148,5 +148,62 @@ pub fn fault(claim: &Claim, answer: Holder) -> Option<String> {
             Some(format!("{address} of {of} ends {less:.3} s too early"))
         }
         Holder::Client { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAC: Mac = [2, 0, 0, 0, 0, 7];
+    const CLAIM: Claim = Claim {
+        address: Ipv4Addr::new(10, 77, 1, 7),
+        mac: MAC,
+        until: 100 * clock::SECOND,
+        asked: 0,
+        since: 0,
+        link: 0,
+    };
+
+    fn said(mac: Mac, until: u64) -> Option<String> {
+        fault(&CLAIM, Holder::Client { mac, until })
+    }
+
+    #[test]
+    fn a_claim_that_is_kept_is_no_fault() {
+        assert_eq!(said(MAC, CLAIM.until), None);
+        assert_eq!(said(MAC, u64::MAX), None);
+    }
+
+    #[test]
+    fn each_way_to_lose_a_claim_is_found() {
+        let unknown = fault(&CLAIM, Holder::Nobody).unwrap();
+        assert_eq!(unknown, "10.77.1.7 of 02:00:00:00:00:07 is unknown");
+        let anothers = said([2, 0, 0, 0, 0, 8], u64::MAX).unwrap();
+        assert!(anothers.ends_with("is said to be 02:00:00:00:00:08's"));
+        let short = said(MAC, CLAIM.until - clock::SECOND).unwrap();
+        assert!(short.ends_with("ends 1.000 s too early"), "{short}");
+    }
+
+    #[test]
+    fn an_answer_tells_the_latest_end_that_it_may_mean() {
+        let reply = |kind, lease| Message {
+            is_reply: true,
+            kind,
+            xid: 1,
+            ciaddr: CLAIM.address,
+            yiaddr: Ipv4Addr::UNSPECIFIED,
+            chaddr: MAC,
+            requested: None,
+            lease,
+        };
+        let before = clock::boot();
+        let Holder::Client { mac, until } = holder(&reply(LEASEACTIVE, Some(60))) else {
+            panic!("an active lease has a holder");
+        };
+        let after = clock::boot() + 61 * clock::SECOND;
+        assert_eq!(mac, MAC);
+        assert!((before + 61 * clock::SECOND..=after).contains(&until));
+        assert_eq!(holder(&reply(12, None)), Holder::Nobody);
     }
 }

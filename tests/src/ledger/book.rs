@@ -28,7 +28,7 @@ pub struct Claim {
     pub asked: u64,
     /// When its client was told of it first.
     pub since: u64,
-    link: usize,
+    pub(super) link: usize,
 }
 
 /// A request: a client repeats it with the same xid.
