@@ -1,5 +1,6 @@
 //! The daemon's end of the control socket.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -47,19 +48,32 @@ pub enum BindError {
 /// # Errors
 /// If another daemon listens there, or the directory cannot be written.
 pub fn bind(path: &Path) -> Result<UnixListener, BindError> {
+    let failed = |source| BindError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let _alone = alone(path).map_err(failed)?;
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(BindError::InUse(path.to_owned()));
     }
-    listen(path).map_err(|source| BindError::Io {
-        path: path.to_owned(),
-        source,
-    })
+    listen(path).map_err(failed)
+}
+
+/// Makes the directory and locks it: of two daemons that start at once, each of which finds the
+/// socket of a dead one, the second must not remove that of the first.
+fn alone(path: &Path) -> io::Result<File> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(directory)?;
+    let directory = match directory.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => directory,
+    };
+    let directory = File::open(directory)?;
+    directory.lock()?;
+    Ok(directory)
 }
 
 fn listen(path: &Path) -> io::Result<UnixListener> {
-    if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)?;
-    }
     if is_socket(path) {
         std::fs::remove_file(path)?;
     }

@@ -36,6 +36,7 @@ mod tests;
 mod ticket;
 mod transfer;
 mod wait;
+mod wall;
 mod watch;
 mod why;
 mod worker;

@@ -12,6 +12,7 @@ use sd_notify::NotifyState;
 
 use super::shared::Shared;
 use super::supervise::tell;
+use super::wall::WallClock;
 use super::{guarding, reload, rewrite, ticket};
 use crate::clock::{Now, SECOND};
 use crate::engine::{PoolView, Swept};
@@ -25,6 +26,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 pub fn start(shared: Arc<Shared>, stop: Receiver<()>) -> io::Result<JoinHandle<()>> {
     let run = move || {
         let mut exhausted = Exhausted::default();
+        let mut wall = WallClock::default();
         while stop.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
             sweep(&shared);
             for change in exhausted.look(&shared.core.engine.pools()) {
@@ -34,6 +36,7 @@ pub fn start(shared: Arc<Shared>, stop: Receiver<()>) -> io::Result<JoinHandle<(
                 }
             }
             rewrite::go_on(&shared.core, &shared.journal);
+            wall.look(&shared.core, &shared.journal, Now::read());
             reload::refresh(&shared);
             let ports = shared.ports.lock().expect("no panics while held");
             let lost = ports.count(&shared.core.metrics);
