@@ -5,6 +5,7 @@
 //! hardware address, until when) and what clients gave back (RELEASE, DECLINE), and complains of:
 //!
 //! - an OFFER or ACK of an address that another client holds within its time;
+//! - an ACK of another address than the one asked for;
 //! - a NAK to the holder of the address that it asked for, on the link that it got it on;
 //! - an ACK that ends earlier than what the same client was told before, other than by rounding to seconds.
 //!

@@ -155,12 +155,10 @@ impl Book {
         let Some(secs) = ack.lease else { return };
         self.acks += 1;
         self.expect_free(at, ack, "given");
+        self.expect_asked_for(at, asked, ack);
         let (mac, address) = (ack.chaddr, ack.yiaddr);
-        if self
-            .given_back
-            .get(&(mac, address))
-            .is_some_and(|back| *back >= asked.first)
-        {
+        let given_back = self.given_back.get(&(mac, address));
+        if given_back.is_some_and(|back| *back >= asked.first) {
             return;
         }
         let until = match secs {
@@ -226,6 +224,15 @@ impl Book {
             at,
             format_args!("{address} was {done} to {other}, but {holder} holds it for {left}"),
         );
+    }
+
+    fn expect_asked_for(&mut self, at: u64, asked: &Asked, ack: &Message) {
+        let (about, given) = (asked.about, ack.yiaddr);
+        if asked.kind == wire::REQUEST && about != given && !about.is_unspecified() {
+            let mac = Hardware(ack.chaddr);
+            let what = format_args!("{given} was given to {mac}, which asked for {about}");
+            self.complain(at, what);
+        }
     }
 
     fn forget_before(&mut self, time: u64) {

@@ -242,3 +242,14 @@ fn a_lease_for_good_has_no_end() {
     link.bind(B);
     link.complaint("holds it");
 }
+
+#[test]
+fn another_address_than_the_one_asked_for_is_found() {
+    let mut link = Link::default();
+    link.ask(wire::REQUEST, A);
+    let mut ack = link.message(true, wire::ACK, A);
+    ack.yiaddr = Ipv4Addr::new(10, 0, 0, 8);
+    ack.lease = Some(LEASE);
+    link.book.hear(link.now, 0, &ack);
+    link.complaint("10.0.0.8 was given to 02:00:00:00:00:0a, which asked for 10.0.0.7");
+}
