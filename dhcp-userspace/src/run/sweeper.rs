@@ -24,9 +24,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// # Errors
 /// If the system has no thread left.
 pub fn start(shared: Arc<Shared>, stop: Receiver<()>) -> io::Result<JoinHandle<()>> {
+    let mut wall = WallClock::new(Now::read());
     let run = move || {
         let mut exhausted = Exhausted::default();
-        let mut wall = WallClock::default();
         while stop.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
             sweep(&shared);
             for change in exhausted.look(&shared.core.engine.pools()) {

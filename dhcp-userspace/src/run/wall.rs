@@ -9,24 +9,34 @@ use super::ticket::Ticket;
 use crate::clock::{Now, SECOND};
 use crate::journal::Handle;
 
-/// The offset that the journal has been told of.
-#[derive(Default)]
-pub struct WallClock(Option<u64>);
+pub struct WallClock {
+    /// How far it was ahead of `CLOCK_BOOTTIME`.
+    seen: u64,
+    /// The journal has been told.
+    written: bool,
+}
 
 impl WallClock {
+    #[must_use]
+    pub fn new(now: Now) -> Self {
+        Self {
+            seen: now.to_unix(0),
+            written: false,
+        }
+    }
+
     /// Has the journal write the clock down if it was set, and once after a start: it may have been
     /// set while no daemon ran.
     pub fn look(&mut self, core: &Core, journal: &Handle<Ticket>, now: Now) {
         let offset = now.to_unix(0);
-        if self.0.is_some_and(|told| told.abs_diff(offset) <= SECOND) {
+        let was_set = self.seen.abs_diff(offset) > SECOND;
+        if self.written && !was_set || !rewrite::one(core, journal) {
             return;
         }
-        if !rewrite::one(core, journal) {
-            return;
-        }
-        if let Some(told) = self.0.replace(offset) {
-            let seconds = (offset as f64 - told as f64) / SECOND as f64;
+        if was_set {
+            let seconds = (offset as f64 - self.seen as f64) / SECOND as f64;
             tracing::info!("the wall clock was set by {seconds:+.1} s; leases go on as they were");
         }
+        (self.seen, self.written) = (offset, true);
     }
 }

@@ -13,7 +13,8 @@ use crate::common::faults::{crash, wrapped};
 const DAY: i64 = 86_400;
 
 /// The wall clock is what a file says; a reboot gives the machine another boot id.
-const MACHINE: &str = "LD_PRELOAD='@LIB@' FAKETIME_TIMESTAMP_FILE=@CLOCK@ FAKETIME_CACHE_DURATION=1 \
+const MACHINE: &str =
+    "LD_PRELOAD='@LIB@' FAKETIME_TIMESTAMP_FILE=@CLOCK@ FAKETIME_CACHE_DURATION=1 \
     FAKETIME_DONT_FAKE_MONOTONIC=1
 export LD_PRELOAD FAKETIME_TIMESTAMP_FILE FAKETIME_CACHE_DURATION FAKETIME_DONT_FAKE_MONOTONIC
 exec unshare --mount sh -ec \
@@ -72,7 +73,7 @@ fn set_before_a_quiet_end(
     machine: &mut Machine,
     campaign: Campaign,
 ) -> Result<()> {
-    let (steps, mut claims) = ([-DAY, DAY, 0], 0);
+    let (steps, mut claims) = ([DAY, -DAY, 0], 0);
     for to in steps {
         machine.set_and_hear(site, to)?;
         crash(&mut site.daemon)?;
@@ -138,6 +139,7 @@ fn library() -> Result<PathBuf> {
     let environment = process::output(faketime.args(["-m", "-f", "+0", "env"]))?;
     let mut lines = environment.lines();
     let library = lines.find_map(|line| line.strip_prefix("LD_PRELOAD="));
-    let library = library.and_then(|all| all.split([':', ' ']).find(|path| path.contains("faketime")));
+    let library =
+        library.and_then(|all| all.split([':', ' ']).find(|path| path.contains("faketime")));
     Ok(Path::new(library.context("no libfaketime")?).to_owned())
 }

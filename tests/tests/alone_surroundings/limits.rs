@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Result, ensure};
 use xdhcpd_tests::lab::INTERFACE;
+use xdhcpd_tests::ledger::ALLOWED;
 use xdhcpd_tests::{Binaries, Campaign, Lab};
 
 use super::site::{POOL, Site, lab, yaml};
@@ -33,23 +34,28 @@ fn a_daemon_that_stands_still() -> Result<()> {
     })?;
     let client = RawClient::new(&lab.clients[1], INTERFACE, 1)?;
     let lease = client.bind()?;
-    site.strike("log ring full: a client is traced and nobody reads", (1, 10), |site| {
-        client.ask(&client.renewing(&lease))?;
-        let before = books::hits(&site.daemon)?;
-        site.daemon.ctl(&["fastpath", "trace", &books::mac_text(client.mac)])?;
-        site.daemon.process().signal(libc::SIGSTOP)?;
-        for _ in 0..RENEWALS / BURST {
-            for _ in 1..BURST {
-                client.send(&client.renewing(&lease))?;
-            }
+    site.strike(
+        "log ring full: a client is traced and nobody reads",
+        (1, 10),
+        |site| {
             client.ask(&client.renewing(&lease))?;
-        }
-        site.daemon.process().signal(libc::SIGCONT)?;
-        let hits = books::hits(&site.daemon)? - before;
-        ensure!(hits >= RENEWALS, "{hits} of {RENEWALS} in the kernel");
-        site.daemon.ctl(&["fastpath", "trace", "off"])?;
-        Ok(())
-    })?;
+            let before = books::hits(&site.daemon)?;
+            site.daemon
+                .ctl(&["fastpath", "trace", &books::mac_text(client.mac)])?;
+            site.daemon.process().signal(libc::SIGSTOP)?;
+            for _ in 0..RENEWALS / BURST {
+                for _ in 1..BURST {
+                    client.send(&client.renewing(&lease))?;
+                }
+                client.ask(&client.renewing(&lease))?;
+            }
+            site.daemon.process().signal(libc::SIGCONT)?;
+            let hits = books::hits(&site.daemon)? - before;
+            ensure!(hits >= RENEWALS, "{hits} of {RENEWALS} in the kernel");
+            site.daemon.ctl(&["fastpath", "trace", "off"])?;
+            Ok(())
+        },
+    )?;
     site.end()
 }
 
@@ -64,7 +70,10 @@ fn a_table_that_is_too_small() -> Result<()> {
         site.daemon.configure(&larger(site.lab, blocks))?;
         let refused = site.daemon.ctl_command().arg("reload").output()?;
         let said = String::from_utf8_lossy(&refused.stderr);
-        ensure!(said.contains("restart xdhcpd to get a larger one"), "{said}");
+        ensure!(
+            said.contains("restart xdhcpd to get a larger one"),
+            "{said}"
+        );
         site.goes_on()?;
         site.verify()?;
         site.daemon.kill();
@@ -88,7 +97,7 @@ fn templates_that_are_used_up() -> Result<()> {
     if !campaign.is_long() {
         return Ok(());
     }
-    let config = yaml(&lab, "native") + &reservations();
+    let config = yaml(&lab, "native").replace(ALLOWED, &(reservations() + ALLOWED));
     let binaries = Binaries::find()?;
     let mut site = Site::with(&lab, campaign, &binaries, &config)?;
     let mut fleet = Fleet::behind(&lab, (INTERFACE, 1), 0..CLIENTS)?;
@@ -105,7 +114,6 @@ fn templates_that_are_used_up() -> Result<()> {
     site.end()
 }
 
-/// Of the subnet, which ends the configuration but for what is at its top level.
 fn reservations() -> String {
     let mut text = String::from("    reservations:\n");
     for number in 0..CLIENTS {

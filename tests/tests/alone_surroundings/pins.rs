@@ -45,15 +45,19 @@ fn a_program_that_is_taken_off_or_replaced() -> Result<()> {
 fn pins_that_are_removed() -> Result<()> {
     let (lab, campaign) = (lab()?, Campaign::from_env());
     let mut site = Site::new(&lab, campaign)?.reloading(&yaml(&lab, "native"));
-    site.strike("pins removed while it runs, then `kill -9`", (1, 20), |site| {
-        let from = site.log_len();
-        fs::remove_dir_all(layout(site.lab)?)?;
-        site.hear("pinned again", from)?;
-        let count = site.daemon.ctl(&["status"])?;
-        site.daemon.kill();
-        ensure!(link(site.lab)?.exists(), "no link is pinned: {count}");
-        restarted(site)
-    })?;
+    site.strike(
+        "pins removed while it runs, then `kill -9`",
+        (1, 20),
+        |site| {
+            let from = site.log_len();
+            fs::remove_dir_all(layout(site.lab)?)?;
+            site.hear("pinned again", from)?;
+            let count = site.daemon.ctl(&["status"])?;
+            site.daemon.kill();
+            ensure!(link(site.lab)?.exists(), "no link is pinned: {count}");
+            restarted(site)
+        },
+    )?;
     site.strike("pins removed while it is dead", (1, 20), |site| {
         site.daemon.kill();
         fs::remove_dir_all(layout(site.lab)?)?;
@@ -66,7 +70,11 @@ fn pins_that_are_removed() -> Result<()> {
         site.goes_on_without_daemon()?;
         restarted(site)
     })?;
-    let few = if campaign.is_long() { SPOILERS.len() } else { 2 };
+    let few = if campaign.is_long() {
+        SPOILERS.len()
+    } else {
+        2
+    };
     for (name, spoil) in &SPOILERS[..few] {
         let fault = format!("pins found at the start: {name}");
         site.strike(&fault, (1, 10), |site| {
@@ -132,7 +140,9 @@ fn layout(lab: &Lab) -> Result<PathBuf> {
 }
 
 fn link(lab: &Lab) -> Result<PathBuf> {
-    let index = lab.server.enter(|| xdhcpd_tests::link::index(INTERFACE))??;
+    let index = lab
+        .server
+        .enter(|| xdhcpd_tests::link::index(INTERFACE))??;
     Ok(layout(lab)?.join(format!("link_{index}")))
 }
 

@@ -21,11 +21,15 @@ fn two_that_start_at_once() -> Result<()> {
     let mut site = Site::new(&lab, campaign)?.reloading(&yaml(&lab, "native"));
     let (mut rounds, elsewhere) = (0, Namespace::new("elsewhere")?);
     let fault = "two daemons started on one state directory at the same moment";
-    site.strike(&format!("{fault}, in one network namespace"), (1, 50), |site| {
-        rounds += 1;
-        race(site, rounds, &site.lab.server.path())
-    })?;
-    site.strike(&format!("{fault}, in two"), (2, 100), |site| {
+    site.strike(
+        &format!("{fault}, in one network namespace"),
+        (1, 20),
+        |site| {
+            rounds += 1;
+            race(site, rounds, &site.lab.server.path())
+        },
+    )?;
+    site.strike(&format!("{fault}, in two"), (2, 40), |site| {
         rounds += 1;
         race(site, rounds, &elsewhere.path())
     })?;
@@ -43,7 +47,10 @@ fn race(site: &mut Site<'_>, round: u64, other: &Path) -> Result<()> {
     let places = [site.lab.server.path(), other.to_owned()];
     let mut twins = Vec::new();
     for (number, place) in places.iter().enumerate() {
-        let log = site.lab.directory("twins")?.join(format!("{round}-{number}"));
+        let log = site
+            .lab
+            .directory("twins")?
+            .join(format!("{round}-{number}"));
         let process = spawn(site.daemon.directory(), place, &log)?;
         twins.push(Twin {
             process,
@@ -86,7 +93,9 @@ impl Twin {
 
 fn spawn(directory: &Path, namespace: &Path, log: &Path) -> Result<Process> {
     let mut command = std::process::Command::new("nsenter");
-    command.arg(format!("--net={}", namespace.display())).arg("--");
+    command
+        .arg(format!("--net={}", namespace.display()))
+        .arg("--");
     let config: PathBuf = directory.join("dhcp.yaml");
     command.arg(Binaries::find()?.xdhcpd());
     Process::start("xdhcpd", command.arg("--config").arg(config), log)
