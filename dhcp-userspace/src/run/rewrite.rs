@@ -1,5 +1,5 @@
-//! After damage to the journal: what was in it is written once more, from memory. One record alone
-//! is, so that the clock is written with it.
+//! After damage to the journal, or when the wall clock was set: what was in it is written once more,
+//! from memory.
 
 use std::net::Ipv4Addr;
 use std::ops::ControlFlow;
@@ -49,7 +49,7 @@ pub fn go_on(core: &Core, journal: &Handle<Ticket>) {
     tracing::info!(
         records = written,
         complete = rest.is_none(),
-        "leases written to the journal once more, as it was damaged"
+        "leases written to the journal once more"
     );
     if let Some(address) = rest {
         core.rewrite.go_on_with(address);

@@ -35,8 +35,8 @@ pub fn start(shared: Arc<Shared>, stop: Receiver<()>) -> io::Result<JoinHandle<(
                     shared.core.guard.pardon();
                 }
             }
-            rewrite::go_on(&shared.core, &shared.journal);
             wall.look(&shared.core, &shared.journal, Now::read());
+            rewrite::go_on(&shared.core, &shared.journal);
             reload::refresh(&shared);
             let ports = shared.ports.lock().expect("no panics while held");
             let lost = ports.count(&shared.core.metrics);

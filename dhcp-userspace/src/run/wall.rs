@@ -1,7 +1,8 @@
 //! The wall clock, set while the machine runs. Over a reboot leases keep the wall time at which they
-//! end, which follows from the last offset of the clocks that the journal knows of a boot: one that
-//! is out of date would end leases a day early if the clock was set a day forward and nothing was
-//! written since.
+//! end, which follows from the offset of the clocks that the journal knows of the boot in which a
+//! record was written. One that is out of date would end leases a day early if the clock was set a
+//! day forward and nothing was written since; so would records of an earlier boot whose clock was
+//! wrong. So all are written once more, with the clock as it is now.
 
 use super::core::Core;
 use super::rewrite;
@@ -25,18 +26,17 @@ impl WallClock {
         }
     }
 
-    /// Has the journal write the clock down if it was set, and once after a start: it may have been
-    /// set while no daemon ran.
+    /// Has all leases written again if the clock was set, and the clock once after a start: it may
+    /// have been set while no daemon ran.
     pub fn look(&mut self, core: &Core, journal: &Handle<Ticket>, now: Now) {
         let offset = now.to_unix(0);
-        let was_set = self.seen.abs_diff(offset) > SECOND;
-        if self.written && !was_set || !rewrite::one(core, journal) {
-            return;
-        }
-        if was_set {
+        if self.seen.abs_diff(offset) > SECOND {
             let seconds = (offset as f64 - self.seen as f64) / SECOND as f64;
             tracing::info!("the wall clock was set by {seconds:+.1} s; leases go on as they were");
+            core.rewrite.ask();
+            (self.seen, self.written) = (offset, true);
+        } else if !self.written {
+            self.written = rewrite::one(core, journal);
         }
-        (self.seen, self.written) = (offset, true);
     }
 }

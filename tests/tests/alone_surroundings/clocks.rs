@@ -5,10 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use xdhcpd_tests::lab::INTERFACE;
 use xdhcpd_tests::{Binaries, Campaign, Lab, process};
 
 use super::site::{Site, lab, yaml};
 use crate::common::faults::{crash, wrapped};
+use crate::common::raw_client::RawClient;
 
 const DAY: i64 = 86_400;
 
@@ -93,6 +95,7 @@ struct Machine {
     clock: PathBuf,
     boot_id: PathBuf,
     boots: u64,
+    clients: u8,
 }
 
 impl Machine {
@@ -108,6 +111,7 @@ impl Machine {
             clock,
             boot_id,
             boots: 0,
+            clients: 0,
         };
         machine.set(0)?;
         machine.reboot()?;
@@ -120,15 +124,21 @@ impl Machine {
         Ok(fs::rename(&next, &self.clock)?)
     }
 
-    fn set_and_hear(&self, site: &mut Site<'_>, seconds: i64) -> Result<()> {
+    fn set_and_hear(&mut self, site: &mut Site<'_>, seconds: i64) -> Result<()> {
         let from = site.log_len();
         self.set(seconds)?;
-        site.hear("the wall clock was set by", from)
+        site.hear("the wall clock was set by", from)?;
+        site.hear("written to the journal once more", from)?;
+        // What is told of a later record shows that the earlier ones are on disk.
+        self.clients += 1;
+        RawClient::new(&site.lab.clients[1], INTERFACE, self.clients)?.bind()?;
+        Ok(())
     }
 
     fn reboot(&mut self) -> Result<()> {
         self.boots += 1;
-        let id = format!("00000000-1111-4222-8333-{:012x}\n", self.boots);
+        // The journal tells boots apart by the first half.
+        let id = format!("{:08x}-1111-4222-8333-444444444444\n", self.boots);
         Ok(fs::write(&self.boot_id, id)?)
     }
 }
