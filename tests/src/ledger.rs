@@ -209,9 +209,9 @@ impl Shared {
     /// Hears all links; what is old enough that nothing older can follow goes into the book.
     fn read_some(&self, ears: &[Ear], pending: &mut Vec<(u64, usize, Message)>) -> Result<()> {
         wait_readable(ears)?;
-        let up_to = clock::boot() - SETTLES;
+        let (up_to, ahead) = (clock::boot() - SETTLES, clock::real_ahead());
         for (link, ear) in ears.iter().enumerate() {
-            ear.drain(|frame| {
+            ear.drain(ahead, |frame| {
                 let message = Message::read(frame.bytes);
                 pending.extend(message.map(|message| (frame.at, link, message)));
             })?;

@@ -3,6 +3,8 @@
 //! leases after every kill.
 
 mod common;
+#[path = "alone_kill/start.rs"]
+mod start;
 
 use std::fs;
 use std::path::PathBuf;
@@ -123,8 +125,9 @@ impl<'a> Site<'a> {
         let reloads = Reloads::start(&daemon, &config, LEASE_TIMES, &self.ledger);
         let mut told = Told::default();
         for number in 1..=kills {
-            self.kill_once(&mut daemon, number, &mut told)
-                .with_context(|| format!("kill {number} of {kills} in mode {mode}"))?;
+            let killed = self.kill_once(&mut daemon, number, &mut told);
+            let killed = killed.map_err(|error| daemon.process().explain(&error));
+            killed.with_context(|| format!("kill {number} of {kills} in mode {mode}"))?;
         }
         told.reloads = reloads.finish()?;
         load.finish()?;
@@ -195,9 +198,9 @@ impl Told {
             self.acks, self.claims, self.reloads
         );
         let pause = format!(
-            "renewals {} ms (p99 {} ms), all else {} ms",
+            "renewals {} ms (half of them {:.1} ms at most), all else {} ms",
             self.renewals.max.as_millis(),
-            self.renewals.p99.as_millis(),
+            self.renewals.p50.as_secs_f64() * 1e3,
             self.others.max.as_millis(),
         );
         campaign.tell(&fault, times, &checked, self.lost.len() as u64, &pause);

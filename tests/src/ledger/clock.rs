@@ -2,15 +2,23 @@
 
 pub const SECOND: u64 = 1_000_000_000;
 pub const MILLISECOND: u64 = 1_000_000;
+/// Clocks are read as good as at once.
+const TOGETHER: u64 = 20_000;
 
 /// Nanoseconds since boot, suspend included.
 pub fn boot() -> u64 {
     read(libc::CLOCK_BOOTTIME)
 }
 
-/// Nanoseconds since 1970: the clock of the packets' timestamps.
-pub fn real() -> u64 {
-    read(libc::CLOCK_REALTIME)
+/// How far the clock of the packets' timestamps, nanoseconds since 1970, is ahead of [`boot`].
+pub fn real_ahead() -> u64 {
+    loop {
+        let (before, real, after) = (boot(), read(libc::CLOCK_REALTIME), boot());
+        // Otherwise this thread was put aside in between.
+        if after - before < TOGETHER {
+            return real - before;
+        }
+    }
 }
 
 fn read(clock: libc::clockid_t) -> u64 {

@@ -38,14 +38,14 @@ impl Ear {
         self.socket.as_raw_fd()
     }
 
-    /// All that has come in since the last time.
-    pub fn drain(&self, mut each: impl FnMut(Frame<'_>)) -> Result<()> {
+    /// All that has come in since the last time. `ahead`: how far the clock of the stamps is.
+    pub fn drain(&self, ahead: u64, mut each: impl FnMut(Frame<'_>)) -> Result<()> {
         let mut buffer = [0; LONGEST];
         loop {
             match receive(&self.socket, &mut buffer) {
-                Ok((length, at)) => each(Frame {
+                Ok((length, stamp)) => each(Frame {
                     bytes: &buffer[..length],
-                    at,
+                    at: stamp.map_or_else(clock::boot, |stamp| stamp.saturating_sub(ahead)),
                 }),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 // Its interface is down, or was deleted: what follows tells.
@@ -70,7 +70,8 @@ impl Ear {
     }
 }
 
-fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<(usize, u64)> {
+/// The length of a frame, and when it was on the wire, on the clock of [`clock::real_ahead`].
+fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<(usize, Option<u64>)> {
     let mut control = [0u64; 16];
     let mut part = libc::iovec {
         iov_base: buffer.as_mut_ptr().cast(),
@@ -85,10 +86,9 @@ fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<(usize, u64)> {
     let flags = libc::MSG_DONTWAIT;
     // SAFETY: the message names buffers that outlive the call, with their lengths.
     let length = raw::check(unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags) })?;
-    Ok((length as usize, on_boot_clock(stamp(&message))))
+    Ok((length as usize, stamp(&message)))
 }
 
-/// When the frame was on the wire, on [`clock::real`].
 fn stamp(message: &libc::msghdr) -> Option<u64> {
     // SAFETY: the message's control buffer is as long as it says.
     let mut header = unsafe { libc::CMSG_FIRSTHDR(message) };
@@ -105,10 +105,4 @@ fn stamp(message: &libc::msghdr) -> Option<u64> {
         // SAFETY: the header is one of the message's.
         header = unsafe { libc::CMSG_NXTHDR(message, header) };
     }
-}
-
-fn on_boot_clock(stamp: Option<u64>) -> u64 {
-    let (boot, real) = (clock::boot(), clock::real());
-    let age = stamp.map_or(0, |stamp| real.saturating_sub(stamp));
-    boot.saturating_sub(age)
 }
