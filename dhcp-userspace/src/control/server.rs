@@ -177,6 +177,7 @@ mod tests {
     use super::super::protocol::Filter;
     use super::*;
     use serde_json::{Value, json};
+    use std::fs::TryLockError;
 
     fn service() -> Service {
         let answer = |request, item: &mut dyn FnMut(Value) -> bool| match request {
@@ -218,6 +219,40 @@ mod tests {
         };
         let done = client::ask(path, request, &mut keep)?;
         Ok((items, done))
+    }
+
+    #[test]
+    fn one_alone_looks_and_binds() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        let held = alone(&path).unwrap();
+        let other = File::open(directory.path()).unwrap();
+        assert!(matches!(other.try_lock(), Err(TryLockError::WouldBlock)));
+        drop(held);
+        other.try_lock().unwrap();
+    }
+
+    /// Each finds the socket of a daemon that is dead.
+    #[test]
+    fn of_those_that_start_at_once_one_listens() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        for _ in 0..100 {
+            let start = std::sync::Barrier::new(4);
+            let bind = || {
+                let _runtime = runtime.enter();
+                start.wait();
+                bind(&path)
+            };
+            let bound: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(bind)).collect();
+                let bound = threads.into_iter().map(|thread| thread.join().unwrap());
+                bound.collect()
+            });
+            assert_eq!(bound.iter().filter(|bound| bound.is_ok()).count(), 1);
+            std::os::unix::net::UnixStream::connect(&path).unwrap();
+        }
     }
 
     #[test]

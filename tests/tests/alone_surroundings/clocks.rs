@@ -52,8 +52,8 @@ fn a_clock_that_is_set() -> Result<()> {
         }
         Ok(())
     })?;
-    let fault = "the same, and a reboot";
-    site.strike(fault, (1, 10), |site| {
+    let fault = "wall clock set a day forward and back, and a reboot each time";
+    site.strike(fault, (0, 10), |site| {
         for to in steps.iter().copied() {
             machine.set_and_hear(site, to)?;
             crash(&mut site.daemon)?;
@@ -75,7 +75,7 @@ fn set_before_a_quiet_end(
     machine: &mut Machine,
     campaign: Campaign,
 ) -> Result<()> {
-    let (steps, mut claims) = ([DAY, -DAY, 0], 0);
+    let (steps, mut claims) = ([DAY, -DAY], 0);
     for to in steps {
         machine.set_and_hear(site, to)?;
         crash(&mut site.daemon)?;

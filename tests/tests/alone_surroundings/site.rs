@@ -80,6 +80,9 @@ impl<'a> Site<'a> {
         mut action: impl FnMut(&mut Self) -> Result<()>,
     ) -> Result<()> {
         let times = self.campaign.times(short, long);
+        if times == 0 {
+            return Ok(());
+        }
         self.goes_on()?;
         self.ledger.take_answers();
         let (acks, mut claims) = (self.ledger.acks(), 0);

@@ -29,7 +29,7 @@ fn two_that_start_at_once() -> Result<()> {
             race(site, rounds, &site.lab.server.path())
         },
     )?;
-    site.strike(&format!("{fault}, in two"), (2, 40), |site| {
+    site.strike(&format!("{fault}, in two"), (1, 40), |site| {
         rounds += 1;
         race(site, rounds, &elsewhere.path())
     })?;
