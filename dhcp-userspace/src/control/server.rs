@@ -1,5 +1,6 @@
 //! The daemon's end of the control socket.
 
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -69,19 +70,32 @@ pub enum BindError {
 /// # Errors
 /// If another daemon listens there, or the directory cannot be written.
 pub fn bind(path: &Path) -> Result<UnixListener, BindError> {
+    let failed = |source| BindError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let _alone = alone(path).map_err(failed)?;
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(BindError::InUse(path.to_owned()));
     }
-    listen(path).map_err(|source| BindError::Io {
-        path: path.to_owned(),
-        source,
-    })
+    listen(path).map_err(failed)
+}
+
+/// Makes the directory and locks it: of two daemons that start at once, each of which finds the
+/// socket of a dead one, the second must not remove that of the first.
+fn alone(path: &Path) -> io::Result<File> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(directory)?;
+    let directory = match directory.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => directory,
+    };
+    let directory = File::open(directory)?;
+    directory.lock()?;
+    Ok(directory)
 }
 
 fn listen(path: &Path) -> io::Result<UnixListener> {
-    if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)?;
-    }
     if is_socket(path) {
         std::fs::remove_file(path)?;
     }
@@ -263,6 +277,7 @@ mod tests {
     use super::super::protocol::Filter;
     use super::*;
     use serde_json::{Value, json};
+    use std::fs::TryLockError;
 
     fn service() -> Service {
         let answer = |request, item: &mut dyn FnMut(Value) -> bool| match request {
@@ -301,6 +316,40 @@ mod tests {
         };
         let done = client::ask(path, request, &mut keep)?;
         Ok((items, done))
+    }
+
+    #[test]
+    fn one_alone_looks_and_binds() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        let held = alone(&path).unwrap();
+        let other = File::open(directory.path()).unwrap();
+        assert!(matches!(other.try_lock(), Err(TryLockError::WouldBlock)));
+        drop(held);
+        other.try_lock().unwrap();
+    }
+
+    /// Each finds the socket of a daemon that is dead.
+    #[test]
+    fn of_those_that_start_at_once_one_listens() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        for _ in 0..100 {
+            let start = std::sync::Barrier::new(4);
+            let bind = || {
+                let _runtime = runtime.enter();
+                start.wait();
+                bind(&path)
+            };
+            let bound: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(bind)).collect();
+                let bound = threads.into_iter().map(|thread| thread.join().unwrap());
+                bound.collect()
+            });
+            assert_eq!(bound.iter().filter(|bound| bound.is_ok()).count(), 1);
+            std::os::unix::net::UnixStream::connect(&path).unwrap();
+        }
     }
 
     #[test]

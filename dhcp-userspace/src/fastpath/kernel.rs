@@ -1,6 +1,7 @@
 //! The loaded program and its maps.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use aya::Ebpf;
 use aya::maps::PerCpuArray;
@@ -12,7 +13,7 @@ use super::FastPathError;
 use super::carry;
 use super::maps;
 use super::off::{Off, Platform};
-use super::pins::{PinError, Pins};
+use super::pins::{self, PinError, Pins, SHARED};
 use super::ports::Hooks;
 use super::size::Needs;
 use super::trace::Tracer;
@@ -26,6 +27,8 @@ const MAX_FRAME: usize = 4096;
 pub struct Kernel {
     ebpf: Ebpf,
     unpinned: Option<PinError>,
+    /// The table of the run before is in use, or was taken over.
+    knows_last_run: bool,
     tracer: Option<Tracer>,
 }
 
@@ -54,13 +57,13 @@ impl Kernel {
     fn unpinned(object: &[u8], size: Size, error: PinError) -> Result<(Self, Table), Off> {
         let ebpf = maps::load(object, size, None)?;
         let table = maps::table(&ebpf, size)?;
-        Ok((Self::new(ebpf, Some(error)), table))
+        Ok((Self::new(ebpf, Some(error), false), table))
     }
 
     fn reopen(object: &[u8], size: Size, pins: &Pins) -> Result<(Self, Table), Off> {
         let ebpf = maps::load(object, size, Some(&pins.maps()))?;
         let table = maps::table(&ebpf, size)?;
-        Ok((Self::new(ebpf, None), table))
+        Ok((Self::new(ebpf, None, true), table))
     }
 
     fn replace(
@@ -77,15 +80,64 @@ impl Kernel {
             carry::take_over(old, &table);
         }
         pins.use_next_maps(&next).map_err(Off::Map)?;
-        Ok((Self::new(ebpf, None), table))
+        Ok((Self::new(ebpf, None, old.is_some()), table))
     }
 
-    fn new(mut ebpf: Ebpf, unpinned: Option<PinError>) -> Self {
+    fn new(mut ebpf: Ebpf, unpinned: Option<PinError>, knows_last_run: bool) -> Self {
         Self {
             tracer: Tracer::new(&mut ebpf),
             ebpf,
             unpinned,
+            knows_last_run,
         }
+    }
+
+    /// Whether leases that the program of the run before still answers for can be closed.
+    #[must_use]
+    pub const fn knows_last_run(&self) -> bool {
+        self.knows_last_run
+    }
+
+    /// Whether somebody has removed the pin of a map.
+    #[must_use]
+    pub fn lacks_pins(&self, pins: &Pins) -> bool {
+        let directory = pins.maps();
+        let mut names = SHARED.iter().map(|(name, _)| name);
+        self.unpinned.is_none() && names.any(|name| pins::is_gone(&directory.join(name)))
+    }
+
+    /// Pins the maps again whose pins are gone, so that the next start finds them.
+    ///
+    /// # Errors
+    /// If nothing can be pinned any more.
+    pub fn pin_again(&self, pins: &Pins) -> Result<(), PinError> {
+        pins.make()?;
+        let directory = pins.maps();
+        std::fs::create_dir_all(&directory).map_err(|error| PinError::Make {
+            path: directory.clone(),
+            error,
+        })?;
+        let paths = SHARED.map(|(name, _)| (name, directory.join(name)));
+        let mut lacking = paths.iter().filter(|(_, path)| pins::is_gone(path));
+        lacking.try_for_each(|(name, path)| self.pin_map(name, path))?;
+        self.try_to_pin(pins)
+    }
+
+    /// A link that cannot be pinned is lost: whether it can is seen with a map.
+    fn try_to_pin(&self, pins: &Pins) -> Result<(), PinError> {
+        let path = pins.current().join("trial");
+        self.pin_map(map::META, &path)?;
+        let removed = std::fs::remove_file(&path);
+        removed.map_err(|error| PinError::Make { path, error })
+    }
+
+    fn pin_map(&self, name: &str, path: &Path) -> Result<(), PinError> {
+        let map = self.ebpf.map(name);
+        let pinned = map.map_or(Ok(()), |map| map.pin(path));
+        pinned.map_err(|error| PinError::Pin {
+            path: path.to_owned(),
+            error: maps::describe(&error),
+        })
     }
 
     /// Why maps and links are not pinned, if they are not.

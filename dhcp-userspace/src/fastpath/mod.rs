@@ -83,6 +83,8 @@ pub struct FastPath {
     mode: FastPathMode,
     vlans: BTreeSet<String>,
     ports: Ports,
+    /// Pins were removed and could not be made anew, which was said.
+    lacks_pins: bool,
 }
 
 /// Opens the fast path that the configuration asks for, or what comes nearest to it here.
@@ -113,6 +115,7 @@ pub fn open_on(config: &Config, platform: &Platform) -> Result<FastPath, FastPat
         mode: config.fast_path.mode,
         vlans: BTreeSet::new(),
         ports: Ports::default(),
+        lacks_pins: false,
     };
     fast_path.forget_requests();
     fast_path.set_vlans(config);
@@ -135,7 +138,11 @@ fn end_others(kernel: &Kernel, pins: &Pins) -> Result<(), FastPathError> {
     if kernel.why_unpinned().is_some() {
         return end_all(pins);
     }
-    let removed = pins.remove_other_layouts();
+    let orphans = match kernel.knows_last_run() {
+        true => Ok(()),
+        false => pins.remove_links(),
+    };
+    let removed = orphans.and_then(|()| pins.remove_other_layouts());
     removed.map_err(|error| not_removed(pins, error))
 }
 
@@ -235,13 +242,36 @@ impl FastPath {
         }
     }
 
-    /// To be called once a second: sees that replies of the kernel arrive, and changes over to
-    /// another mode where they do not.
+    /// To be called once a second: sees that the program is where it was attached and that its
+    /// replies arrive, and changes over to another mode where they do not; and that all is pinned.
     pub fn check(&mut self) {
         let Ok(kernel) = &mut self.kernel else { return };
         kernel.pass_log_on();
         if let Ok(mut hooks) = kernel.hooks(&self.pins, self.mode, &self.vlans) {
             self.ports.check(&mut hooks);
+        }
+        self.check_pins();
+    }
+
+    fn check_pins(&mut self) {
+        let Ok(kernel) = &self.kernel else { return };
+        let pinned = kernel.why_unpinned().is_none();
+        if !pinned || !(kernel.lacks_pins(&self.pins) || self.ports.lack_pins(&self.pins)) {
+            self.lacks_pins = false;
+            return;
+        }
+        let path = self.pins.root().display();
+        let again = kernel.pin_again(&self.pins);
+        match again.and_then(|()| self.ports.pin_again(&self.pins)) {
+            Ok(()) => tracing::warn!("somebody has removed pins below {path}: pinned again"),
+            Err(error) if !self.lacks_pins => {
+                self.lacks_pins = true;
+                tracing::warn!(
+                    "somebody has removed pins below {path}: the kernel will stop answering \
+                     whenever xdhcpd stops: {error}"
+                );
+            }
+            Err(_) => {}
         }
     }
 

@@ -55,6 +55,8 @@ pub enum PinError {
     Mount { path: PathBuf, error: io::Error },
     #[error("the pin directory {} could not be made: {error}", path.display())]
     Make { path: PathBuf, error: io::Error },
+    #[error("{} could not be pinned: {error}", path.display())]
+    Pin { path: PathBuf, error: String },
 }
 
 impl Pins {
@@ -94,9 +96,7 @@ impl Pins {
     /// If it cannot be made.
     pub fn next_maps(&self) -> io::Result<PathBuf> {
         let next = self.current().join("next");
-        if next.exists() {
-            fs::remove_dir_all(&next)?;
-        }
+        remove(&next)?;
         fs::create_dir(&next)?;
         Ok(next)
     }
@@ -106,9 +106,7 @@ impl Pins {
     /// # Errors
     /// If the bpffs refuses.
     pub fn use_next_maps(&self, next: &Path) -> io::Result<()> {
-        if self.maps().exists() {
-            fs::remove_dir_all(self.maps())?;
-        }
+        remove(&self.maps())?;
         fs::rename(next, self.maps())
     }
 
@@ -174,6 +172,16 @@ impl Pins {
         Ok(())
     }
 
+    /// Removes the links of this layout, whose programs know another table than the one in use.
+    ///
+    /// # Errors
+    /// If one could not be removed.
+    pub fn remove_links(&self) -> io::Result<()> {
+        let pins = entries(&self.current())?;
+        let mut links = pins.iter().filter(|path| link_index(path).is_some());
+        links.try_for_each(|link| remove_link(link))
+    }
+
     /// Removes everything; tells how many links there were. What a daemon still holds open lives
     /// on until it ends.
     ///
@@ -196,8 +204,26 @@ fn remove_layout(layout: &Path) -> io::Result<usize> {
     let mut pins = entries(layout)?;
     pins.retain(|path| link_index(path).is_some());
     pins.iter().try_for_each(|link| remove_link(link))?;
-    fs::remove_dir_all(layout)?;
+    remove(layout)?;
     Ok(pins.len())
+}
+
+/// Removes a directory with all that is in it, or what somebody has pinned in its place.
+fn remove(path: &Path) -> io::Result<()> {
+    let removed = match path.is_dir() {
+        true => fs::remove_dir_all(path),
+        false => fs::remove_file(path),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whether it is certain that nothing is there.
+#[must_use]
+pub fn is_gone(path: &Path) -> bool {
+    path.try_exists().is_ok_and(|exists| !exists)
 }
 
 fn link_index(path: &Path) -> Option<u32> {
@@ -205,10 +231,12 @@ fn link_index(path: &Path) -> Option<u32> {
     name.strip_prefix(LINK)?.parse().ok()
 }
 
-/// What is in a directory; nothing if it is not there. One that cannot be read may hold links.
+/// What is in a directory; nothing if it is not there, or is something else that somebody has put
+/// in its place. One that cannot be read may hold links.
 fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    use io::ErrorKind::{NotADirectory, NotFound};
     match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => Ok(Vec::new()),
         Err(error) => Err(error),
         Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
     }
@@ -221,12 +249,9 @@ fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
 /// If it is there and stays.
 pub fn remove_link(path: &Path) -> io::Result<()> {
     let held = PinnedLink::from_pin(path);
-    let removed = fs::remove_file(path);
+    let removed = remove(path);
     drop(held);
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    removed
 }
 
 /// A path as a file name, `/var/lib/xdhcpd` as `var-lib-xdhcpd`. Different for different paths.

@@ -11,9 +11,10 @@ use dhcp_common::wire::mac_bits;
 
 use super::ethtool;
 use super::links::{self, AttachError, Hook};
+use super::maps::describe;
 use super::netlink::{self, Device};
 use super::off::Off;
-use super::pins::Pins;
+use super::pins::{self, PinError, Pins};
 use super::policy::{self, Choice, Facts, Peer};
 use crate::config::model::FastPathMode;
 use crate::engine::Interface;
@@ -54,6 +55,8 @@ struct Port {
     report: PortReport,
     kind: String,
     link: Option<FdLink>,
+    /// Another program is where this one belongs.
+    is_taken: bool,
     /// Replies lost on a veth before this run.
     tx_errors: u64,
 }
@@ -101,6 +104,8 @@ impl Ports {
                 self.leave_to_daemon(interface, crowded_out());
             } else if !self.is_attached(interface.index) {
                 self.serve(interface, &devices, hooks);
+            } else if let Some(port) = self.0.get_mut(&interface.index) {
+                port.report.name.clone_from(&interface.name);
             }
         }
         self.forget_others(hooks.pins);
@@ -133,34 +138,14 @@ impl Ports {
             let why = "the kernel does not list this interface".to_owned();
             return self.leave_to_daemon(interface, why);
         };
-        let name = &device.name;
-        let (choice, why) = decide(device, devices, hooks);
-        let (link, why) = attach(device, choice, why, hooks);
-        let Some((link, hook)) = link else {
-            tracing::warn!("{name}: the daemon answers renewals, not the kernel: {why}");
-            return self.leave_to_daemon(interface, why);
-        };
-        let report = report(interface, mode(hook), why);
-        let PortReport { mode, why, .. } = &report;
-        tracing::info!("{name}: the kernel answers renewals ({mode} XDP): {why}");
-        let kind = device.kind.clone();
-        let tx_errors = tx_errors(&report, &kind).unwrap_or(0);
-        let port = Port {
-            report,
-            kind,
-            link: Some(link),
-            tx_errors,
-        };
+        let mut port = Port::new(interface);
+        port.attach(device, devices, hooks);
         self.0.insert(interface.index, port);
     }
 
     fn leave_to_daemon(&mut self, interface: &Interface, why: String) {
-        let port = Port {
-            report: report(interface, PortMode::Userspace, why),
-            kind: String::new(),
-            link: None,
-            tx_errors: 0,
-        };
+        let mut port = Port::new(interface);
+        port.report.why = why;
         self.0.insert(interface.index, port);
     }
 
@@ -183,20 +168,37 @@ impl Ports {
         }
     }
 
-    /// Looks whether the kernel may still answer where it does, and changes over where it may not:
-    /// to the daemon where VLAN tags have become hidden, to generic XDP where native replies on
-    /// veth get lost.
+    /// Looks whether the kernel still answers where it should, and may. Changes over where it may
+    /// not: to the daemon where VLAN tags have become hidden, to generic XDP where native replies on
+    /// veth get lost. Attaches again what somebody else has taken off.
     pub fn check(&mut self, hooks: &mut Hooks<'_>) {
-        if self.0.values().all(|port| port.link.is_none()) {
+        let watched = |port: &Port| port.link.is_some() || port.is_taken;
+        if !self.0.values().any(watched) {
             return;
         }
         let devices = devices();
-        for port in self.0.values_mut().filter(|port| port.link.is_some()) {
+        for port in self.0.values_mut().filter(|port| watched(port)) {
             let index = port.report.ifindex;
             if let Some(device) = devices.iter().find(|device| device.index == index) {
                 port.check(device, &devices, hooks);
             }
         }
+    }
+
+    /// Whether somebody has removed the pin of a link.
+    #[must_use]
+    pub fn lack_pins(&self, pins: &Pins) -> bool {
+        self.0.values().any(|port| port.lacks_pin(pins))
+    }
+
+    /// Pins links again, so that the next start finds them.
+    ///
+    /// # Errors
+    /// If the bpffs refuses; what could not be pinned is off its interface then.
+    pub fn pin_again(&mut self, pins: &Pins) -> Result<(), PinError> {
+        let ports = self.0.values_mut();
+        let mut lacking = ports.filter(|port| port.lacks_pin(pins));
+        lacking.try_for_each(|port| port.pin_again(pins))
     }
 
     pub fn detach(&mut self, pins: &Pins, why: &str) {
@@ -208,12 +210,99 @@ impl Ports {
 }
 
 impl Port {
+    /// Served by the daemon.
+    fn new(interface: &Interface) -> Self {
+        Self {
+            report: PortReport {
+                ifindex: interface.index,
+                name: interface.name.clone(),
+                mode: PortMode::Userspace,
+                why: String::new(),
+            },
+            kind: String::new(),
+            link: None,
+            is_taken: false,
+            tx_errors: 0,
+        }
+    }
+
+    /// Attaches the program where it belongs, or as near to it as it goes, and says so.
+    fn attach(&mut self, device: &Device, devices: &[Device], hooks: &mut Hooks<'_>) {
+        let name = &device.name;
+        let (choice, why) = decide(device, devices, hooks);
+        let attached = attach(device, choice, why, hooks);
+        self.kind.clone_from(&device.kind);
+        self.take(attached);
+        let PortReport { mode, why, .. } = &self.report;
+        if self.link.is_none() {
+            tracing::warn!("{name}: the daemon answers renewals, not the kernel: {why}");
+            return;
+        }
+        tracing::info!("{name}: the kernel answers renewals ({mode} XDP): {why}");
+        self.tx_errors = tx_errors(&self.report, &self.kind).unwrap_or(0);
+    }
+
+    fn take(&mut self, attached: Attached) {
+        let Attached {
+            link,
+            why,
+            is_taken,
+        } = attached;
+        self.report.mode = link
+            .as_ref()
+            .map_or(PortMode::Userspace, |(_, hook)| mode(*hook));
+        self.report.why = why;
+        self.link = link.map(|(link, _)| link);
+        self.is_taken = is_taken;
+    }
+
     fn check(&mut self, device: &Device, devices: &[Device], hooks: &mut Hooks<'_>) {
-        if let (Choice::Userspace, why) = decide(device, devices, hooks) {
+        if self.link.is_none() {
+            if device.xdp.any().is_none() {
+                self.attach(device, devices, hooks);
+            }
+        } else if let (Choice::Userspace, why) = decide(device, devices, hooks) {
             self.leave_to_daemon(why, hooks.pins);
+        } else if self.was_taken_off(device, hooks.program) {
+            let name = &device.name;
+            tracing::warn!(
+                "{name}: somebody else has taken the XDP program off: attaching it again"
+            );
+            self.detach(hooks.pins);
+            self.attach(device, devices, hooks);
         } else if let Some(why) = self.trouble(device, devices, hooks.mode) {
             self.fall_back(device, why, hooks);
         }
+    }
+
+    /// The link may be there still, with no interface or another program.
+    fn was_taken_off(&self, device: &Device, program: &Xdp) -> bool {
+        let attached = match self.report.mode {
+            PortMode::Native => device.xdp.native,
+            PortMode::Generic => device.xdp.generic,
+            PortMode::Userspace => return false,
+        };
+        program.info().is_ok_and(|info| info.id() != attached)
+    }
+
+    fn lacks_pin(&self, pins: &Pins) -> bool {
+        self.link.is_some() && pins::is_gone(&pins.link(self.report.ifindex))
+    }
+
+    fn pin_again(&mut self, pins: &Pins) -> Result<(), PinError> {
+        let Some(link) = self.link.take() else {
+            return Ok(());
+        };
+        let path = pins.link(self.report.ifindex);
+        let pinned = link.pin(&path);
+        // Without a link and with nothing on the interface, the next check attaches it again.
+        self.is_taken = pinned.is_err();
+        let link = pinned.map_err(|error| PinError::Pin {
+            path,
+            error: describe(&error),
+        })?;
+        self.link = Some(link.into());
+        Ok(())
     }
 
     fn leave_to_daemon(&mut self, why: String, pins: Option<&Pins>) {
@@ -236,14 +325,11 @@ impl Port {
 
     fn fall_back(&mut self, device: &Device, why: String, hooks: &mut Hooks<'_>) {
         self.detach(hooks.pins);
-        let (link, why) = attach(device, Choice::Generic, why, hooks);
-        self.report.mode = link
-            .as_ref()
-            .map_or(PortMode::Userspace, |(_, hook)| mode(*hook));
-        self.link = link.map(|(link, _)| link);
-        let PortReport { name, mode, .. } = &self.report;
+        self.take(attach(device, Choice::Generic, why, hooks));
+        let PortReport {
+            name, mode, why, ..
+        } = &self.report;
         tracing::warn!("{name}: changed from native XDP to {mode}: {why}");
-        self.report.why = why;
     }
 
     fn detach(&mut self, pins: Option<&Pins>) {
@@ -251,7 +337,34 @@ impl Port {
             links::forget(&pins.link(self.report.ifindex));
         }
         self.link = None;
+        self.is_taken = false;
         self.report.mode = PortMode::Userspace;
+    }
+}
+
+/// What came of attaching, and why.
+struct Attached {
+    link: Option<(FdLink, Hook)>,
+    why: String,
+    /// Another program was there.
+    is_taken: bool,
+}
+
+impl Attached {
+    const fn as_wanted(link: FdLink, hook: Hook, why: String) -> Self {
+        Self {
+            link: Some((link, hook)),
+            why,
+            is_taken: false,
+        }
+    }
+
+    const fn not_at_all(why: String, is_taken: bool) -> Self {
+        Self {
+            link: None,
+            why,
+            is_taken,
+        }
     }
 }
 
@@ -267,12 +380,7 @@ fn decide(device: &Device, devices: &[Device], hooks: &Hooks<'_>) -> (Choice, St
 }
 
 /// Attaches as chosen, or as near to it as it goes; tells why it came so.
-fn attach(
-    device: &Device,
-    choice: Choice,
-    why: String,
-    hooks: &mut Hooks<'_>,
-) -> (Option<(FdLink, Hook)>, String) {
+fn attach(device: &Device, choice: Choice, why: String, hooks: &mut Hooks<'_>) -> Attached {
     let wanted: &[Hook] = match choice {
         Choice::Native => &[Hook::Native],
         Choice::NativeFirst => &[Hook::Native, Hook::Generic],
@@ -286,25 +394,25 @@ fn attach(
         let adopted = links::adopt(hooks.program, device, wanted, &pinned, pin);
         match adopted {
             Some((link, Hook::Generic)) if choice == Choice::NativeFirst => {
-                return (Some((link, Hook::Generic)), kept_generic());
+                return Attached::as_wanted(link, Hook::Generic, kept_generic());
             }
-            Some(adopted) => return (Some(adopted), why),
+            Some((link, hook)) => return Attached::as_wanted(link, hook, why),
             None => {}
         }
     }
     let mut reason = why;
     for hook in wanted {
         match links::attach(hooks.program, device, *hook, pin.as_deref()) {
-            Ok(link) => return (Some((link, *hook)), reason),
+            Ok(link) => return Attached::as_wanted(link, *hook, reason),
             Err(error @ (AttachError::Taken { .. } | AttachError::TakenByUs { .. })) => {
-                return (None, error.to_string());
+                return Attached::not_at_all(error.to_string(), true);
             }
             Err(error) => {
                 reason = format!("{} XDP was refused: {error}", mode(*hook));
             }
         }
     }
-    (None, reason)
+    Attached::not_at_all(reason, false)
 }
 
 /// To change over might take the card's link down for seconds.
@@ -387,14 +495,5 @@ const fn mode(hook: Hook) -> PortMode {
     match hook {
         Hook::Native => PortMode::Native,
         Hook::Generic => PortMode::Generic,
-    }
-}
-
-fn report(interface: &Interface, mode: PortMode, why: String) -> PortReport {
-    PortReport {
-        ifindex: interface.index,
-        name: interface.name.clone(),
-        mode,
-        why,
     }
 }

@@ -249,6 +249,19 @@ fn check(result: libc::c_int) -> io::Result<()> {
 }
 
 impl Socket {
+    /// Whether it is still bound to its interface: one that left and came back with the index that
+    /// it had (from another network namespace) is another one to the socket.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        let mut address = SockAddr::EMPTY;
+        let mut len = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+        // SAFETY: the address has room for `len` bytes.
+        let got = unsafe {
+            libc::getsockname(self.fd.as_raw_fd(), (&raw mut address).cast(), &raw mut len)
+        };
+        got == 0 && address.ifindex == self.ifindex.cast_signed()
+    }
+
     /// What the kernel counted since the last call.
     ///
     /// # Errors

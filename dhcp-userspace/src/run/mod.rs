@@ -37,6 +37,7 @@ mod tests;
 mod ticket;
 mod transfer;
 mod wait;
+mod wall;
 mod watch;
 mod why;
 mod worker;

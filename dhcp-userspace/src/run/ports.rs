@@ -8,6 +8,12 @@ use crate::config::Config;
 use crate::control::Metrics;
 use crate::net::{NetError, Nic, Socket, interface, select, socket};
 
+impl Port {
+    fn is_bound(&self) -> bool {
+        self.sockets.iter().all(|socket| socket.is_bound())
+    }
+}
+
 /// The interfaces that are served.
 pub struct Ports {
     workers: Vec<Arc<Mailbox>>,
@@ -126,7 +132,7 @@ impl Ports {
     /// Opens an interface, or takes over what changed of one that is open.
     fn keep(&mut self, nic: &Nic, left_to_others: &[u16]) {
         if let Some(port) = self.open.get_mut(&nic.index()) {
-            if port.left_to_others == left_to_others {
+            if port.left_to_others == left_to_others && port.is_bound() {
                 port.nic = nic.clone();
                 return;
             }

@@ -1,4 +1,5 @@
-//! After damage to the journal: what was in it is written once more, from memory.
+//! After damage to the journal, or when the wall clock was set: what was in it is written once more,
+//! from memory.
 
 use std::net::Ipv4Addr;
 use std::ops::ControlFlow;
@@ -48,11 +49,22 @@ pub fn go_on(core: &Core, journal: &Handle<Ticket>) {
     tracing::info!(
         records = written,
         complete = rest.is_none(),
-        "leases written to the journal once more, as it was damaged"
+        "leases written to the journal once more"
     );
     if let Some(address) = rest {
         core.rewrite.go_on_with(address);
     }
+}
+
+/// Appends one record again, if there is any: the journal writes the clock before it. Tells whether
+/// the journal took it; with all slots locked, it is about to take others.
+pub fn one(core: &Core, journal: &Handle<Ticket>) -> bool {
+    let mut taken = true;
+    core.engine.records(Ipv4Addr::UNSPECIFIED, &mut |record| {
+        taken = append(journal, &record);
+        ControlFlow::Break(())
+    });
+    taken
 }
 
 fn append(journal: &Handle<Ticket>, record: &Record) -> bool {

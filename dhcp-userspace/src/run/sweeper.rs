@@ -12,6 +12,7 @@ use sd_notify::NotifyState;
 
 use super::shared::Shared;
 use super::supervise::tell;
+use super::wall::WallClock;
 use super::{guarding, reload, rewrite, ticket};
 use crate::clock::{Now, SECOND};
 use crate::engine::{PoolView, Swept};
@@ -23,6 +24,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// # Errors
 /// If the system has no thread left.
 pub fn start(shared: Arc<Shared>, stop: Receiver<()>) -> io::Result<JoinHandle<()>> {
+    let mut wall = WallClock::new(Now::read());
     let run = move || {
         let mut exhausted = Exhausted::default();
         while stop.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
@@ -33,6 +35,7 @@ pub fn start(shared: Arc<Shared>, stop: Receiver<()>) -> io::Result<JoinHandle<(
                     shared.core.guard.pardon();
                 }
             }
+            wall.look(&shared.core, &shared.journal, Now::read());
             rewrite::go_on(&shared.core, &shared.journal);
             reload::refresh(&shared);
             let ports = shared.ports.lock().expect("no panics while held");

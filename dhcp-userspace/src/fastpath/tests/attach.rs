@@ -123,6 +123,66 @@ fn a_foreign_program_is_respected_and_named() {
 }
 
 #[test]
+fn what_somebody_else_takes_off_is_attached_again() {
+    let Some(lab) = Lab::new() else { return };
+    veth();
+    let mut fast_path = opened(&lab);
+    fast_path.set_interfaces(&[interface("ours", OURS)]);
+    let program = attached("ours").generic;
+    let pin = Pins::of(&lab.config).link(interface("ours", OURS).index);
+    let mut far = Wire::on("far");
+    for strike in [xdp_pass::take_off, xdp_pass::replace] {
+        strike(&pin).unwrap();
+        assert_ne!(attached("ours").generic, program);
+        assert!(!renewed(&fast_path, &mut far));
+        fast_path.check();
+        assert_eq!(only_port(&fast_path).mode, PortMode::Generic);
+        assert_eq!(attached("ours").generic, program);
+        assert!(renewed(&fast_path, &mut far));
+        assert!(pin.exists());
+    }
+}
+
+#[test]
+fn another_program_in_its_place_is_respected_until_it_goes() {
+    let Some(lab) = Lab::new() else { return };
+    veth();
+    let mut fast_path = opened(&lab);
+    fast_path.set_interfaces(&[interface("ours", OURS)]);
+    let pin = Pins::of(&lab.config).link(interface("ours", OURS).index);
+    xdp_pass::take_off(&pin).unwrap();
+    let foreign = attach_pass("ours", None).unwrap();
+    for _ in 0..2 {
+        fast_path.check();
+        let report = only_port(&fast_path);
+        assert_eq!(report.mode, PortMode::Userspace);
+        assert!(report.why.contains("`xdhcp_pass`"), "{}", report.why);
+    }
+    drop(foreign);
+    fast_path.check();
+    assert_eq!(only_port(&fast_path).mode, PortMode::Generic);
+    assert!(renewed(&fast_path, &mut Wire::on("far")));
+}
+
+#[test]
+fn a_renamed_interface_is_reported_by_its_new_name() {
+    let Some(lab) = Lab::new() else { return };
+    veth();
+    let mut fast_path = opened(&lab);
+    fast_path.set_interfaces(&[interface("ours", OURS)]);
+    for command in ["set ours down", "set ours name lan", "set lan up"] {
+        let words: Vec<_> = command.split(' ').collect();
+        run(&[&["ip", "link"], &words[..]].concat());
+    }
+    fast_path.set_interfaces(&[interface("lan", OURS)]);
+    let report = only_port(&fast_path);
+    assert_eq!(
+        (report.name.as_str(), report.mode),
+        ("lan", PortMode::Generic)
+    );
+}
+
+#[test]
 fn a_restart_keeps_the_link_and_leaving_an_interface_removes_it() {
     let Some(lab) = Lab::new() else { return };
     veth();

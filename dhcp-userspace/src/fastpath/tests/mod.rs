@@ -5,12 +5,14 @@ mod program;
 mod restart;
 
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use dhcp_common::Reason;
 use dhcp_common::fast::Scratch;
 use dhcp_common::slot::Kind;
 use proptest::prelude::*;
+use xdhcpd_tests::xdp_pass;
 
 use super::host::HostEnv;
 use super::lab::{Lab, Wire, interface, run, veth};

@@ -68,6 +68,71 @@ fn a_table_that_is_too_small_is_replaced_and_its_leases_carried() {
 }
 
 #[test]
+fn pins_that_somebody_removes_are_made_anew() {
+    let Some(lab) = Lab::new() else { return };
+    veth();
+    let pins = Pins::of(&lab.config);
+    let link = pins.link(interface("ours", OURS).index);
+    let mut first = opened(&lab);
+    first.set_interfaces(&[interface("ours", OURS)]);
+    let (request, reply) = (Request::default(), Reply::default());
+    publish(&first.table(), &request, &reply, now());
+    let count = lab.pins();
+    for victim in [pins.root(), &pins.maps().join("SLOTS"), &link] {
+        match victim.is_dir() {
+            true => std::fs::remove_dir_all(victim).unwrap(),
+            false => std::fs::remove_file(victim).unwrap(),
+        }
+        first.check();
+        assert_eq!(lab.pins(), count, "{}", victim.display());
+    }
+    drop(first);
+    assert_ne!(attached("ours").generic, 0, "the link outlives the daemon");
+    let second = opened(&lab);
+    assert_eq!(same_as_host(&second, &request.frame()), Reason::Hit);
+}
+
+#[test]
+fn a_program_whose_table_is_not_found_is_taken_off() {
+    let Some(lab) = Lab::new() else { return };
+    veth();
+    let mut first = opened(&lab);
+    first.set_interfaces(&[interface("ours", OURS)]);
+    drop(first);
+    assert_ne!(attached("ours").generic, 0);
+    std::fs::remove_file(Pins::of(&lab.config).maps().join("SLOTS")).unwrap();
+    let mut second = opened(&lab);
+    assert_eq!(attached("ours").generic, 0, "its leases cannot be closed");
+    second.set_interfaces(&[interface("ours", OURS)]);
+    assert_eq!(only_port(&second).mode, PortMode::Generic);
+}
+
+/// In place of directories, and of a link.
+#[test]
+fn foreign_pins_are_removed() {
+    let Some(lab) = Lab::new() else { return };
+    let pins = Pins::of(&lab.config);
+    let name = |path: &Path| path.file_name().unwrap().to_owned();
+    for victim in [pins.root().join("stray"), pins.maps(), pins.current()] {
+        drop(opened(&lab));
+        let stray = lab.config.fast_path.pin_dir.join("META");
+        std::fs::rename(pins.maps().join("META"), &stray).unwrap();
+        if victim.exists() {
+            std::fs::remove_dir_all(&victim).unwrap();
+        }
+        std::fs::rename(&stray, &victim).unwrap();
+        drop(open(&lab.config).unwrap());
+        drop(opened(&lab));
+        let left = std::fs::read_dir(pins.root()).unwrap();
+        let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, [name(&pins.current())]);
+    }
+    std::fs::create_dir(pins.link(77)).unwrap();
+    opened(&lab).set_interfaces(&[]);
+    assert!(!pins.link(77).exists());
+}
+
+#[test]
 fn strange_pins_are_not_trusted() {
     let Some(lab) = Lab::new() else { return };
     let first = opened(&lab);
