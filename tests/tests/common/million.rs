@@ -51,7 +51,9 @@ pub fn write_leases(state: &Path, leases: u32, times: u32) -> Result<()> {
             log.sync()?;
         }
     }
-    Ok(log.sync()?)
+    log.sync()?;
+    // As a daemon has one ready whenever it ends.
+    Ok(log.upkeep().prepare(now)?)
 }
 
 fn record(number: u32, now: Now) -> Record {

@@ -81,6 +81,7 @@ fn every_value_is_in_the_text() {
         "xdhcpd_pool_addresses_used{subnet=\"10.0.0.0/24\"} 9",
         "xdhcpd_journal_fsync_seconds_sum 0.5",
         "xdhcpd_journal_records_total 12",
+        "xdhcpd_clients 8",
         "xdhcpd_offers_open 2",
         "xdhcpd_templates 1",
         "xdhcpd_offers_not_held_total 3",
