@@ -66,6 +66,8 @@ pub struct Daemon {
     namespace: PathBuf,
     directory: PathBuf,
     process: Process,
+    /// Where in its log what this start says begins.
+    log_from: usize,
 }
 
 impl Daemon {
@@ -79,20 +81,35 @@ impl Daemon {
     ) -> Result<Self> {
         write_config(directory, yaml)?;
         let namespace = namespace.path();
-        let process = spawn(binaries, &namespace, directory)?;
+        let (process, log_from) = spawn(binaries, &namespace, directory)?;
         let (binaries, directory) = (binaries.clone(), directory.to_owned());
-        Ok(Self {
+        let mut daemon = Self {
             binaries,
             namespace,
             directory,
             process,
-        })
+            log_from,
+        };
+        daemon.wait_ready()?;
+        Ok(daemon)
     }
 
     /// Starts it again, on the same files, after [`Self::kill`] or [`Self::terminate`].
     pub fn restart(&mut self) -> Result<()> {
         self.terminate()?;
-        self.process = spawn(&self.binaries, &self.namespace, &self.directory)?;
+        self.launch()?;
+        self.wait_ready()
+    }
+
+    /// Starts it again after its end, and does not wait until it serves.
+    pub fn launch(&mut self) -> Result<()> {
+        (self.process, self.log_from) = spawn(&self.binaries, &self.namespace, &self.directory)?;
+        Ok(())
+    }
+
+    pub fn wait_ready(&mut self) -> Result<()> {
+        self.process
+            .wait_for_line("ready", self.log_from, PATIENCE)?;
         Ok(())
     }
 
@@ -150,12 +167,11 @@ fn write_config(directory: &Path, yaml: &str) -> Result<()> {
     fs::write(&path, yaml).with_context(|| format!("could not write {}", path.display()))
 }
 
-fn spawn(binaries: &Binaries, namespace: &Path, directory: &Path) -> Result<Process> {
+fn spawn(binaries: &Binaries, namespace: &Path, directory: &Path) -> Result<(Process, usize)> {
     let log = directory.join("xdhcpd.log");
     let seen = fs::metadata(&log).map_or(0, |log| log.len());
     let mut command = namespace::command_in(namespace, &binaries.xdhcpd());
     command.arg("--config").arg(directory.join("dhcp.yaml"));
-    let mut process = Process::start("xdhcpd", &mut command, &log)?;
-    process.wait_for_line("ready", usize::try_from(seen)?, PATIENCE)?;
-    Ok(process)
+    let process = Process::start("xdhcpd", &mut command, &log)?;
+    Ok((process, usize::try_from(seen)?))
 }

@@ -10,9 +10,11 @@ pub mod files;
 pub mod fleet;
 pub mod flood;
 pub mod frame;
+pub mod load;
 pub mod message;
 pub mod random;
 pub mod raw_client;
+pub mod reloads;
 pub mod site;
 
 use std::str::FromStr;
