@@ -45,8 +45,8 @@ struct World {
     inodes: Vec<Inode>,
     operations: usize,
     fault: Option<(usize, Fault)>,
-    /// Nothing has an effect any more.
-    is_dead: bool,
+    /// Why nothing has an effect any more.
+    dead: Option<Fault>,
     space: Space,
 }
 
@@ -126,7 +126,7 @@ impl Faulty {
     pub(crate) fn after_kill(&self) -> Self {
         let mut world = self.world().clone();
         world.fault = None;
-        world.is_dead = false;
+        world.dead = None;
         world.operations = 0;
         Self(Arc::new(Mutex::new(world)))
     }
@@ -282,11 +282,11 @@ impl World {
         self.operations += 1;
         match self.fault {
             Some((at, Fault::Error(kind))) if at == number => return Err(kind.into()),
-            Some((at, Fault::PowerCut | Fault::Broken)) if at == number => self.is_dead = true,
+            Some((at, fault)) if at == number => self.dead = Some(fault),
             _ => {}
         }
-        if self.is_dead {
-            return Err(io::Error::other("no power"));
+        if self.dead.is_some() {
+            return Err(io::Error::other("no disk"));
         }
         Ok(())
     }
@@ -379,7 +379,7 @@ impl File for Open {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut world = self.world.world();
         let mut result = world.operate();
-        if world.is_dead {
+        if world.dead.is_some() {
             return result;
         }
         let end = offset as usize + bytes.len();
@@ -407,7 +407,7 @@ impl File for Open {
     fn sync(&self) -> io::Result<()> {
         let mut world = self.world.world();
         let result = world.operate();
-        if world.is_dead {
+        if world.dead == Some(Fault::PowerCut) {
             return result;
         }
         let inode = &mut world.inodes[self.index];

@@ -1,5 +1,8 @@
+use std::io;
+
 use super::codec::boot_tag;
 use super::compact::{Files, Stored};
+use super::error::is_full;
 use super::frame;
 use super::name::{DAMAGED, FileKind, NEW, Name};
 use super::spare::Segment;
@@ -174,12 +177,24 @@ fn cut_tail(storage: &dyn Storage, inputs: &mut Vec<Input>) -> Result<(), Journa
         if last.len > last.end {
             last.file.set_len(last.end)?;
         }
-        // A killed server leaves what was read here in memory only.
+        write_again(&last)?;
         last.file.sync()
     };
     cut().map_err(|error| JournalError::io("cut the end of", &name, error))?;
     inputs.push(last);
     Ok(())
+}
+
+/// A killed server leaves its last batch in memory only. If its sync had failed by then, the
+/// kernel takes these pages for written, and no other sync would write them.
+fn write_again(last: &Input) -> io::Result<()> {
+    let mut batch = vec![0; (last.end - last.batch) as usize];
+    let len = last.file.read_at(&mut batch, last.batch)?;
+    match last.file.write_at(&batch[..len], last.batch) {
+        // Where nothing is ever written in place: a full disk is no reason not to start.
+        Err(error) if is_full(&error) => Ok(()),
+        written => written,
+    }
 }
 
 /// The segment prepared by an earlier run, if it is as this run would make it.
