@@ -115,7 +115,11 @@ impl Faulty {
 
     /// From now on no file can become longer.
     pub(crate) fn set_full(&self, is_full: bool) {
-        self.set_space(if is_full { Space::InPlace } else { Space::Enough });
+        self.set_space(if is_full {
+            Space::InPlace
+        } else {
+            Space::Enough
+        });
     }
 
     pub(crate) fn set_space(&self, space: Space) {
@@ -411,12 +415,15 @@ impl File for Open {
             return result;
         }
         let inode = &mut world.inodes[self.index];
-        let steps = std::mem::take(&mut inode.steps);
-        // As on Linux: what could not be written is marked clean, and no later sync writes it.
-        if result.is_ok() {
-            for step in steps {
-                step.apply(&mut inode.durable);
-            }
+        if result.is_err() {
+            // As on Linux: pages that could not be written are marked clean, and no later sync
+            // writes them. The length is no page.
+            let is_length = |step: &Step| matches!(step, Step::SetLen(_));
+            inode.steps.retain(is_length);
+            return result;
+        }
+        for step in std::mem::take(&mut inode.steps) {
+            step.apply(&mut inode.durable);
         }
         result
     }

@@ -95,7 +95,10 @@ impl Model {
         for damage in &replayed.damage {
             let place = (damage.file.clone(), damage.offset);
             let is_new = damage.what == What::LastBatch && self.is_open;
-            assert!(is_new || self.told.contains(&place), "{context}: {damage:?}");
+            assert!(
+                is_new || self.told.contains(&place),
+                "{context}: {damage:?}"
+            );
             self.told.insert(place);
         }
     }
@@ -127,7 +130,9 @@ pub(super) enum Action {
     Prepare,
     Compact,
     /// The wall clock is set.
-    Step { days: i64 },
+    Step {
+        days: i64,
+    },
     Space(Space),
 }
 
@@ -206,7 +211,10 @@ impl Machine {
                 Ok(())
             }
             Action::Step { days } => {
-                self.now.unix = self.now.unix.saturating_add_signed(days * DAY.cast_signed());
+                self.now.unix = self
+                    .now
+                    .unix
+                    .saturating_add_signed(days * DAY.cast_signed());
                 Ok(())
             }
             Action::Space(space) => {

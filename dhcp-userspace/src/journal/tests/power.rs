@@ -187,3 +187,9 @@ fn a_refused_record_does_not_come_back_by_a_restart() {
     machine.kill();
     machine.run(&[], "killed").unwrap();
 }
+
+#[test]
+fn machines_that_once_lost_something_do_so_no_more() {
+    // The snapshot's name was not synced when a start removed what it stands for.
+    live(4_711_048_972);
+}
