@@ -10,12 +10,14 @@ pub mod files;
 pub mod fleet;
 pub mod flood;
 pub mod frame;
+pub mod journal_files;
 pub mod load;
 pub mod message;
 pub mod random;
 pub mod raw_client;
 pub mod reloads;
 pub mod site;
+pub mod strace;
 
 use std::str::FromStr;
 
