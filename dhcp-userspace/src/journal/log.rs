@@ -74,7 +74,8 @@ impl Log {
     ///
     /// # Errors
     /// [`JournalError::Newer`], or [`JournalError::Io`] if something cannot be read or cleaned
-    /// up. Damage is no error: it is reported in [`Replayed`]. A full disk is none either.
+    /// up. Damage is no error: it is reported in [`Replayed`]. A full disk is none either, where
+    /// what is there can be written over in place.
     pub fn open(
         storage: Arc<dyn Storage>,
         settings: Settings,

@@ -203,11 +203,7 @@ fn cut_tail(storage: &dyn Storage, inputs: &mut Vec<Input>) -> Result<(), Journa
 fn write_again(last: &Input) -> io::Result<()> {
     let mut batch = vec![0; (last.end - last.batch) as usize];
     let len = last.file.read_at(&mut batch, last.batch)?;
-    match last.file.write_at(&batch[..len], last.batch) {
-        // Where nothing is ever written in place: a full disk is no reason not to start.
-        Err(error) if is_full(&error) => Ok(()),
-        written => written,
-    }
+    last.file.write_at(&batch[..len], last.batch)
 }
 
 /// The segment prepared by an earlier run, if it is as this run would make it.

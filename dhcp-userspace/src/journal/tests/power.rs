@@ -192,4 +192,6 @@ fn a_refused_record_does_not_come_back_by_a_restart() {
 fn machines_that_once_lost_something_do_so_no_more() {
     // The snapshot's name was not synced when a start removed what it stands for.
     live(4_711_048_972);
+    // A batch whose sync had failed was taken for written, as there was no space to write it again.
+    live(222_024_477);
 }
