@@ -21,7 +21,7 @@ use crate::journal::Kind as RecordKind;
 impl Context<'_> {
     /// What to ask the network before this address is offered.
     pub(super) fn probe(&self, id: SubnetId, held: &Held<'_>, terms: &Terms<'_>) -> Option<Probe> {
-        let check = self.subnet(id).policy.conflict_check?;
+        let check = self.conflict_check(id)?;
         let reserved = self.reserved(id) == Some(held.address);
         if reserved && !check.reservations || self.was_his_just_now(held, terms) {
             return None;
@@ -36,7 +36,7 @@ impl Context<'_> {
         address: Ipv4Addr,
         terms: &Terms<'_>,
     ) -> Option<Probe> {
-        let check = self.subnet(id).policy.conflict_check?;
+        let check = self.conflict_check(id)?;
         Some(self.probe_of(id, address, terms, check.wait))
     }
 

@@ -14,6 +14,7 @@ mod conflict;
 mod context;
 mod declines;
 mod discover;
+mod doubt;
 mod envelope;
 mod explain;
 mod forcerenew;
@@ -71,6 +72,7 @@ use clients::Clients;
 use commit::Tainted;
 use context::Context;
 use declines::Declines;
+use doubt::Doubt;
 use forcerenew::Secret;
 use shares::Shares;
 use state::State;
@@ -85,6 +87,7 @@ pub struct Engine {
     marks: Marks,
     tainted: Tainted,
     declines: Declines,
+    doubt: Doubt,
     scans: leasequery::Scans,
     secret: Secret,
     /// Open offers.
@@ -145,6 +148,7 @@ impl Engine {
             clients: Clients::default(),
             tainted: Tainted::default(),
             declines: Declines::default(),
+            doubt: Doubt::default(),
             scans: leasequery::Scans::default(),
             secret: Secret::default(),
             offers: AtomicUsize::new(0),

@@ -128,7 +128,7 @@ impl<'a> Context<'a> {
             let no = self.no(address, WRONG_NETWORK)?;
             return self.nak_if(self.is_known(), &no, reply);
         };
-        match self.seize(id, address, true)? {
+        match self.seize(id, address, !self.doubts())? {
             Some(held) => self.grant(id, held, EventKind::Bind, reply),
             None => self.nak_if(self.is_known_in(id), &no(id, address, NOT_YOURS), reply),
         }
@@ -157,7 +157,11 @@ impl<'a> Context<'a> {
         address: Ipv4Addr,
         reply: &mut Vec<u8>,
     ) -> Result<Outcome, Stop> {
-        match self.seize(id, address, true)? {
+        let held = match self.seize(id, address, !self.doubts())? {
+            Some(held) => Some(held),
+            None => self.found_in_use(id, address)?,
+        };
+        match held {
             Some(held) => self.grant(id, held, EventKind::Renew, reply),
             // Known, but the configuration now says otherwise.
             None => {

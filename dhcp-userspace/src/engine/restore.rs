@@ -42,15 +42,20 @@ impl Engine {
     /// slot was lost counts as taken for as long as any client may have been told. A lease of
     /// which the slot alone knows was recorded too, but its record is lost: the client has been
     /// told, so the address stays taken until the lease ends.
-    pub fn restore(&self, records: impl IntoIterator<Item = Record>, now: Now) {
+    ///
+    /// Tells of how many leases the table knows more than the journal, which has lost records then,
+    /// and should get them once more.
+    pub fn restore(&self, records: impl IntoIterator<Item = Record>, now: Now) -> usize {
         let mut state = self.write_state();
         let mut known = vec![false; self.table.size().slots() as usize];
+        let mut lost = 0;
         for record in records {
             // Outside of all pools too: a reload may bring the pool back. Without room in the
             // table the address is not one that could be given.
             if let Ok(index) = self.table.add(record.address) {
                 state.know_block(index, record.address);
                 known[index as usize] = !self.is_outdated(index, &record, now);
+                lost += usize::from(self.was_told_more(index, &record, now));
                 if known[index as usize] {
                     self.apply(&state, index, record, now);
                 }
@@ -58,21 +63,33 @@ impl Engine {
         }
         for (address, index) in self.table.addresses() {
             if !known[index as usize] {
+                lost += usize::from(self.is_open(index, now));
                 self.without_record(&state, address, index, now);
             }
         }
         drop(state);
         self.drop_stale_memos(now);
+        lost
     }
 
     /// Whether the slot must be newer than the last record: it is closed before another record
     /// of its address is written, and this one is open.
     fn is_outdated(&self, index: u32, record: &Record, now: Now) -> bool {
+        let chaddr = self.table.slot(index).lease().chaddr;
+        let same = record.kind == RecordKind::Bound && chaddr == mac_bits(&record.mac, 0);
+        self.is_open(index, now) && !same
+    }
+
+    /// Whether there was a later record of the same lease: nothing is granted beyond one.
+    fn was_told_more(&self, index: u32, record: &Record, now: Now) -> bool {
+        let told = self.table.slot(index).expires();
+        let same = self.is_open(index, now) && !self.is_outdated(index, record, now);
+        same && told > record.reserved_until
+    }
+
+    fn is_open(&self, index: u32, now: Now) -> bool {
         let slot = self.table.slot(index);
-        let lives = slot.kind() == Kind::Bound && slot.is_valid() && slot.expires() > now.boot;
-        let same =
-            record.kind == RecordKind::Bound && slot.lease().chaddr == mac_bits(&record.mac, 0);
-        lives && !same
+        slot.kind() == Kind::Bound && slot.is_valid() && slot.expires() > now.boot
     }
 
     /// What a slot becomes of which the journal says nothing, or nothing new enough.

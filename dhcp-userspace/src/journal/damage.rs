@@ -48,8 +48,8 @@ impl fmt::Display for Damage {
         f.write_str(
             ", each of which may have been a lease: its address may be taken although it looks \
              free. All other records were recovered, and the file is kept with the suffix \
-             .damaged. Check the disk; clients that are not known any more get new leases when \
-             they ask",
+             .damaged. Check the disk; a client that is not known any more keeps its address if it \
+             asks for more time before it is given away, and else gets a new lease",
         )
     }
 }

@@ -26,10 +26,15 @@ impl Disk {
             let file = path.display().to_string();
             move |source| JournalError::io_or_full(action, file, source)
         };
+        let missing = path.ancestors().take_while(|dir| !dir.exists()).count();
         fs::create_dir_all(path).map_err(failed("create"))?;
         let lock = lock(path)?;
         let dir = fs::File::open(path).map_err(failed("open"))?;
-        sync_parent(path).map_err(failed("sync the directory of"))?;
+        // The last one always: who made it may not have come as far as this.
+        let made = path.ancestors().take(missing.max(1));
+        for dir in made.filter(|dir| !dir.as_os_str().is_empty()) {
+            sync_parent(dir).map_err(failed("sync the directory of"))?;
+        }
         Ok(Self {
             path: path.into(),
             dir,

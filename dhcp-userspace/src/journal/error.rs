@@ -55,10 +55,15 @@ impl JournalError {
         file: impl Into<String>,
         source: io::Error,
     ) -> Self {
-        use io::ErrorKind::{QuotaExceeded, StorageFull};
-        if matches!(source.kind(), StorageFull | QuotaExceeded) {
+        if is_full(&source) {
             return Self::Full;
         }
         Self::io(action, file, source)
     }
+}
+
+/// Whether freeing space would end this.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
 }

@@ -11,9 +11,25 @@ use super::storage::{File, Storage};
 pub(crate) enum Fault {
     /// It fails with this error; a write may have been done in part.
     Error(io::ErrorKind),
-    /// It and all after it have no effect and fail; see [`Faulty::after_power_cut`].
+    /// It and all after it fail and have no effect, but the machine runs on.
+    Broken,
+    /// The same, and what was not synced is lost; see [`Faulty::after_power_cut`].
     PowerCut,
 }
+
+/// What a disk that is full still takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Space {
+    #[default]
+    Enough,
+    /// What is written over bytes that are there.
+    InPlace,
+    /// Nothing, as where no byte is ever written in place; a part of a write is done all the same.
+    None,
+}
+
+/// Bytes that the disk writes at once, or the older ones stay; at most one is torn by a power cut.
+const SECTOR: usize = 32;
 
 /// Clones are the same directory.
 #[derive(Clone, Default)]
@@ -29,8 +45,9 @@ struct World {
     inodes: Vec<Inode>,
     operations: usize,
     fault: Option<(usize, Fault)>,
-    has_no_power: bool,
-    is_full: bool,
+    /// Why nothing has an effect any more.
+    dead: Option<Fault>,
+    space: Space,
 }
 
 #[derive(Clone)]
@@ -83,16 +100,6 @@ impl Step {
             Self::SetLen(len) => content.resize(*len as usize, 0),
         }
     }
-
-    /// The first bytes of it only.
-    fn torn(&self, at: usize) -> Self {
-        match self {
-            Self::Write(offset, bytes) => {
-                Self::Write(*offset, bytes[..at % (bytes.len() + 1)].into())
-            }
-            Self::SetLen(len) => Self::SetLen(*len),
-        }
-    }
 }
 
 impl Faulty {
@@ -108,21 +115,29 @@ impl Faulty {
 
     /// From now on no file can become longer.
     pub(crate) fn set_full(&self, is_full: bool) {
-        self.world().is_full = is_full;
+        self.set_space(if is_full {
+            Space::InPlace
+        } else {
+            Space::Enough
+        });
+    }
+
+    pub(crate) fn set_space(&self, space: Space) {
+        self.world().space = space;
     }
 
     /// What another process finds if this one is killed.
     pub(crate) fn after_kill(&self) -> Self {
         let mut world = self.world().clone();
         world.fault = None;
-        world.has_no_power = false;
+        world.dead = None;
         world.operations = 0;
         Self(Arc::new(Mutex::new(world)))
     }
 
     /// What is on disk after a power cut. Of what was not synced, the disk did some things and
-    /// left out others, as the seed chooses: changes of names, and writes, the last one torn at
-    /// any byte.
+    /// left out others, as the seed chooses: changes of names, and of every file any sectors of
+    /// any age, one of them torn at any byte.
     pub(crate) fn after_power_cut(&self, seed: u64) -> Self {
         let world = self.world();
         let mut random = Random(seed);
@@ -132,13 +147,35 @@ impl Faulty {
                 step.apply(&mut names);
             }
         }
-        let inodes = world.inodes.iter().map(|inode| {
-            let content = inode.after_power_cut(&mut random);
-            Inode {
-                seen: content.clone(),
-                durable: content,
-                steps: Vec::new(),
-            }
+        let contents = world.inodes.iter();
+        let contents = contents.map(|inode| inode.after_power_cut(&mut random));
+        Self::on_disk(names, contents.collect())
+    }
+
+    /// How many bytes are not synced in the file that has the most of them.
+    pub(crate) fn unsynced(&self) -> usize {
+        let world = self.world();
+        world.inodes.iter().map(Inode::unsynced).max().unwrap_or(0)
+    }
+
+    /// The same as [`Self::after_power_cut`], where the disk wrote what was not synced up to a byte
+    /// and nothing from there on, or the other way round. Names are those of before, or all new.
+    pub(crate) fn after_power_cut_at(&self, byte: usize, order: Order) -> Self {
+        let world = self.world();
+        let names = match order {
+            Order::Forward => &world.names,
+            Order::Backward => &world.durable_names,
+        };
+        let contents = world.inodes.iter();
+        let contents = contents.map(|inode| inode.cut_at(byte, order));
+        Self::on_disk(names.clone(), contents.collect())
+    }
+
+    fn on_disk(names: BTreeMap<String, usize>, contents: Vec<Vec<u8>>) -> Self {
+        let inodes = contents.into_iter().map(|content| Inode {
+            seen: content.clone(),
+            durable: content,
+            steps: Vec::new(),
         });
         let world = World {
             durable_names: names.clone(),
@@ -187,20 +224,79 @@ impl Faulty {
     }
 }
 
+/// Which end of what was not synced reaches the disk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    Forward,
+    Backward,
+}
+
 impl Inode {
     fn after_power_cut(&self, random: &mut Random) -> Vec<u8> {
-        let mut content = self.durable.clone();
-        let Some((last, before)) = self.steps.split_last() else {
-            return content;
-        };
-        for step in before {
-            if random.below(3) > 0 {
-                step.apply(&mut content);
+        if self.steps.is_empty() {
+            return self.durable.clone();
+        }
+        let ages = self.ages();
+        let mut content = vec![0; ages[random.below(ages.len())].len()];
+        let sectors = content.len().div_ceil(SECTOR).max(1);
+        let torn = random.below(sectors);
+        for (number, sector) in content.chunks_mut(SECTOR).enumerate() {
+            let age = &ages[random.below(ages.len())];
+            fill(sector, number * SECTOR, age);
+            if number == torn {
+                let at = random.below(sector.len() + 1);
+                let age = &ages[random.below(ages.len())];
+                fill(&mut sector[..at], number * SECTOR, age);
             }
         }
-        last.torn(random.below(usize::MAX)).apply(&mut content);
         content
     }
+
+    /// What the file was after each step since the last sync.
+    fn ages(&self) -> Vec<Vec<u8>> {
+        let mut content = self.durable.clone();
+        let mut ages = vec![content.clone()];
+        for step in &self.steps {
+            step.apply(&mut content);
+            ages.push(content.clone());
+        }
+        ages
+    }
+
+    fn unsynced(&self) -> usize {
+        let bytes = self.steps.iter().map(|step| match step {
+            Step::Write(_, bytes) => bytes.len(),
+            Step::SetLen(_) => 0,
+        });
+        bytes.sum()
+    }
+
+    fn cut_at(&self, byte: usize, order: Order) -> Vec<u8> {
+        let offset = self.steps.iter().find_map(|step| match step {
+            Step::Write(offset, _) => Some(*offset as usize),
+            Step::SetLen(_) => None,
+        });
+        let (Some(offset), Some(new)) = (offset, self.ages().pop()) else {
+            return self.durable.clone();
+        };
+        let mut content = vec![0; new.len()];
+        let (front, back) = content.split_at_mut((offset + byte).min(new.len()));
+        let (first, last) = match order {
+            Order::Forward => (&new, &self.durable),
+            Order::Backward => (&self.durable, &new),
+        };
+        fill(front, 0, first);
+        fill(back, front.len(), last);
+        content
+    }
+}
+
+/// Copies what a file has at an offset; zeros behind its end.
+fn fill(to: &mut [u8], offset: usize, from: &[u8]) {
+    to.fill(0);
+    let from = from.get(offset..).unwrap_or_default();
+    let len = to.len().min(from.len());
+    to[..len].copy_from_slice(&from[..len]);
 }
 
 impl World {
@@ -210,11 +306,11 @@ impl World {
         self.operations += 1;
         match self.fault {
             Some((at, Fault::Error(kind))) if at == number => return Err(kind.into()),
-            Some((at, Fault::PowerCut)) if at == number => self.has_no_power = true,
+            Some((at, fault)) if at == number => self.dead = Some(fault),
             _ => {}
         }
-        if self.has_no_power {
-            return Err(io::Error::other("no power"));
+        if self.dead.is_some() {
+            return Err(io::Error::other("no disk"));
         }
         Ok(())
     }
@@ -306,13 +402,16 @@ impl File for Open {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut world = self.world.world();
-        let result = world.operate();
-        if world.has_no_power {
+        let mut result = world.operate();
+        if world.dead.is_some() {
             return result;
         }
         let end = offset as usize + bytes.len();
-        if world.is_full && end > world.inodes[self.index].seen.len() {
-            return Err(io::ErrorKind::StorageFull.into());
+        let is_longer = end > world.inodes[self.index].seen.len();
+        match world.space {
+            Space::InPlace if is_longer => return Err(io::ErrorKind::StorageFull.into()),
+            Space::None => result = Err(io::ErrorKind::StorageFull.into()),
+            Space::InPlace | Space::Enough => {}
         }
         let done = match result {
             Ok(()) => bytes,
@@ -332,16 +431,19 @@ impl File for Open {
     fn sync(&self) -> io::Result<()> {
         let mut world = self.world.world();
         let result = world.operate();
-        if world.has_no_power {
+        if world.dead == Some(Fault::PowerCut) {
             return result;
         }
         let inode = &mut world.inodes[self.index];
-        let steps = std::mem::take(&mut inode.steps);
-        // As on Linux: what could not be written is marked clean, and no later sync writes it.
-        if result.is_ok() {
-            for step in steps {
-                step.apply(&mut inode.durable);
-            }
+        if result.is_err() {
+            // As on Linux: pages that could not be written are marked clean, and no later sync
+            // writes them. The length is no page.
+            let is_length = |step: &Step| matches!(step, Step::SetLen(_));
+            inode.steps.retain(is_length);
+            return result;
+        }
+        for step in std::mem::take(&mut inode.steps) {
+            step.apply(&mut inode.durable);
         }
         result
     }

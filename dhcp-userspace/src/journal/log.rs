@@ -43,8 +43,6 @@ pub struct Log {
     next_sequence: u64,
     /// The last sequence number that is on disk for sure.
     synced: u64,
-    /// Bytes behind the end of the active segment that a failed write may have left there.
-    dirty: usize,
     /// The offset of the wall clock as last written.
     clock: Option<u64>,
     failed: Option<JournalError>,
@@ -76,7 +74,8 @@ impl Log {
     ///
     /// # Errors
     /// [`JournalError::Newer`], or [`JournalError::Io`] if something cannot be read or cleaned
-    /// up. Damage is no error: it is reported in [`Replayed`]. A full disk is none either.
+    /// up. Damage is no error: it is reported in [`Replayed`]. A full disk is none either, where
+    /// what is there can be written over in place.
     pub fn open(
         storage: Arc<dyn Storage>,
         settings: Settings,
@@ -109,7 +108,6 @@ impl Log {
             payload: Vec::new(),
             next_sequence: state.last + 1,
             synced: state.last,
-            dirty: 0,
             clock: None,
             failed: None,
         };
@@ -152,13 +150,16 @@ impl Log {
     /// final.
     pub fn sync(&mut self) -> Result<(), JournalError> {
         self.check()?;
-        if self.buffer.is_empty() && self.dirty == 0 {
+        if self.buffer.is_empty() {
             return Ok(());
         }
-        let synced = self.write();
+        let mut synced = self.write();
+        if let Err(JournalError::Full) = synced {
+            synced = self.take_back().and(synced);
+        }
         match &synced {
             Ok(()) => self.note_batch(),
-            Err(JournalError::Full) => self.take_back(),
+            Err(JournalError::Full) => {}
             Err(error) => self.fail(error.clone()),
         }
         self.buffer.clear();
@@ -260,8 +261,6 @@ impl Log {
     fn write(&mut self) -> Result<(), JournalError> {
         let active = self.active.as_mut().expect("there is something to write");
         let len = self.buffer.len();
-        // What a failed write left must not be found behind what is written now.
-        self.buffer.resize(len.max(self.dirty), 0);
         let file = || active.segment.name.to_string();
         active
             .file()
@@ -271,7 +270,6 @@ impl Log {
             .file()
             .sync()
             .map_err(|error| JournalError::io("sync", file(), error))?;
-        self.dirty = 0;
         active.position += len as u64;
         self.shared.stats.syncs.add(1);
         self.shared.stats.bytes.add(len as u64);
@@ -295,10 +293,18 @@ impl Log {
         self.failed = Some(error);
     }
 
-    fn take_back(&mut self) {
-        self.dirty = self.dirty.max(self.buffer.len());
+    /// Before anybody hears that records were refused, nothing may be left of what was written of
+    /// them: a start would take it for written, and undo what was told on the strength of the
+    /// records before. The file grows again where it is cut.
+    fn take_back(&mut self) -> Result<(), JournalError> {
+        let active = self.active.as_ref().expect("there was something to write");
+        let cut = active.file().set_len(active.position);
+        cut.and_then(|()| active.file().sync()).map_err(|error| {
+            JournalError::io("cut the end of", active.segment.name.to_string(), error)
+        })?;
         self.next_sequence = self.synced + 1;
         self.clock = None;
+        Ok(())
     }
 }
 

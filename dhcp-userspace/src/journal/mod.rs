@@ -7,9 +7,12 @@
 //!   there or not.
 //! - Nothing is lost in silence. Every frame has a checksum and a number, numbers have no gaps, so
 //!   replay knows of every record that is missing, tells where ([`Damage`]), and recovers all
-//!   others. The one thing taken for normal is an unfinished end of what was written last.
+//!   others. The one thing taken for normal is an unfinished end of what was written last: if
+//!   somebody cuts off whole records there later, only the pinned table knows of them, and the
+//!   start tells how many it has.
 //! - A full disk refuses new records ([`JournalError::Full`]) and breaks nothing; the log goes on
-//!   by itself when there is space, which it tries at most once a second.
+//!   by itself when there is space, which it tries at most once a second. What was refused is gone
+//!   from the disk before anybody hears of it, and no start finds it.
 //! - A failed fdatasync is final: nobody knows what the disk has, and asking again would tell
 //!   nothing (the kernel may have dropped the pages). The server must exit.
 //! - `reserved_until` is on `CLOCK_BOOTTIME`. In the same boot it comes back as it was; over a
@@ -71,6 +74,9 @@
 //! - A segment is synced to its end before the next one is written: only the last may be torn.
 //! - A snapshot gets its name when it is synced; what it stands for is removed when the name is.
 //!   From then on older files are ignored, whatever power cuts leave of them.
+//! - A start trusts nothing that it has only seen: it writes the last batch once more and syncs it,
+//!   and syncs the names before it removes what a snapshot stands for. An earlier run may have
+//!   ended, or failed, in between.
 mod codec;
 mod committer;
 mod compact;

@@ -1,5 +1,8 @@
+use std::io;
+
 use super::codec::boot_tag;
 use super::compact::{Files, Stored};
+use super::error::is_full;
 use super::frame;
 use super::name::{DAMAGED, FileKind, NEW, Name};
 use super::spare::Segment;
@@ -55,10 +58,10 @@ pub(super) fn replay(
     let number = inputs.last().map_or(0, |last| last.name.number);
     cut_tail(storage, &mut inputs)?;
     let spare = adopt_spare(storage, settings, number + 1, empty)?;
+    // The snapshot may have got its name from a server that ended before it had synced it.
+    sync_dir(storage)?;
     inventory.clean_up(storage, !survey.damage.is_empty())?;
-    storage
-        .sync_dir()
-        .map_err(|error| JournalError::io("sync the directory of", "the journal", error))?;
+    sync_dir(storage)?;
     let state = State {
         next_number: number + 1 + u64::from(spare.is_some()),
         spare,
@@ -118,18 +121,31 @@ impl Inventory {
     /// are kept: those with damage, and all of them if their successor has some.
     fn clean_up(&mut self, storage: &dyn Storage, keep: bool) -> Result<(), JournalError> {
         for name in &self.unfinished {
-            remove(storage, name)?;
+            unless_full(remove(storage, name))?;
         }
         for name in &self.covered {
             if keep || is_damaged(storage, *name)? {
-                rename(storage, &name.to_string(), &name.damaged())?;
+                unless_full(rename(storage, &name.to_string(), &name.damaged()))?;
                 self.kept.push(name.damaged());
             } else {
-                remove(storage, &name.to_string())?;
+                unless_full(remove(storage, &name.to_string()))?;
             }
         }
         Ok(())
     }
+}
+
+/// What a full disk leaves undone, the next start does.
+fn unless_full(done: Result<(), JournalError>) -> Result<(), JournalError> {
+    match done {
+        Err(JournalError::Io { source, .. }) if is_full(&source) => Ok(()),
+        done => done,
+    }
+}
+
+fn sync_dir(storage: &dyn Storage) -> Result<(), JournalError> {
+    let synced = storage.sync_dir();
+    synced.map_err(|error| JournalError::io("sync the directory of", "the journal", error))
 }
 
 fn is_damaged(storage: &dyn Storage, name: Name) -> Result<bool, JournalError> {
@@ -179,12 +195,20 @@ fn cut_tail(storage: &dyn Storage, inputs: &mut Vec<Input>) -> Result<(), Journa
         if last.len > last.end {
             last.file.set_len(last.end)?;
         }
-        // A killed server leaves what was read here in memory only.
+        write_again(&last)?;
         last.file.sync()
     };
     cut().map_err(|error| JournalError::io("cut the end of", &name, error))?;
     inputs.push(last);
     Ok(())
+}
+
+/// A killed server leaves its last batch in memory only. If its sync had failed by then, the
+/// kernel takes these pages for written, and no other sync would write them.
+fn write_again(last: &Input) -> io::Result<()> {
+    let mut batch = vec![0; (last.end - last.batch) as usize];
+    let len = last.file.read_at(&mut batch, last.batch)?;
+    last.file.write_at(&batch[..len], last.batch)
 }
 
 /// The segment prepared by an earlier run, if it is as this run would make it.

@@ -20,6 +20,8 @@ pub(super) struct Input {
     pub(super) end: u64,
     /// Bytes behind it up to the last one that is not zero.
     pub(super) garbage: u64,
+    /// Where the last batch starts: what comes before was synced.
+    pub(super) batch: u64,
     least: u64,
 }
 
@@ -34,6 +36,7 @@ impl Input {
             len,
             end: 0,
             garbage: 0,
+            batch: 0,
             least: 0,
         })
     }
@@ -106,6 +109,9 @@ impl Survey {
         loop {
             match scanner.next()? {
                 Found::Frame(entry) => {
+                    if entry.first {
+                        input.batch = entry.offset;
+                    }
                     self.count(&file, &entry);
                     self.note(&entry);
                 }

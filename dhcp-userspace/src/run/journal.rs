@@ -8,6 +8,7 @@ use anyhow::Context;
 use super::core::Core;
 use super::ticket::{self, Ticket};
 use crate::clock::{Now, SECOND, boot_id};
+use crate::engine::Engine;
 use crate::journal::{Committer, Disk, JournalError, Log, Replayed, Settings, Stats, Verdict};
 use crate::net::send;
 
@@ -16,9 +17,7 @@ use crate::net::send;
 /// # Errors
 /// If the directory cannot be made, or another daemon has it.
 pub fn take(state_dir: &Path) -> anyhow::Result<Disk> {
-    let path = state_dir.join("journal");
-    std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
-    Ok(Disk::open(&path)?)
+    Ok(Disk::open(&state_dir.join("journal"))?)
 }
 
 /// Reads the journal; tells what is in it.
@@ -46,6 +45,30 @@ pub fn open(disk: Disk, now: Now) -> anyhow::Result<(Log, Replayed)> {
     }
     tracing::info!(leases = replayed.records.len(), "journal read");
     Ok((log, replayed))
+}
+
+/// Tells the engine what the journal has. True if it lacks what it once had: what the engine
+/// knows should be written once more.
+pub fn restore(engine: &Engine, replayed: Replayed, now: Now) -> bool {
+    let is_damaged = !replayed.damage.is_empty();
+    let lost = engine.restore(replayed.records, now);
+    if lost > 0 {
+        tracing::error!(
+            leases = lost,
+            "the journal has lost records of leases that the pinned table still knows: kept"
+        );
+    }
+    // The kept files outlast a restart, and with them what follows from the damage.
+    if is_damaged || !replayed.kept.is_empty() {
+        let until = engine.doubt(now);
+        tracing::warn!(
+            hours = until.as_secs() / 3600,
+            "leases may be lost with the damaged part of the journal: for so long no address is \
+             offered before the network was asked for it, and clients that ask for more time are \
+             believed"
+        );
+    }
+    is_damaged || lost > 0
 }
 
 /// Starts the threads that write it.

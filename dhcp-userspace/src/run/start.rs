@@ -142,10 +142,9 @@ impl Daemon {
             .context("set fast_path.capacity higher")?;
         secret::give(&engine, &config.server.state_dir);
         let (log, replayed) = journal::open(disk, now)?;
-        let damaged = !replayed.damage.is_empty();
-        engine.restore(replayed.records, now);
+        let lacks = journal::restore(&engine, replayed, now);
         let core = Arc::new(Core::new(engine));
-        if damaged {
+        if lacks {
             core.rewrite.ask();
         }
         let committer = journal::start(log, Arc::clone(&core))?;

@@ -65,6 +65,7 @@ pub fn refuse(core: &Core, ticket: Ticket, error: &JournalError) {
     if let Some(change) = &ticket.change {
         core.engine.refuse(change, Now::read());
     }
+    core.rewrite.refused();
     if ticket.reply.is_some() || ticket.event.is_some() {
         core.metrics.ignore(match error {
             JournalError::Busy => Ignored::Overload,

@@ -10,6 +10,7 @@ pub mod files;
 pub mod fleet;
 pub mod flood;
 pub mod frame;
+pub mod journal_files;
 pub mod load;
 pub mod message;
 pub mod million;
@@ -18,6 +19,7 @@ pub mod raw_client;
 pub mod reloads;
 pub mod rounds;
 pub mod site;
+pub mod strace;
 pub mod visitors;
 pub mod vitals;
 

@@ -3,8 +3,10 @@
 use std::net::Ipv4Addr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dhcp_common::slot::Kind;
+use dhcp_common::wire::mac_bits;
 
 use super::lab::*;
 use crate::clock::SECOND;
@@ -131,6 +133,58 @@ fn a_lease_whose_record_is_lost_is_closed_and_ends_when_it_was_told() {
     assert_eq!(lab.reply(&Message::renewing(A, address)).kind(), 5);
     assert_eq!(lab.records.len(), before + 1, "on disk again");
     assert!(lab.engine.lease_at(address).unwrap().memo);
+}
+
+#[test]
+fn leases_of_which_the_table_knows_more_than_the_journal_are_counted() {
+    let mut old = Lab::small();
+    let address = old.bind(A);
+    old.bind(B);
+    let told = old.engine.lease_at(address).unwrap().expires;
+    let lost = |change: &dyn Fn(&mut Vec<Record>)| {
+        let mut records = replay(&old.records);
+        change(&mut records);
+        let mut lab = Lab::over(small(), Arc::clone(old.engine.table()));
+        lab.now = old.now;
+        lab.engine.restore(records, lab.now)
+    };
+    assert_eq!(lost(&|_| {}), 0);
+    assert_eq!(lost(&|records| records[0].reserved_until = told), 0);
+    assert_eq!(lost(&|records| records[0].reserved_until = told - 1), 1);
+    assert_eq!(lost(&|records| records.truncate(1)), 1, "B is unknown");
+}
+
+#[test]
+fn where_leases_may_be_lost_the_network_is_asked_and_clients_are_believed() {
+    let (address, other) = (ip("10.0.1.15"), ip("10.0.1.16"));
+    let mut lab = Lab::small();
+    lab.ignored(&Message::renewing(A, address));
+    let lasts = lab.engine.doubt(lab.now);
+    let reserve = lab.engine.config().fast_path.reserve;
+    assert_eq!(lasts, Duration::from_nanos(LEASE).mul_f64(reserve));
+    assert_eq!(lab.reply(&Message::renewing(A, address)).kind(), 5);
+    assert_eq!(lab.reply(&Message::init_reboot(B, other)).kind(), 5);
+    assert_ne!(lab.bind(mac(3)), address);
+    let mut reply = Vec::new();
+    let offer = lab.handle(&Message::discover(mac(4)), &mut reply);
+    assert!(
+        matches!(&offer, Outcome::Later(later) if later.probe.is_some()),
+        "{offer:?}"
+    );
+
+    let Outcome::Later(later) = offer else {
+        unreachable!()
+    };
+    let used = later.event.address;
+    let conflict = lab.engine.conflict(lab.now, used, mac_bits(&mac(4), 0));
+    lab.commit(conflict.unwrap());
+    assert_eq!(lab.engine.lease_at(used).unwrap().kind, Kind::Declined);
+    assert_eq!(lab.reply(&Message::renewing(mac(7), used)).kind(), 5);
+
+    lab.pass(lasts.as_nanos() as u64);
+    let offer = lab.handle(&Message::discover(mac(5)), &mut reply);
+    assert!(matches!(offer, Outcome::Reply(_)), "{offer:?}");
+    lab.ignored(&Message::renewing(mac(6), ip("10.0.1.19")));
 }
 
 #[test]

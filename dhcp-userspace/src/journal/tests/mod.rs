@@ -3,6 +3,8 @@ mod committer;
 mod compaction;
 mod crash;
 mod damage;
+mod machine;
+mod power;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;

@@ -6,10 +6,11 @@ use super::super::handler::Handler;
 use super::super::journal::Listener;
 use super::super::mailbox::Mailbox;
 use super::super::rewrite;
+use super::super::ticket::Ticket;
 use super::{Lab, Message, SERVER};
 use crate::clock::Now;
 use crate::control::protocol::{Filter, Request};
-use crate::journal::Verdict;
+use crate::journal::{JournalError, Verdict};
 use crate::net::tests::{tag, wire};
 use crate::net::{frame as wire_frame, socket};
 
@@ -123,6 +124,33 @@ fn after_damage_leases_are_written_once_more() {
         lab.restart();
         assert_eq!(journal.stats().records.get(), 4);
         assert_eq!(lab.control(Request::Leases(Filter::default())).0.len(), 2);
+    });
+}
+
+#[test]
+fn what_is_refused_after_damage_is_written_when_there_is_space() {
+    wire::on_veth(|_, client| {
+        let mut lab = Lab::start(client);
+        lab.bind(7);
+        let journal = lab.shared.journal.clone();
+        let mut listener = Listener::new(Arc::clone(&lab.shared.core), Arc::default());
+        let ticket = || Ticket {
+            change: None,
+            event: None,
+            reply: None,
+            done: None,
+        };
+        let refuse = |listener: &mut Listener| {
+            listener.hear(Verdict::Refused(&mut vec![ticket()], JournalError::Full));
+        };
+        refuse(&mut listener);
+        rewrite::go_on(&lab.shared.core, &journal);
+        lab.shared.core.rewrite.ask();
+        rewrite::go_on(&lab.shared.core, &journal);
+        refuse(&mut listener);
+        rewrite::go_on(&lab.shared.core, &journal);
+        lab.restart();
+        assert_eq!(journal.stats().records.get(), 1 + 2);
     });
 }
 

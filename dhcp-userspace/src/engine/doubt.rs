@@ -1,0 +1,101 @@
+//! After damage to the journal: somebody may hold an address that looks free.
+//!
+//! What the table had in memory is not lost, and is written once more. But where the table is gone
+//! too, a lost record is a client of which nobody knows, or one that an older record shows with
+//! less time than it was told. For as long as any promise may run that was made before, the
+//! engine therefore
+//!
+//! - offers no address before it has asked the network for it, also where no `conflict_check` is
+//!   configured: if somebody answers, the address goes into quarantine;
+//! - believes who asks for more time, or after a restart for the address that it had, if the
+//!   address looks free and may be its, or for more time at one in quarantine, where it must have
+//!   been the one who answered: that is how lost leases come back.
+//!
+//! Addresses that look free are not withheld altogether: one damaged record would then stop a
+//! network for days. Who is silent when asked, and does not renew, is the one that can lose.
+
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use dhcp_common::slot::Kind;
+
+use super::context::Context;
+use super::grant::promise;
+use super::held::Held;
+use super::state::{State, SubnetId};
+use super::{Engine, Stop};
+use crate::clock::Now;
+use crate::config::Config;
+use crate::config::model::{ConflictCheck, Level};
+
+/// Where the configuration has none.
+const CHECK: ConflictCheck = ConflictCheck {
+    wait: Duration::from_millis(500),
+    reservations: false,
+};
+
+/// Until when the journal may have lost leases, ns of `CLOCK_BOOTTIME`.
+#[derive(Debug, Default)]
+pub(super) struct Doubt(AtomicU64);
+
+impl Engine {
+    /// The journal has lost records that were written before now; tells for how long they count.
+    pub fn doubt(&self, now: Now) -> Duration {
+        let state = self.read();
+        let config = &state.config;
+        let longest = longest_lease(config);
+        let until = promise(now.boot, longest, config.fast_path.reserve);
+        let until = until.max(self.last_promise(&state));
+        self.doubt.0.store(until, Ordering::Relaxed);
+        Duration::from_nanos(until.saturating_sub(now.boot))
+    }
+
+    /// Of the leases that are known: those that are lost were hardly promised for longer.
+    fn last_promise(&self, state: &State) -> u64 {
+        let in_pools = |address: &Ipv4Addr| state.subnet_of(*address).is_some();
+        let slots = self.table.addresses();
+        let slots = slots.filter(|(address, _)| in_pools(address));
+        let ends = slots.map(|(_, index)| self.table.slot(index).lease().reserved_until);
+        ends.max().unwrap_or(0)
+    }
+}
+
+fn longest_lease(config: &Config) -> Duration {
+    let of = |level: &Level| level.times.map(|times| times.lease);
+    let classes = config.classes.iter().filter_map(|class| of(&class.level));
+    let subnets = config.subnets.iter();
+    let own = subnets.clone().map(|subnet| subnet.lease_bounds.1);
+    let plain = subnets.clone().map(|subnet| subnet.times.lease);
+    let pools = subnets.clone().flat_map(|subnet| &subnet.pools);
+    let pools = pools.filter_map(|pool| of(&pool.level));
+    let hosts = subnets.flat_map(|subnet| &subnet.hosts);
+    let hosts = hosts.filter_map(|host| of(&host.level));
+    let all = own.chain(plain).chain(pools).chain(hosts).chain(classes);
+    all.max().unwrap_or_default()
+}
+
+impl<'a> Context<'a> {
+    /// Whether an address that looks free may be somebody's.
+    pub(super) fn doubts(&self) -> bool {
+        self.now.boot < self.engine.doubt.0.load(Ordering::Relaxed)
+    }
+
+    /// The address of a client that has answered for it by now, and asks for more time.
+    pub(super) fn found_in_use(
+        &self,
+        id: SubnetId,
+        address: Ipv4Addr,
+    ) -> Result<Option<Held<'a>>, Stop> {
+        if !self.doubts() || !self.may_have(id, address) {
+            return Ok(None);
+        }
+        let held = Held::lock(self.engine, self.state, address)?;
+        Ok(held.filter(|held| held.kind == Kind::Declined))
+    }
+
+    pub(super) fn conflict_check(&self, id: SubnetId) -> Option<ConflictCheck> {
+        let check = self.subnet(id).policy.conflict_check;
+        check.or_else(|| self.doubts().then_some(CHECK))
+    }
+}

@@ -1,0 +1,385 @@
+//! Disks that fail, fill up and forget, under a real daemon and under load. The ledger sees what clients are told, and
+//! asks about each of their leases after every fault.
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use common::faults::{LIMIT, Tmpfs, config, count, crash};
+use common::fleet::Fleet;
+use common::journal_files::{self, Damage, JournalFile};
+use common::load::Load;
+use common::strace::Inject;
+use xdhcpd_tests::lab::INTERFACE;
+use xdhcpd_tests::ledger::ALLOWED;
+use xdhcpd_tests::{Asker, Campaign, Daemon, Lab, Ledger, wait_until};
+
+const CLIENTS: usize = 30;
+const POOL: &str = "10.77.2.0-10.77.5.255";
+/// Short, so that promises are moved forward all the time.
+const LEASE_TIME: &str = "30s";
+const REBOOT: &str = "if [ -z \"$BOOTED\" ]; then BOOTED=1; export BOOTED; exec unshare --mount sh -ec \
+    'mount --bind @ID@ /proc/sys/kernel/random/boot_id; exec \"$@\"' sh \"$0\" \"$@\"; fi";
+
+/// What the journal asks of the disk. All but the last end at the call that fails.
+const CALLS: [&str; 6] = [
+    "fdatasync",
+    "pwrite64",
+    "fsync",
+    "rename",
+    "ftruncate",
+    "unlink",
+];
+const EVERY_CALL: &str = "fdatasync,pwrite64,fsync,rename,ftruncate,unlink";
+/// A segment is made by a thousand writes: these stand for the rest.
+const MOST: u64 = 16;
+
+/// The daemon, its load and their judge.
+struct Site<'a> {
+    lab: &'a Lab,
+    boot_id: PathBuf,
+    boots: u64,
+    inject: Inject,
+    daemon: Daemon,
+    ledger: Ledger,
+    asker: Asker,
+    claims: usize,
+}
+
+impl<'a> Site<'a> {
+    fn new(lab: &'a Lab, config: &str) -> Result<Self> {
+        let boot_id = lab.directory("id")?.join("boot_id");
+        reboot(&boot_id, 0)?;
+        let script = REBOOT.replace("@ID@", &boot_id.to_string_lossy());
+        let (inject, binaries) = Inject::new(&lab.directory("injected")?, &script)?;
+        let directory = lab.directory("daemon")?;
+        let ledger = Ledger::watch(&[(&lab.clients[0], INTERFACE)])?;
+        Ok(Self {
+            boot_id,
+            boots: 0,
+            inject,
+            daemon: Daemon::start(&binaries, &lab.server, &directory, config)?,
+            ledger,
+            asker: Asker::new(&lab.clients[1], &lab.server)?,
+            claims: 0,
+            lab,
+        })
+    }
+
+    /// Some ACKs later, or when the daemon has ended.
+    fn serve(&mut self, acks: u64) -> Result<bool> {
+        let enough = self.ledger.acks() + acks;
+        wait_until("the load to go on, or the daemon to end", LIMIT, || {
+            let ended = self.daemon.process().exit_status()?.is_some();
+            Ok((ended || self.ledger.acks() >= enough).then_some(()))
+        })?;
+        Ok(self.daemon.process().exit_status()?.is_none())
+    }
+
+    /// As when power goes: what is in the kernel is lost.
+    fn crash(&mut self) -> Result<()> {
+        crash(&mut self.daemon)?;
+        self.boots += 1;
+        reboot(&self.boot_id, self.boots)
+    }
+
+    fn start(&mut self) -> Result<()> {
+        self.daemon.launch()?;
+        self.daemon.wait_ready()
+    }
+
+    /// Nothing that a client was told is lost.
+    fn verify(&mut self) -> Result<()> {
+        let verified = self.ledger.verify(&mut self.asker)?;
+        self.claims += verified.claims;
+        ensure!(
+            verified.lost.is_empty(),
+            "lost:\n{}",
+            verified.lost.join("\n")
+        );
+        self.ledger.content()
+    }
+
+    fn checked(&self) -> String {
+        format!(
+            "{} ACKs; {} leases asked about",
+            self.ledger.acks(),
+            self.claims
+        )
+    }
+
+    fn pause(&self) -> String {
+        let (renewals, others) = (self.ledger.renewal_pauses(), self.ledger.other_pauses());
+        format!(
+            "renewals {} ms, all else {} ms",
+            renewals.max.as_millis(),
+            others.max.as_millis()
+        )
+    }
+}
+
+fn reboot(boot_id: &PathBuf, number: u64) -> Result<()> {
+    Ok(fs::write(
+        boot_id,
+        format!("00000000-1111-4222-8333-{number:012x}\n"),
+    )?)
+}
+
+fn native(lab: &Lab, lease_time: &str) -> String {
+    config(lab, "native", POOL, lease_time) + ALLOWED
+}
+
+#[test]
+fn no_ack_is_lost_by_a_call_that_fails() -> Result<()> {
+    common::root();
+    let campaign = Campaign::from_env();
+    let lab = Lab::new(2)?;
+    let mut site = Site::new(&lab, &native(&lab, LEASE_TIME))?;
+    let load = Load::start(&lab, 0, CLIENTS, campaign.seed)?;
+    let mut told = Told::default();
+    if campaign.is_long() {
+        for calls in CALLS {
+            for error in ["EIO", "ENOSPC"] {
+                told.fail_at_every_call(&mut site, calls, error)?;
+            }
+        }
+        told.fail_at_every_call(&mut site, EVERY_CALL, "EROFS")?;
+    } else {
+        for (calls, error, when) in [
+            ("fdatasync", "EIO", "3"),
+            ("pwrite64", "ENOSPC", "2"),
+            ("fsync", "EIO", "2"),
+            (EVERY_CALL, "EROFS", "4+"),
+        ] {
+            told.fail_once(&mut site, calls, error, when)?;
+        }
+    }
+    load.finish()?;
+    site.verify()?;
+    let fault = "the n-th fdatasync, write, fsync, rename, ftruncate or unlink of each thread fails (EIO, ENOSPC), or \
+                 all from there on (EROFS)";
+    let times = format!("{}, {} of which ended the daemon", told.times, told.ended);
+    campaign.tell(fault, times, &site.checked(), 0, &site.pause());
+    Ok(())
+}
+
+#[derive(Default)]
+struct Told {
+    times: u64,
+    ended: u64,
+}
+
+impl Told {
+    /// Up to the one that never comes.
+    fn fail_at_every_call(&mut self, site: &mut Site<'_>, calls: &str, error: &str) -> Result<()> {
+        for number in 1..=MOST {
+            let more = if error == "EROFS" { "+" } else { "" };
+            if self.fail_once(site, calls, error, &format!("{number}{more}"))? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// A daemon with this fault, then one without. Tells how many calls failed.
+    fn fail_once(
+        &mut self,
+        site: &mut Site<'_>,
+        calls: &str,
+        error: &str,
+        when: &str,
+    ) -> Result<usize> {
+        let context = || format!("{calls} number {when} fails with {error}");
+        site.inject.calls(calls, error, when)?;
+        site.daemon.kill();
+        site.daemon.launch()?;
+        let lives = site.serve(100).with_context(context)?;
+        let failed = site.inject.failed()?;
+        let refuses_only = calls == "pwrite64" && error == "ENOSPC";
+        ensure!(
+            lives || !refuses_only,
+            "a full disk ended it: {}",
+            context()
+        );
+        let is_final = calls == "fdatasync" && failed.iter().any(|thread| thread == "journal");
+        ensure!(!lives || !is_final, "it went on: {}", context());
+        site.inject.nothing()?;
+        // Now and then with what the kernel knows.
+        if self.times % 2 == 1 {
+            site.crash()?;
+        } else {
+            site.daemon.kill();
+        }
+        site.start().with_context(context)?;
+        site.verify().with_context(context)?;
+        self.times += u64::from(!failed.is_empty());
+        self.ended += u64::from(!lives);
+        Ok(failed.len())
+    }
+}
+
+#[test]
+fn no_ack_is_lost_by_a_full_disk_under_load() -> Result<()> {
+    common::root();
+    let campaign = Campaign::from_env();
+    let lab = Lab::new(2)?;
+    let state = lab.directory("daemon")?.join("state");
+    let _tmpfs = Tmpfs::mount(&state, "140m")?;
+    let mut site = Site::new(&lab, &native(&lab, LEASE_TIME))?;
+    let load = Load::start(&lab, 0, CLIENTS, campaign.seed)?;
+    let times = campaign.times(1, 25);
+    for number in 0..times {
+        site.serve(100)?;
+        // The segment that is written to has room: a start wants another one.
+        crash(&mut site.daemon)?;
+        remove_spare(&site.daemon)?;
+        let filler = fill(&state)?;
+        site.start()?;
+        wait_until("the disk to be full", LIMIT, || {
+            Ok((count(&site.daemon, &["ignored", "disk-full"])? > 0).then_some(()))
+        })?;
+        site.verify()?;
+        if number % 2 == 0 {
+            site.crash()?;
+            site.start()?;
+            site.verify()?;
+        }
+        fs::remove_file(filler)?;
+        site.serve(100)?;
+        site.verify()?;
+    }
+    load.finish()?;
+    site.verify()?;
+    let fault = "the state directory full under load, also at a start and over a crash of the host";
+    campaign.tell(fault, times, &site.checked(), 0, &site.pause());
+    Ok(())
+}
+
+/// The file that waits to be written to.
+fn remove_spare(daemon: &Daemon) -> Result<()> {
+    let used = journal_files::written(daemon)?;
+    for entry in fs::read_dir(daemon.directory().join("state/journal"))? {
+        let path = entry?.path();
+        let is_segment = path.extension() == Some("segment".as_ref());
+        match used.iter().find(|file| file.path == path) {
+            // Its zeros take space too.
+            Some(file) => fs::File::options()
+                .write(true)
+                .open(&path)?
+                .set_len(file.bytes.len() as u64 + 64)?,
+            None if is_segment => fs::remove_file(path)?,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+fn fill(state: &std::path::Path) -> Result<PathBuf> {
+    let path = state.join("filler");
+    let mut file = fs::File::create(&path)?;
+    while file.write_all(&[1; 4096]).is_ok() {}
+    Ok(path)
+}
+
+#[test]
+fn damage_is_told_and_costs_nobody_who_is_heard() -> Result<()> {
+    common::root();
+    let campaign = Campaign::from_env();
+    let (mut times, mut records, mut claims) = (0, 0, 0);
+    let short = [(Damage::Zeros, false)];
+    let all = Damage::ALL
+        .iter()
+        .flat_map(|damage| [(*damage, true), (*damage, false)]);
+    let all: Vec<_> = all.collect();
+    for (damage, is_pinned) in if campaign.is_long() { &all[..] } else { &short } {
+        let context = || format!("{damage:?}, pinned: {is_pinned}");
+        let (lost, asked) = damaged(*damage, *is_pinned).with_context(context)?;
+        times += 1;
+        records += lost;
+        claims += asked;
+    }
+    let fault = "the journal damaged in the middle between two runs (bit, zeros, swapped, cut, deleted), with and without \
+                 what the kernel knows";
+    let checked = format!(
+        "{records} records told as lost; {claims} leases asked about once their clients had been heard"
+    );
+    campaign.tell(fault, times, &checked, 0, "-");
+    Ok(())
+}
+
+/// Clients that hold addresses on a journal that loses some of them. Tells how many, and how many were asked about.
+fn damaged(damage: Damage, is_pinned: bool) -> Result<(usize, usize)> {
+    let lab = Lab::new(2)?;
+    let mut site = Site::new(&lab, &native(&lab, "1h"))?;
+    let mut fleet = Fleet::new(&lab, 0..40)?;
+    fleet.bind()?;
+    // So that others follow the file that is damaged.
+    site.daemon.restart()?;
+    let mut more = Fleet::new(&lab, 40..42)?;
+    more.bind()?;
+    if is_pinned {
+        site.daemon.kill();
+    } else {
+        site.crash()?;
+    }
+    let files = journal_files::written(&site.daemon)?;
+    damage.apply(&files[0])?;
+    site.start()?;
+    let lost = told_of(&mut site, &files)?;
+    if is_pinned {
+        with_what_the_kernel_knows(&mut site)?;
+    } else {
+        without(&mut site, &fleet, lost)?;
+    }
+    for known in [&mut fleet, &mut more] {
+        assert_eq!(known.renew_once()?, [] as [usize; 0]);
+    }
+    site.verify()?;
+    site.crash()?;
+    site.start()?;
+    site.verify()?;
+    Ok((lost, site.claims))
+}
+
+fn told_of(site: &mut Site<'_>, files: &[JournalFile]) -> Result<usize> {
+    let log = site.daemon.process().log();
+    let lost = journal_files::lost_by(&log, files)?;
+    ensure!(lost > 0, "no damage told: {log}");
+    Ok(lost)
+}
+
+/// Nothing is lost, and soon all of it is on disk again.
+fn with_what_the_kernel_knows(site: &mut Site<'_>) -> Result<()> {
+    site.verify()?;
+    let written = "handed to the journal once more";
+    site.daemon.process().wait_for_line(written, 0, LIMIT)?;
+    // Records are on disk in the order in which they were handed in.
+    Fleet::new(site.lab, 500..501)?.bind()?;
+    site.crash()?;
+    site.start()?;
+    site.verify()
+}
+
+/// Those who are lost are as many as was told; their addresses are not given to others while they use them, and they
+/// get them back when they ask.
+fn without(site: &mut Site<'_>, fleet: &Fleet, lost: usize) -> Result<()> {
+    let verified = site.ledger.verify(&mut site.asker)?;
+    // A clock record may be among them.
+    let unknown = verified.lost.len();
+    ensure!(
+        (lost - 1..=lost).contains(&unknown),
+        "{unknown} of {lost} lost: {:?}",
+        verified.lost
+    );
+    for address in fleet.addresses()?.into_keys() {
+        site.lab.clients[0].ip(&format!("address add {address}/16 dev {INTERFACE}"))?;
+    }
+    let mut new = Fleet::new(site.lab, 1_000..1_020)?;
+    new.bind()?;
+    site.ledger.content()?;
+    site.lab.clients[0].ip(&format!("address flush dev {INTERFACE}"))?;
+    Ok(())
+}
