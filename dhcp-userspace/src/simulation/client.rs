@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use super::dice::Dice;
 use super::ledger::{Ledger, Taken, Wrong};
 use super::nature::{Kind, Nature, persona};
-use super::server::{Origin, Packet, Sent};
+use super::packet::{Origin, Packet, Sent};
 use super::site::{PLACES, Site};
 use super::wire::{self, ACK, ANYONE, Ask, NAK, OFFER, Told};
 use crate::clock::SECOND;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::atomic::AtomicBool;
 
-use super::server::{Packet, Sent};
+use super::packet::{Packet, Sent};
 use crate::clock::Now;
 use crate::config::model::Mac;
 use crate::engine::{Change, Commit, Engine};

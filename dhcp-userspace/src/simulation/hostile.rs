@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::client::Client;
 use super::dice::Dice;
-use super::server::{Origin, Packet};
+use super::packet::{Origin, Packet};
 use super::site::{PLACES, SERVER};
 use super::wire::{self, ANYONE, Ask};
 

@@ -12,6 +12,7 @@ mod dice;
 mod hostile;
 mod ledger;
 mod nature;
+mod packet;
 mod plan;
 mod server;
 mod site;

@@ -75,7 +75,7 @@ impl Plan {
             fate: dice.pick(&[HOUR / 6, HOUR, 12 * HOUR]),
             down: dice.pick(&[2 * SECOND, 60 * SECOND, HOUR / 2]),
             hostile: dice.pick(&[20 * SECOND, HOUR]),
-            loud: dice.pick(&[6 * HOUR, 24 * HOUR]),
+            loud: dice.pick(&[5 * HOUR, 11 * HOUR]),
             calm: 2 * HOUR,
             look: dice.pick(&[50, 500, 2000]),
         }

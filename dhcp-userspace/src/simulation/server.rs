@@ -16,16 +16,16 @@ use dhcp_common::wire::mac_bits;
 use super::daemon::{Daemon, Ticket, Waiting};
 use super::dice::Dice;
 use super::ledger::Wrong;
+use super::packet::{Origin, Packet, Sent};
 use super::site::{OUR_MAC, PLACES, Site, interfaces};
 use super::wire::{DECLINE, RELEASE, Told};
 use crate::clock::{Now, SECOND};
 use crate::config::model::Mac;
-use crate::engine::{Engine, Ignored, Incoming, Later, Outcome, Swept};
+use crate::engine::{Engine, Ignored, Later, Outcome, Swept};
 use crate::fastpath::host::HostEnv;
 use crate::journal::faulty::Faulty;
 use crate::journal::{JournalError, Kind, Log, Record, Settings};
 use crate::lease::table::{Size, Table};
-use crate::net::frame::{Frame, parse};
 
 const EPOCH: u64 = 1_800_000_000 * SECOND;
 pub(super) const SETTINGS: Settings = Settings {
@@ -36,36 +36,6 @@ pub(super) const SETTINGS: Settings = Settings {
 const PATIENCE: u64 = 2 * SECOND;
 /// Addresses that one message may find taken.
 const MOST_CONFLICTS: u8 = 8;
-
-/// Where a packet comes from.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Origin {
-    pub(super) mac: Mac,
-    /// What it asks for, if it names one.
-    pub(super) address: Ipv4Addr,
-    pub(super) kind: Option<u8>,
-    pub(super) place: usize,
-    /// When this copy was sent first.
-    pub(super) sent: u64,
-    /// Sent by whom it names.
-    pub(super) honest: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Packet {
-    pub(super) bytes: Vec<u8>,
-    pub(super) origin: Origin,
-    pub(super) conflicts: u8,
-}
-
-/// A reply.
-#[derive(Clone, Debug)]
-pub(super) struct Sent {
-    pub(super) bytes: Vec<u8>,
-    pub(super) origin: Origin,
-    /// When the server decided about it.
-    pub(super) decided: u64,
-}
 
 /// What the server wants to be reminded of.
 #[derive(Clone, Copy, Debug)]
@@ -281,7 +251,7 @@ impl Server {
         };
         self.counts.compared += 1;
         let mut reply = Vec::new();
-        let outcome = daemon.engine.handle(now, &incoming(packet), &mut reply);
+        let outcome = daemon.engine.handle(now, &packet.incoming(), &mut reply);
         let alike = match &outcome {
             Outcome::Reply(_) | Outcome::Commit(_) => reply == said,
             Outcome::Busy => true,
@@ -305,7 +275,7 @@ impl Server {
         };
         let origin = packet.origin;
         let mut reply = Vec::new();
-        let outcome = daemon.engine.handle(now, &incoming(&packet), &mut reply);
+        let outcome = daemon.engine.handle(now, &packet.incoming(), &mut reply);
         if matches!(outcome, Outcome::Busy) {
             daemon.held.push_back((packet, self.time));
             return Ok(());
@@ -494,11 +464,6 @@ impl Server {
             }
         }
     }
-}
-
-fn incoming(packet: &Packet) -> Incoming<'_> {
-    let ifindex = PLACES[packet.origin.place].link.ifindex;
-    parse(&Frame::new(&packet.bytes, ifindex, false)).expect("well-formed")
 }
 
 fn wrong(what: &str, origin: &Origin) -> Wrong {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
 use super::ledger::Wrong;
-use super::server::{Packet, Sent};
+use super::packet::{Packet, Sent};
 use super::wire::Told;
 use crate::clock::SECOND;
 use crate::config::model::Mac;

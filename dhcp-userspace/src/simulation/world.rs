@@ -8,8 +8,9 @@ use super::dice::Dice;
 use super::hostile;
 use super::ledger::{Ledger, Wrong};
 use super::nature::Kind as NatureKind;
+use super::packet::{Packet, Sent};
 use super::plan::{Fate, Plan};
-use super::server::{Packet, Sent, Server, Turn};
+use super::server::{Server, Turn};
 use super::site::{PLACES, Site};
 use super::trail::Trail;
 use super::wire::{NAK, Told};
@@ -202,16 +203,16 @@ impl World {
             self.after(delay, Event::Wakes(number, generation));
         }
         for packet in sends {
-            self.carry(packet);
+            self.carry(&packet);
         }
-        if took && self.ledger.acks % self.plan.look == 0 {
+        if took && self.ledger.acks.is_multiple_of(self.plan.look) {
             return self.look();
         }
         Ok(())
     }
 
     /// Takes a packet to the server, as far as the network does.
-    fn carry(&mut self, packet: Packet) {
+    fn carry(&mut self, packet: &Packet) {
         for delay in self.ways() {
             self.after(delay, Event::Arrives(packet.clone()));
         }
@@ -347,7 +348,7 @@ impl World {
         }
         let now = self.server.time;
         if let Some(packet) = hostile::packet(&mut self.clients, &mut self.dice, now) {
-            self.carry(packet);
+            self.carry(&packet);
         }
         Ok(())
     }
