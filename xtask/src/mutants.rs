@@ -191,7 +191,9 @@ fn test(last: &str) -> Command {
     let mut command = Command::new(paths::cargo());
     command.current_dir(paths::root());
     command.args(["test", "--package", "xdhcpd-tests", "--test", TEST, last]);
-    command.env("XDHCPD_FRAMES", FRAMES).env("XDHCPD_SEED", SEED);
+    command
+        .env("XDHCPD_FRAMES", FRAMES)
+        .env("XDHCPD_SEED", SEED);
     command
 }
 
