@@ -95,7 +95,7 @@ fn same_options(ours: &Request<'_>, theirs: &Message) {
                 assert_eq!(ours.max_size, Some(*size));
             }
             DhcpOption::ClientIdentifier(id) => {
-                assert_eq!(ours.client_id().as_deref(), Some(&id[..]))
+                assert_eq!(ours.client_id().as_deref(), Some(&id[..]));
             }
             DhcpOption::Hostname(name) => {
                 assert_eq!(ours.hostname().as_deref(), Some(name.as_bytes()));

@@ -105,7 +105,7 @@ impl Site {
         match outcome {
             Outcome::Commit(commit) => match disk {
                 Disk::Works => {
-                    self.commit(commit);
+                    self.commit(&commit);
                     true
                 }
                 Disk::IsFull => {
@@ -119,7 +119,7 @@ impl Site {
         }
     }
 
-    fn commit(&mut self, commit: Commit) {
+    fn commit(&mut self, commit: &Commit) {
         self.books.durable(&commit.record);
         self.engine.complete(&commit.change, self.now);
     }
@@ -144,7 +144,7 @@ impl Site {
                 promises.push(commit);
             }
         });
-        promises.into_iter().for_each(|commit| self.commit(commit));
+        promises.iter().for_each(|commit| self.commit(commit));
     }
 
     /// Pools, slots and counters tell the same.

@@ -8,6 +8,9 @@ use super::storage::File;
 
 /// Bytes read at a time; more than the longest frame.
 const CHUNK: u64 = 1 << 20;
+/// A sequence number that no log comes to: a frame that has a higher one is damage, and so there are
+/// numbers left for what is written next.
+const HIGHEST: u64 = u64::MAX / 2;
 /// How far a sequence number may be ahead where the search for the next frame finds it: more
 /// records than any segment holds.
 const REACH: u64 = u32::MAX as u64;
@@ -76,7 +79,7 @@ impl<'f> Scanner<'f> {
             return Ok(None);
         }
         let header = self.window[self.at..].first_chunk().expect("16 bytes");
-        let sequences = self.least..=self.least.saturating_add(reach);
+        let sequences = self.least..=self.least.saturating_add(reach).min(HIGHEST);
         let Some(size) = frame::peek(header, &sequences) else {
             self.refuse_newer()?;
             return Ok(None);
@@ -238,6 +241,16 @@ mod tests {
         let zeros = format!("g{}+{CHUNK}", 80 + between.len());
         let end = format!("e{}+4", 120 + between.len() + (1 << 20));
         assert_eq!(scan(&bytes, 1), ["s5", &gap, "s6", &zeros, "s7", &end]);
+    }
+
+    #[test]
+    fn there_are_numbers_left_behind_every_frame() {
+        let highest = scan(&clock(HIGHEST), 1);
+        assert_eq!(highest[0], format!("s{HIGHEST}"));
+        for sequence in [HIGHEST + 1, u64::MAX - 1, u64::MAX] {
+            let bytes = clock(sequence);
+            assert_eq!(scan(&bytes, 1), [format!("e0+{}", bytes.len())]);
+        }
     }
 
     #[test]
