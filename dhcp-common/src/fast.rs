@@ -361,13 +361,14 @@ fn check_renewal(window: &Window, region: usize) -> Result<(), Reason> {
     if region > MAX_REGION {
         return Err(Reason::LongOptions);
     }
-    if be32(&window.bootp, bootp::COOKIE) != u32::from_be_bytes(MAGIC_COOKIE)
-        || be16(&window.udp, 0) != CLIENT_PORT
-    {
+    if be32(&window.bootp, bootp::COOKIE) != u32::from_be_bytes(MAGIC_COOKIE) {
         return Err(Reason::NotRequest);
     }
     if be32(&window.bootp, bootp::GIADDR) != 0 {
         return Err(Reason::Relayed);
+    }
+    if be16(&window.udp, 0) != CLIENT_PORT {
+        return Err(Reason::NotRequest);
     }
     let ciaddr = be32(&window.bootp, bootp::CIADDR);
     if ciaddr == 0 {

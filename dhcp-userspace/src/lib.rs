@@ -17,3 +17,5 @@ pub mod net;
 pub mod netboot;
 pub mod packet;
 pub mod run;
+#[cfg(test)]
+mod simulation;

@@ -13,7 +13,7 @@ use crate::namespace::{self, Namespace};
 use crate::process::{self, Process};
 
 /// How long a daemon may take to start or to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Where xdhcpd and xdhcpctl are.
 #[derive(Clone)]
@@ -65,7 +65,11 @@ pub struct Daemon {
     binaries: Binaries,
     namespace: PathBuf,
     directory: PathBuf,
+    /// A program with arguments that starts it, such as setpriv or strace.
+    under: Vec<String>,
     process: Process,
+    /// Where in its log what this start says begins.
+    log_from: usize,
 }
 
 impl Daemon {
@@ -77,22 +81,50 @@ impl Daemon {
         directory: &Path,
         yaml: &str,
     ) -> Result<Self> {
+        Self::start_under(binaries, namespace, directory, yaml, Vec::new())
+    }
+
+    /// The same by another program, which becomes the daemon or has the same process id.
+    pub fn start_under(
+        binaries: &Binaries,
+        namespace: &Namespace,
+        directory: &Path,
+        yaml: &str,
+        under: Vec<String>,
+    ) -> Result<Self> {
         write_config(directory, yaml)?;
         let namespace = namespace.path();
-        let process = spawn(binaries, &namespace, directory)?;
+        let (process, log_from) = spawn(binaries, &namespace, directory, &under)?;
         let (binaries, directory) = (binaries.clone(), directory.to_owned());
-        Ok(Self {
+        let mut daemon = Self {
             binaries,
             namespace,
             directory,
+            under,
             process,
-        })
+            log_from,
+        };
+        daemon.wait_ready()?;
+        Ok(daemon)
     }
 
     /// Starts it again, on the same files, after [`Self::kill`] or [`Self::terminate`].
     pub fn restart(&mut self) -> Result<()> {
         self.terminate()?;
-        self.process = spawn(&self.binaries, &self.namespace, &self.directory)?;
+        self.launch()?;
+        self.wait_ready()
+    }
+
+    /// Starts it again after its end, and does not wait until it serves.
+    pub fn launch(&mut self) -> Result<()> {
+        let (namespace, directory) = (&self.namespace, &self.directory);
+        (self.process, self.log_from) = spawn(&self.binaries, namespace, directory, &self.under)?;
+        Ok(())
+    }
+
+    pub fn wait_ready(&mut self) -> Result<()> {
+        self.process
+            .wait_for_line("ready", self.log_from, PATIENCE)?;
         Ok(())
     }
 
@@ -150,12 +182,23 @@ fn write_config(directory: &Path, yaml: &str) -> Result<()> {
     fs::write(&path, yaml).with_context(|| format!("could not write {}", path.display()))
 }
 
-fn spawn(binaries: &Binaries, namespace: &Path, directory: &Path) -> Result<Process> {
+fn spawn(
+    binaries: &Binaries,
+    namespace: &Path,
+    directory: &Path,
+    under: &[String],
+) -> Result<(Process, usize)> {
     let log = directory.join("xdhcpd.log");
     let seen = fs::metadata(&log).map_or(0, |log| log.len());
-    let mut command = namespace::command_in(namespace, &binaries.xdhcpd());
+    let mut command = match under.split_first() {
+        None => namespace::command_in(namespace, &binaries.xdhcpd()),
+        Some((program, arguments)) => {
+            let mut command = namespace::command_in(namespace, Path::new(program));
+            command.args(arguments).arg(binaries.xdhcpd());
+            command
+        }
+    };
     command.arg("--config").arg(directory.join("dhcp.yaml"));
-    let mut process = Process::start("xdhcpd", &mut command, &log)?;
-    process.wait_for_line("ready", usize::try_from(seen)?, PATIENCE)?;
-    Ok(process)
+    let process = Process::start("xdhcpd", &mut command, &log)?;
+    Ok((process, usize::try_from(seen)?))
 }

@@ -7,8 +7,10 @@
 pub mod campaign;
 pub mod client;
 pub mod daemon;
+pub mod flat;
 pub mod interrupt;
 pub mod lab;
+pub mod ledger;
 pub mod link;
 pub mod mount;
 pub mod namespace;
@@ -23,6 +25,7 @@ pub use campaign::Campaign;
 pub use client::{Client, Kind};
 pub use daemon::{Binaries, Daemon};
 pub use lab::Lab;
+pub use ledger::{Asker, Ledger};
 pub use link::{Bridge, Veth};
 pub use namespace::Namespace;
 pub use process::Process;

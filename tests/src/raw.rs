@@ -87,7 +87,7 @@ pub fn tagged(frame: &[u8], tags: &[(u16, u16)]) -> Vec<u8> {
     [addresses, bytes.collect::<Vec<_>>().as_flattened(), rest].concat()
 }
 
-fn open(interface: &str) -> io::Result<OwnedFd> {
+pub(crate) fn open(interface: &str) -> io::Result<OwnedFd> {
     let every_protocol = (libc::ETH_P_ALL as u16).to_be();
     let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
     // SAFETY: socket takes no pointers.
@@ -123,7 +123,12 @@ fn enlarge_buffer(socket: &OwnedFd) -> io::Result<isize> {
     )
 }
 
-fn set_option(socket: &OwnedFd, level: i32, name: i32, value: libc::c_int) -> io::Result<isize> {
+pub(crate) fn set_option(
+    socket: &OwnedFd,
+    level: i32,
+    name: i32,
+    value: libc::c_int,
+) -> io::Result<isize> {
     let size = size_of_val(&value) as u32;
     let value = (&raw const value).cast();
     // SAFETY: the pointer and the length are those of the option's value.
@@ -181,7 +186,7 @@ fn stripped_tag(message: &libc::msghdr) -> Option<(u16, u16)> {
     valid.then_some((protocol, auxdata.tp_vlan_tci))
 }
 
-fn check(result: isize) -> io::Result<isize> {
+pub(crate) fn check(result: isize) -> io::Result<isize> {
     if result < 0 {
         return Err(io::Error::last_os_error());
     }

@@ -1,9 +1,10 @@
-//! `cargo xtask ci`: format and lints, then all tests.
+//! `cargo xtask ci`: format, lints and dependencies, then all tests.
 
 use std::process::Command;
 
 use anyhow::Result;
 
+use crate::advisories;
 use crate::paths;
 use crate::progress::step;
 use crate::test;
@@ -12,6 +13,7 @@ pub(crate) fn ci() -> Result<()> {
     step("format", &mut cargo("fmt --all --check"))?;
     let clippy = "clippy --workspace --exclude dhcp-ebpf --all-targets -- -D warnings";
     step("lints", &mut cargo(clippy))?;
+    advisories::advisories()?;
     test::test(&test::Options::default())
 }
 

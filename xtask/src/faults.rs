@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::build_ebpf;
 use crate::daemon::{self, Profile};
+use crate::fuzz;
 use crate::packages;
 use crate::paths;
 use crate::privileges;
@@ -58,8 +59,16 @@ const CAMPAIGNS: &[Campaign] = &[
     unit("simulation", &["--lib", "--", "simulation::"]),
     end_to_end("races", &["--test", "alone_races", "--"]),
     end_to_end("packets", &["--test", "kernel_versus_engine", "--"]),
+    Campaign {
+        name: "corpus",
+        package: "xdhcpd-fuzz",
+        arguments: &["--test", "corpus", "--"],
+    },
     end_to_end("soak", &["--test", "alone_soak", "--"]),
 ];
+
+/// One more campaign, which is no test: libFuzzer runs these.
+const FUZZERS: &str = "fuzz";
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -81,6 +90,7 @@ pub(crate) fn faults(options: &Options) -> Result<()> {
         CAMPAIGNS
             .iter()
             .for_each(|campaign| println!("{}", campaign.name));
+        println!("{FUZZERS}");
         return Ok(());
     }
     let chosen = choose(&options.campaigns)?;
@@ -94,6 +104,10 @@ pub(crate) fn faults(options: &Options) -> Result<()> {
     for campaign in chosen {
         let output = run(campaign, seed, options.secs, &mut report)?;
         rows.extend(rows_of(&output).map(|row| (campaign.name, row)));
+    }
+    if options.campaigns.is_empty() || options.campaigns.iter().any(|name| name == FUZZERS) {
+        let told = fuzz::rows(options.secs, seed, &mut report)?;
+        rows.extend(told.into_iter().map(|row| (FUZZERS, row)));
     }
     let table = table(&rows, options.secs)?;
     println!("\n{table}\n{report}");
@@ -114,7 +128,8 @@ fn choose(names: &[String]) -> Result<Vec<&'static Campaign>> {
         let found = CAMPAIGNS.iter().find(|campaign| campaign.name == name);
         found.with_context(|| format!("no campaign {name:?}: see `cargo xtask faults list`"))
     };
-    names.iter().map(find).collect()
+    let tests = names.iter().filter(|name| *name != FUZZERS);
+    tests.map(find).collect()
 }
 
 fn run(campaign: &Campaign, seed: u64, secs: u64, report: &mut Report) -> Result<String> {

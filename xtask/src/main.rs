@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything one does with this repository.
 
+mod advisories;
 mod bench;
 mod build_and_load;
 mod build_ebpf;
@@ -7,6 +8,7 @@ mod ci;
 mod compiler;
 mod daemon;
 mod faults;
+mod fuzz;
 mod interleavings;
 mod linker;
 mod mutants;
@@ -47,7 +49,11 @@ enum Task {
     Mutants,
     /// Look for faults at length: kills, power cuts, races, hostile packets; and show what was lost.
     Faults(faults::Options),
-    /// What CI runs: format, lints, tests.
+    /// Look for inputs that the server does not bear, with libFuzzer.
+    Fuzz(fuzz::Options),
+    /// Check the packages that this is built from: source, licence, withdrawn versions, advisories.
+    Advisories,
+    /// What CI runs: format, lints, dependencies, tests.
     Ci,
 }
 
@@ -66,6 +72,8 @@ fn main() -> ExitCode {
             all.map(|caught| println!("{caught} passed, 0 failed"))
         }
         Task::Faults(options) => faults::faults(&options),
+        Task::Fuzz(options) => fuzz::fuzz(&options),
+        Task::Advisories => advisories::advisories(),
         Task::Ci => ci::ci(),
     };
     match result {

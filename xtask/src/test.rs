@@ -89,7 +89,10 @@ fn unit(report: &mut Report, filter: Option<&str>) -> Result<()> {
     run(report, "unit tests", cargo_test(filter), &[])?;
     let mut lab = cargo_test(filter);
     lab.args(["--package", "xdhcpd-tests", "--lib"]);
-    run(report, "unit tests of the lab", lab, &[])
+    run(report, "unit tests of the lab", lab, &[])?;
+    let mut corpus = cargo_test(filter);
+    corpus.args(["--package", "xdhcpd-fuzz"]);
+    run(report, "hostile bytes", corpus, &[])
 }
 
 /// Every interleaving of the kernel's and the daemon's steps on a slot.
@@ -169,6 +172,7 @@ fn prepare() -> Result<(), String> {
         packages::PEERS,
         packages::TRANSACTIONS,
         packages::FAULTS,
+        packages::SECURITY,
     ];
     packages::ensure(&needs).map_err(|why| format!("{why:#}"))
 }

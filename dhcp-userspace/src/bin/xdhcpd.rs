@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use dhcp_userspace::config::{self, Config, model::Pool};
 use dhcp_userspace::control::render::count;
+use dhcp_userspace::run::privileges::{self, User};
 use dhcp_userspace::run::{self, logging};
 
 /// A DHCPv4 server whose renewals are answered in the kernel.
@@ -31,6 +32,14 @@ enum Command {
         /// The file; without it that of --config.
         file: Option<PathBuf>,
     },
+    /// As root: prepare the state directory and the pin directory for the user that xdhcpd will run
+    /// as, and give it what an earlier run as root has left there. The systemd unit does this before
+    /// each start.
+    HandOver {
+        /// The user; without it that of `server.user`.
+        #[arg(long)]
+        user: Option<String>,
+    },
     /// Print the JSON schema of the configuration, for editors.
     Schema,
 }
@@ -40,6 +49,7 @@ fn main() -> ExitCode {
     let done = match &arguments.command {
         None => serve(&arguments),
         Some(Command::Check { file }) => check(file.as_ref().unwrap_or(&arguments.config)),
+        Some(Command::HandOver { user }) => hand_over(&arguments, user.clone()),
         Some(Command::Schema) => {
             println!("{:#}", config::schema());
             Ok(())
@@ -57,6 +67,15 @@ fn main() -> ExitCode {
 fn serve(arguments: &Arguments) -> Result<(), String> {
     logging::start(arguments.log_format, &arguments.log_level)?;
     run::daemon(&arguments.config).map_err(|error| format!("{error:#}"))
+}
+
+fn hand_over(arguments: &Arguments, user: Option<String>) -> Result<(), String> {
+    logging::start(arguments.log_format, &arguments.log_level)?;
+    let config = config::load(&arguments.config).map_err(|errors| errors.to_string())?;
+    let name = user.or_else(|| config.server.user.clone());
+    let name = name.ok_or("which user? Say --user, or set server.user")?;
+    let user = User::named(&name).map_err(|error| error.to_string())?;
+    privileges::hand_over(&config, &user).map_err(|error| error.to_string())
 }
 
 fn check(path: &Path) -> Result<(), String> {

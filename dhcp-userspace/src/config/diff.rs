@@ -88,6 +88,7 @@ fn server(server: &Server) -> Facts {
     let path = |path: &Path| path.display().to_string();
     vec![
         ("workers", or(server.workers.as_ref(), "auto")),
+        ("user", or(server.user.as_ref(), "")),
         ("state_dir", path(&server.state_dir)),
         ("control_socket", path(&server.control_socket)),
         ("metrics", or(server.metrics.as_ref(), "")),

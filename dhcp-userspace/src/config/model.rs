@@ -58,6 +58,8 @@ pub struct Server {
     pub control_socket: PathBuf,
     /// Address and port of the Prometheus endpoint, if any.
     pub metrics: Option<SocketAddr>,
+    /// Who the daemon becomes when root starts it; none: it stays root.
+    pub user: Option<String>,
     /// How long an offered address is held.
     pub offer_hold: Duration,
     /// Offers open at once, at most.
@@ -81,6 +83,7 @@ impl Default for Server {
             state_dir: PathBuf::from("/var/lib/xdhcpd"),
             control_socket: PathBuf::from("/run/xdhcpd/control.sock"),
             metrics: None,
+            user: None,
             offer_hold: Duration::from_secs(10),
             max_offers: 65536,
             decline_hold: Duration::from_secs(86_400),

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use super::decode::{Later, Placed};
 use super::model::FastPathMode;
 use super::scalar::{
-    AbsolutePath, AddressOrNet, AutoOr, Between, InterfaceName, Pattern, Reserve, Scalar,
+    AbsolutePath, AddressOrNet, AutoOr, Between, InterfaceName, Name, Pattern, Reserve, Scalar,
     SocketPath,
 };
 pub(super) use boot::{Boot, Menu, MenuItem};
@@ -95,6 +95,8 @@ pub(super) struct Server {
     /// Threads that answer packets; `auto` is one per core.
     #[schemars(extend("default" = "auto"))]
     pub workers: Option<Scalar<AutoOr<1, MAX_WORKERS>>>,
+    /// User that the daemon becomes when root starts it. Without this key it stays root.
+    pub user: Option<Scalar<Name>>,
     /// Directory of the journal: the leases.
     #[schemars(extend("default" = "/var/lib/xdhcpd"))]
     pub state_dir: Option<Scalar<AbsolutePath>>,

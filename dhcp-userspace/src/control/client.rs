@@ -44,7 +44,11 @@ pub fn ask(
     let mut stream = UnixStream::connect(path).map_err(|error| no_connection(error, path))?;
     let mut text = serde_json::to_vec(request)?;
     text.push(b'\n');
-    stream.write_all(&text)?;
+    match stream.write_all(&text) {
+        // It has answered already, and wants to hear no more.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        done => done?,
+    }
     for line in BufReader::new(stream).lines() {
         match serde_json::from_str(&line?)? {
             Line::Item(value) => item(value)?,

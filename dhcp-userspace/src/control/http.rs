@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 /// A request's head; longer ones are refused.
 const MAX_HEAD: usize = 8192;
+/// Scrapes at once. Whoever reaches the port could otherwise take all file descriptors.
+const CONNECTIONS: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(10);
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -26,11 +29,19 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Answers scrapes for ever.
 pub async fn serve(listener: TcpListener, render: Arc<Render>) {
+    let free = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
+                let Ok(place) = Arc::clone(&free).try_acquire_owned() else {
+                    continue;
+                };
                 let answer = connection(stream, Arc::clone(&render));
-                tokio::spawn(tokio::time::timeout(PATIENCE, answer));
+                tokio::spawn(async move {
+                    // Who went away, or is silent, is nothing to tell.
+                    let _ = tokio::time::timeout(PATIENCE, answer).await;
+                    drop(place);
+                });
             }
             Err(error) => {
                 tracing::warn!(%error, "metrics endpoint");
@@ -107,5 +118,28 @@ mod tests {
                 .await
                 .starts_with("HTTP/1.1 405 ")
         );
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_takes_no_more_than_the_places() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, Arc::new(String::new)));
+        let mut silent = Vec::new();
+        for _ in 0..CONNECTIONS {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut one_more = TcpStream::connect(address).await.unwrap();
+        assert_eq!(one_more.read(&mut [0]).await.unwrap(), 0, "closed at once");
+        drop(silent);
+        loop {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let mut answer = String::new();
+            let asked = stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").await;
+            let heard = stream.read_to_string(&mut answer).await;
+            if asked.is_ok() && heard.is_ok() && answer.starts_with("HTTP/1.1 200 ") {
+                return;
+            }
+        }
     }
 }

@@ -265,6 +265,8 @@ pub struct State {
     pub leases: Vec<(Ipv4Net, String, u64)>,
     pub pools: Vec<Pool>,
     pub journal: Journal,
+    /// Clients remembered, with or without a lease.
+    pub clients: u64,
     pub open_offers: u64,
     pub offers_not_held: u64,
     pub templates: u64,
@@ -313,6 +315,8 @@ impl State {
             "Addresses not free",
             pools(|pool| pool.used),
         );
+        let help = "Clients remembered, with or without a lease";
+        gauge(&mut to, "clients", help, self.clients);
         gauge(
             &mut to,
             "offers_open",

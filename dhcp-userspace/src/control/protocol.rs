@@ -49,6 +49,32 @@ pub enum Request {
     Events,
 }
 
+impl Request {
+    /// What it is called, if it changes anything.
+    #[must_use]
+    pub const fn change(&self) -> Option<&'static str> {
+        match self {
+            Self::Import { apply: true, .. } => Some("import"),
+            Self::Renew { .. } => Some("renew"),
+            Self::Trace { .. } => Some("trace"),
+            Self::Detach => Some("detach"),
+            Self::Reload => Some("reload"),
+            Self::GuardClear { .. } => Some("guard-clear"),
+            Self::Import { apply: false, .. }
+            | Self::Status
+            | Self::Leases(_)
+            | Self::Lease { .. }
+            | Self::Export
+            | Self::Fastpath
+            | Self::Boot
+            | Self::Why { .. }
+            | Self::Explain(_)
+            | Self::GuardList
+            | Self::Events => None,
+        }
+    }
+}
+
 /// Which leases to list; what is not set does not filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {

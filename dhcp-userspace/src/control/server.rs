@@ -1,19 +1,27 @@
 //! The daemon's end of the control socket.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use rustix::process::{Gid, Uid};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf, UCred};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{Semaphore, SemaphorePermit, broadcast, mpsc};
 
 use super::protocol::{Happened, Line, Lost, Request};
 
 /// The longest request: an import of a million leases.
 const MAX_REQUEST: u64 = 512 << 20;
+/// Every other request is shorter. Of longer ones, one at a time is in memory.
+const USUAL_REQUEST: u64 = 64 << 10;
+/// Connections at once; those of `xdhcpctl events` stay.
+const CONNECTIONS: usize = 64;
+/// Who connects has something to ask.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Lines that wait for a slow reader before the answering thread does.
 const LINES: usize = 256;
 
@@ -26,8 +34,22 @@ pub type Answer = dyn Fn(Request, &mut dyn FnMut(serde_json::Value) -> bool) -> 
 /// What every connection needs.
 #[derive(Clone)]
 pub struct Service {
-    pub answer: Arc<Answer>,
-    pub events: broadcast::Sender<Happened>,
+    answer: Arc<Answer>,
+    events: broadcast::Sender<Happened>,
+    /// For requests that are longer than usual.
+    long: Arc<Semaphore>,
+}
+
+impl Service {
+    #[must_use]
+    pub fn new(answer: Arc<Answer>, events: broadcast::Sender<Happened>) -> Self {
+        let long = Arc::new(Semaphore::new(1));
+        Self {
+            answer,
+            events,
+            long,
+        }
+    }
 }
 
 /// The control socket cannot be made.
@@ -68,6 +90,18 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Gives the socket to the user that the daemon becomes: that user's group are its operators.
+///
+/// # Errors
+/// If the system refuses.
+pub fn hand_over(path: &Path, user: Uid, group: Gid) -> Result<(), BindError> {
+    let owner = (Some(user.as_raw()), Some(group.as_raw()));
+    std::os::unix::fs::chown(path, owner.0, owner.1).map_err(|source| BindError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 fn is_socket(path: &Path) -> bool {
     use std::os::unix::fs::FileTypeExt;
     std::fs::symlink_metadata(path).is_ok_and(|data| data.file_type().is_socket())
@@ -75,38 +109,100 @@ fn is_socket(path: &Path) -> bool {
 
 /// Answers connections for ever.
 pub async fn serve(listener: UnixListener, service: Service) {
+    let free = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                tokio::spawn(connection(stream, service.clone()));
-            }
+            Ok((stream, _)) => match Arc::clone(&free).try_acquire_owned() {
+                Ok(place) => {
+                    let served = converse(stream, service.clone());
+                    tokio::spawn(async move {
+                        // An error means that the reader went away, which is nothing to tell.
+                        let _ = served.await;
+                        drop(place);
+                    });
+                }
+                Err(_) => refuse(stream),
+            },
             // Out of file descriptors: give those who hold them a moment.
             Err(error) => {
                 tracing::warn!(%error, "control socket");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
 }
 
-/// An error means that the reader went away, which is nothing to tell.
-async fn connection(stream: UnixStream, service: Service) -> io::Result<()> {
+/// Says so as far as that is possible without waiting.
+fn refuse(stream: UnixStream) {
+    let line = Line::Error(format!(
+        "{CONNECTIONS} connections are open: end one of them"
+    ));
+    if let (Ok(text), Ok(mut stream)) = (lines(&[line]), stream.into_std()) {
+        let _ = stream.write_all(&text);
+    }
+}
+
+/// Answers one request.
+///
+/// # Errors
+/// If the reader went away, which is nothing to tell.
+pub async fn converse(stream: UnixStream, service: Service) -> io::Result<()> {
+    let who = stream.peer_cred().ok();
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
-    match request(&mut read).await {
+    let asked = tokio::time::timeout(PATIENCE, request(&mut read, &service.long)).await;
+    let (asked, _turn) = asked.unwrap_or_else(|_| (Err("no request came".to_owned()), None));
+    match asked {
         Ok(Request::Events) => events(read, write, service.events.subscribe()).await,
-        Ok(request) => answer(request, &mut write, service.answer).await,
+        Ok(request) => {
+            note(&request, who);
+            answer(request, &mut write, service.answer).await
+        }
         Err(error) => put(&mut write, &[Line::Error(error)]).await,
     }
 }
 
-async fn request(read: &mut BufReader<OwnedReadHalf>) -> Result<Request, String> {
-    let mut text = String::new();
-    let mut read = read.take(MAX_REQUEST);
-    read.read_line(&mut text)
-        .await
-        .map_err(|error| error.to_string())?;
-    serde_json::from_str(&text).map_err(|error| format!("this is no request: {error}"))
+/// Who changes something can be found later.
+fn note(request: &Request, who: Option<UCred>) {
+    if let (Some(what), Some(who)) = (request.change(), who) {
+        tracing::info!(
+            request = what,
+            user = who.uid(),
+            pid = who.pid(),
+            "asked to"
+        );
+    }
+}
+
+/// Reads a request; a long one keeps its turn.
+async fn request<'l>(
+    read: &mut BufReader<OwnedReadHalf>,
+    long: &'l Semaphore,
+) -> (Result<Request, String>, Option<SemaphorePermit<'l>>) {
+    let mut text = Vec::new();
+    let mut turn = None;
+    let mut done = line(read, USUAL_REQUEST, &mut text).await;
+    if matches!(done, Ok(false)) {
+        turn = long.acquire().await.ok();
+        done = line(read, MAX_REQUEST - USUAL_REQUEST, &mut text).await;
+    }
+    let request = match done {
+        Ok(true) => serde_json::from_slice(&text).map_err(|error| error.to_string()),
+        Ok(false) => Err(format!("it is longer than {MAX_REQUEST} bytes")),
+        Err(error) => Err(error.to_string()),
+    };
+    let request = request.map_err(|error| format!("this is no request: {error}"));
+    (request, turn)
+}
+
+/// Reads on; tells whether that was all.
+async fn line(
+    read: &mut BufReader<OwnedReadHalf>,
+    most: u64,
+    text: &mut Vec<u8>,
+) -> io::Result<bool> {
+    let count = read.take(most).read_until(b'\n', text).await?;
+    Ok((count as u64) < most || text.ends_with(b"\n"))
 }
 
 async fn answer(
@@ -149,12 +245,16 @@ async fn events(
 }
 
 async fn put(write: &mut OwnedWriteHalf, lines: &[Line]) -> io::Result<()> {
+    write.write_all(&self::lines(lines)?).await
+}
+
+fn lines(lines: &[Line]) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     for line in lines {
         serde_json::to_writer(&mut text, line)?;
         text.push(b'\n');
     }
-    write.write_all(&text).await
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -170,10 +270,7 @@ mod tests {
             Request::Leases(_) => Ok(json!((0..3).all(|i| item(json!(i))))),
             _ => Err("not here".to_owned()),
         };
-        Service {
-            answer: Arc::new(answer),
-            events: broadcast::channel(2).0,
-        }
+        Service::new(Arc::new(answer), broadcast::channel(2).0)
     }
 
     /// Serves on a socket in a directory of its own while `test` runs on another thread.
@@ -232,6 +329,30 @@ mod tests {
                 text.starts_with(r#"{"error":"this is no request: "#),
                 "{text}"
             );
+        });
+    }
+
+    #[test]
+    fn a_request_may_be_longer_than_usual() {
+        with_server(service(), |path| {
+            let text = "x".repeat(3 * USUAL_REQUEST as usize);
+            let request = Request::Import { text, apply: false };
+            let error = ask(path, &request).unwrap_err();
+            assert_eq!(error.to_string(), "not here");
+        });
+    }
+
+    #[test]
+    fn who_says_nothing_takes_no_more_than_the_places() {
+        use std::os::unix::net::UnixStream;
+        with_server(service(), |path| {
+            let silent: Vec<_> = (0..CONNECTIONS)
+                .map(|_| UnixStream::connect(path).unwrap())
+                .collect();
+            let error = ask(path, &Request::Status).unwrap_err().to_string();
+            assert!(error.contains("64 connections are open"), "{error}");
+            drop(silent);
+            while ask(path, &Request::Status).is_err() {}
         });
     }
 

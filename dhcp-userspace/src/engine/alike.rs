@@ -11,12 +11,13 @@ use super::state::{State, SubnetId};
 use crate::class::ClassId;
 use crate::config::model::{Hosts, Mac, Subnet};
 
-pub(super) struct Alike<'a> {
-    old: &'a State,
-    new: &'a State,
-    /// By the new [`SubnetId`].
-    twins: Vec<Option<Twin>>,
+pub(super) struct Alike {
+    old: State,
+    twins: Twins,
 }
+
+/// By the new [`SubnetId`].
+pub(super) struct Twins(Vec<Option<Twin>>);
 
 /// What a subnet was before, that answers its clients alike but for their hosts and pools.
 #[derive(Clone, Copy)]
@@ -34,53 +35,60 @@ enum Same {
     Nothing,
 }
 
-impl<'a> Alike<'a> {
-    pub(super) fn new(old: &'a State, new: &'a State) -> Self {
+impl Twins {
+    pub(super) fn of(old: &State, new: &State) -> Self {
         let (before, now) = (&old.config, &new.config);
         let whole = before.classes == now.classes && before.boot == now.boot;
         let twin = |id| twin(old, new, id).filter(|_| whole);
-        Self {
-            twins: (0..new.config.subnets.len()).map(twin).collect(),
-            old,
-            new,
-        }
+        Self((0..new.config.subnets.len()).map(twin).collect())
+    }
+}
+
+impl Alike {
+    pub(super) fn new(old: State, twins: Twins) -> Self {
+        Self { old, twins }
     }
 
     /// Whether the lease's renewals are answered as before.
-    pub(super) fn are(&self, address: Ipv4Addr, lease: &Lease) -> bool {
-        let Some(id) = self.new.subnet_of(address) else {
+    pub(super) fn are(&self, new: &State, address: Ipv4Addr, lease: &Lease) -> bool {
+        let Some(id) = new.subnet_of(address) else {
             return false;
         };
-        let Some(twin) = self.twins[id] else {
+        let Some(twin) = self.twins.0[id] else {
             return false;
         };
         let pools = || {
-            let (old, new) = (
-                self.old.pool_of(twin.id, address),
-                self.new.pool_of(id, address),
-            );
+            let (old, new) = (self.old.pool_of(twin.id, address), new.pool_of(id, address));
             old.map(|pool| (&pool.classes, &pool.level))
                 == new.map(|pool| (&pool.classes, &pool.level))
         };
         let allowed = match twin.hosts {
             Same::All => {
-                let pools = (&self.old.pools[twin.id], &self.new.pools[id]);
+                let pools = (&self.old.pools[twin.id], &new.pools[id]);
                 pools.0.contains(address) == pools.1.contains(address)
             }
-            Same::Key => self.is_same_host(twin.id, id, address, mac_bytes(lease.chaddr)),
+            Same::Key => {
+                let mac = mac_bytes(lease.chaddr);
+                is_same_host((&self.old, twin.id), (new, id), address, mac)
+            }
             Same::Nothing => false,
         };
         allowed && pools()
     }
+}
 
-    fn is_same_host(&self, before: SubnetId, id: SubnetId, address: Ipv4Addr, mac: Mac) -> bool {
-        let host = self.new.reservation(id, mac);
-        let allowed = match host.and_then(|host| host.address) {
-            Some(own) => own == address,
-            None => self.new.pools[id].contains(address),
-        };
-        allowed && self.old.reservation(before, mac) == host
-    }
+fn is_same_host(
+    (old, before): (&State, SubnetId),
+    (new, id): (&State, SubnetId),
+    address: Ipv4Addr,
+    mac: Mac,
+) -> bool {
+    let host = new.reservation(id, mac);
+    let allowed = match host.and_then(|host| host.address) {
+        Some(own) => own == address,
+        None => new.pools[id].contains(address),
+    };
+    allowed && old.reservation(before, mac) == host
 }
 
 fn twin(old: &State, new: &State, id: SubnetId) -> Option<Twin> {

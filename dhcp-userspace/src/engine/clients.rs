@@ -114,14 +114,17 @@ impl Clients {
         self.0.remove_if(key, |_, client| client.address == address);
     }
 
-    /// Takes all out.
-    pub(super) fn drain(&self) -> Vec<(ClientKey, Client)> {
-        let mut all = Vec::with_capacity(self.0.len());
+    /// Takes those out that pass a test.
+    pub(super) fn drain(&self, test: impl Fn(&Client) -> bool) -> Vec<(ClientKey, Client)> {
+        let mut drained = Vec::new();
         self.0.retain(|key, client| {
-            all.push((*key, client.clone()));
-            false
+            let goes = test(client);
+            if goes {
+                drained.push((*key, client.clone()));
+            }
+            !goes
         });
-        all
+        drained
     }
 
     /// The addresses of the clients that pass a test.
@@ -132,5 +135,12 @@ impl Clients {
 
     pub(super) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn each(&self, mut look: impl FnMut(&ClientKey, &Client)) {
+        for client in &self.0 {
+            look(client.key(), client.value());
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use dhcp_common::slot::Kind;
 use dhcp_common::wire::{mac_bits, mac_bytes};
 use foldhash::fast::RandomState;
+use ipnet::Ipv4Net;
 
 use super::Engine;
 use super::clients::{Client, ClientKey};
@@ -33,13 +34,21 @@ impl Engine {
             .unwrap_or_else(|| Client::offered(address))
     }
 
-    /// Keys all clients by the subnets of now. The caller has the state to itself.
-    pub(super) fn rekey_clients(&self, state: &State) {
+    /// Keys the clients in these networks by the subnets of now. The caller has the state to itself.
+    pub(super) fn rekey_clients(&self, state: &State, networks: &[Ipv4Net]) {
+        if networks.is_empty() {
+            return;
+        }
+        let concerns = |address| networks.iter().any(|network| network.contains(&address));
         let mut old: HashMap<(Mac, Ipv4Addr), Client, RandomState> = HashMap::default();
-        for (key, client) in self.clients.drain() {
+        for (key, client) in self.clients.drain(|client| concerns(client.address)) {
             old.insert((key.mac, client.address), client);
         }
-        for (address, index) in self.table.addresses() {
+        let concerned = self
+            .table
+            .addresses()
+            .filter(|(address, _)| concerns(*address));
+        for (address, index) in concerned {
             let slot = self.table.slot(index);
             let chaddr = slot.lease().chaddr;
             if !matches!(slot.kind(), Kind::Free | Kind::Declined) {

@@ -72,12 +72,13 @@ impl Engine {
         for mac in subnets.chain([&state.config.hosts]).flat_map(macs) {
             emit(mac, Known::Client);
         }
-        for (_, index) in self.table.addresses() {
+        drop(state);
+        self.walk(|_, _, index| {
             let slot = self.table.slot(index);
             if let Some(why) = known_by(slot.kind()) {
                 emit(mac_bytes(slot.lease().chaddr), why);
             }
-        }
+        });
     }
 
     /// The links and addresses at which requests are this server's.

@@ -25,6 +25,7 @@ mod index;
 mod inform;
 mod known;
 mod leasequery;
+mod meanwhile;
 mod nak;
 mod operate;
 mod places;
@@ -45,9 +46,10 @@ mod terms;
 #[cfg(test)]
 mod tests;
 mod view;
+mod walk;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use api::{
     Change, Commit, Event, EventKind, Ignored, Incoming, Interface, Later, Outcome, Probe,
@@ -77,6 +79,8 @@ pub struct Engine {
     table: Arc<Table>,
     templates: Templates,
     state: RwLock<State>,
+    /// Held by who replaces the state or a part of it, for as long as that takes.
+    changing: Mutex<()>,
     clients: Clients,
     marks: Marks,
     tainted: Tainted,
@@ -148,6 +152,7 @@ impl Engine {
             not_held: AtomicU64::new(0),
             left_out: AtomicU64::new(0),
             state: RwLock::new(state),
+            changing: Mutex::default(),
             templates,
             table,
         })
@@ -215,6 +220,10 @@ impl Engine {
     /// whole.
     fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change_alone(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write_state(&self) -> RwLockWriteGuard<'_, State> {

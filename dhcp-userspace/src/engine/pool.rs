@@ -313,7 +313,7 @@ mod tests {
             pools.free(pools.claim_next(|_| true).unwrap());
         }
         pools.crowd(10, 20);
-        let mut shown = || pools.glance_next(|_| true);
+        let shown = || pools.glance_next(|_| true);
         assert_eq!(
             [shown(), shown()].map(Option::unwrap),
             [5, 6].map(|i| Ipv4Addr::new(10, 0, 0, i))

@@ -10,7 +10,7 @@ use dhcp_common::wire::TAG_LEN;
 use ipnet::Ipv4Net;
 
 use super::Engine;
-use super::alike::Alike;
+use super::alike::{Alike, Twins};
 use super::api::Interface;
 use super::state::{State, SubnetId};
 use crate::clock::Now;
@@ -20,46 +20,60 @@ use crate::packet::{MIN_SIZE, reply_size};
 
 impl Engine {
     /// Replaces the configuration. Leases stay; a client whose lease the new one does not allow
-    /// hears so at its next renewal.
+    /// hears so at its next renewal. Answers go on meanwhile, but for a moment.
     ///
     /// # Errors
     /// If the table has no room for the new addresses; nothing has changed then.
     pub fn reload(&self, config: Arc<Config>, now: Now) -> Result<(), Full> {
-        let mut state = self.write_state();
-        let new = State::new(config, state.interfaces.clone(), &self.table)?;
-        let old = std::mem::replace(&mut *state, new);
-        if !old.has_the_networks_of(&state) {
-            self.rekey_clients(&state);
-        }
-        let alike = Alike::new(&old, &state);
-        self.drop_memos(now, |address, lease| {
-            alike.are(address, lease) && self.server_stands(&state, address, lease)
+        let _alone = self.change_alone();
+        let fingerprint = config.fingerprint;
+        let (new, twins) = self.prepare(config)?;
+        let alike = Alike::new(self.exchange(new), twins);
+        self.drop_memos(now, |state, address, lease| {
+            alike.are(state, address, lease) && self.server_stands(state, address, lease)
         });
-        self.table
-            .meta()
-            .fingerprint
-            .store(state.config.fingerprint);
+        self.table.meta().fingerprint.store(fingerprint);
         Ok(())
+    }
+
+    /// Makes the new state while others answer under the old one.
+    fn prepare(&self, config: Arc<Config>) -> Result<(State, Twins), Full> {
+        self.write_state().meanwhile.begin();
+        let old = self.read();
+        let new = State::new(config, old.interfaces.clone(), &self.table);
+        let new = new.inspect_err(|_| drop(old.meanwhile.end()))?;
+        let twins = Twins::of(&old, &new);
+        Ok((new, twins))
+    }
+
+    /// Gives the old state back.
+    fn exchange(&self, mut new: State) -> State {
+        let mut state = self.write_state();
+        new.catch_up(state.meanwhile.end(), &self.table);
+        let old = std::mem::replace(&mut *state, new);
+        self.rekey_clients(&state, &old.networks_not_of_both(&state));
+        old
     }
 
     /// Replaces the interfaces. Give all that the host has, served or not: packets to another
     /// host's address are not answered.
     pub fn set_interfaces(&self, interfaces: Vec<Interface>, now: Now) {
-        let mut state = self.write_state();
-        if state.interfaces != interfaces {
-            state.set_interfaces(interfaces, &self.table);
-            self.drop_memos(now, |address, lease| {
-                self.server_stands(&state, address, lease)
-            });
+        let _alone = self.change_alone();
+        if self.read().interfaces == interfaces {
+            return;
         }
+        self.write_state().set_interfaces(interfaces, &self.table);
+        self.drop_memos(now, |state, address, lease| {
+            self.server_stands(state, address, lease)
+        });
     }
 
     /// After a start: memos of another configuration are worth nothing.
-    pub(super) fn drop_stale_memos(&self, state: &State, now: Now) {
-        let fingerprint = &self.table.meta().fingerprint;
-        if fingerprint.load() != state.config.fingerprint {
-            self.drop_memos(now, |_, _| false);
-            fingerprint.store(state.config.fingerprint);
+    pub(super) fn drop_stale_memos(&self, now: Now) {
+        let (mine, tables) = (self.config().fingerprint, &self.table.meta().fingerprint);
+        if tables.load() != mine {
+            self.drop_memos(now, |_, _, _| false);
+            tables.store(mine);
         }
     }
 
@@ -77,29 +91,46 @@ impl Engine {
             && state.subnet_of(address).is_some_and(answers)
     }
 
-    /// Takes the memos of all leases but those to keep. The caller has the state to itself.
-    fn drop_memos(&self, now: Now, keep: impl Fn(Ipv4Addr, &Lease) -> bool) {
-        for (address, index) in self.table.addresses() {
+    /// Takes the memos of all leases but those to keep. Answers go on: a memo that is made meanwhile is
+    /// made under the state that is there now. Only slots that somebody has locked may get one that
+    /// was made before. They are looked at again when nobody can complete a change: who then still
+    /// has one locked will find the mark.
+    fn drop_memos(&self, now: Now, keep: impl Fn(&State, Ipv4Addr, &Lease) -> bool) {
+        let mut locked = Vec::new();
+        self.walk(|state, address, index| {
             let slot = self.table.slot(index);
-            if !slot.is_locked() {
-                let lease = slot.lease();
-                if lease.memo == memo::NONE || keep(address, &lease) {
-                    continue;
-                }
+            if slot.is_locked() {
+                locked.push(index);
+                return;
             }
+            let lease = slot.lease();
+            let goes = lease.memo != memo::NONE && !keep(state, address, &lease);
+            if goes && !self.took_memo(index, now) {
+                locked.push(index);
+            }
+        });
+        let _nobody_completes = self.write_state();
+        for index in locked {
             self.drop_memo(index, now);
         }
     }
 
     /// The engine answers the next renewal itself.
     pub(super) fn drop_memo(&self, index: u32, now: Now) {
-        let slot = self.table.slot(index);
-        if !slot.try_lock() {
+        if !self.took_memo(index, now) {
             self.tainted.add(index);
-            return;
         }
-        slot.close();
-        self.reinstate(index, true, now.boot);
+    }
+
+    /// False if somebody has the slot locked.
+    fn took_memo(&self, index: u32, now: Now) -> bool {
+        let slot = self.table.slot(index);
+        let locked = slot.try_lock();
+        if locked {
+            slot.close();
+            self.reinstate(index, true, now.boot);
+        }
+        locked
     }
 }
 

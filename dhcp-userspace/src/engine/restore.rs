@@ -61,7 +61,8 @@ impl Engine {
                 self.without_record(&state, address, index, now);
             }
         }
-        self.drop_stale_memos(&state, now);
+        drop(state);
+        self.drop_stale_memos(now);
     }
 
     /// Whether the slot must be newer than the last record: it is closed before another record

@@ -1,6 +1,6 @@
 //! What reload and interface changes replace: the configuration, and what is computed from it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use foldhash::fast::RandomState;
 use ipnet::Ipv4Net;
 
 use super::api::Interface;
+use super::meanwhile::Meanwhile;
 use super::places::Places;
 use super::pool::Pools;
 use super::ports::Ports;
@@ -33,6 +34,7 @@ pub(super) struct State {
     ours: HashSet<Ipv4Addr, RandomState>,
     /// The first address of each block of the table.
     bases: Vec<u32>,
+    pub(super) meanwhile: Meanwhile,
 }
 
 impl State {
@@ -45,14 +47,16 @@ impl State {
         add_blocks(&config, table)?;
         let mut by_network: Vec<SubnetId> = (0..config.subnets.len()).collect();
         by_network.sort_by_key(|id| config.subnets[*id].prefix.network());
+        let mut meanwhile = Meanwhile::default();
         let mut state = Self {
-            pools: pools_of(&config, table),
+            pools: pools_of(&config, table, &mut meanwhile),
             by_network,
             places: Places::new(&config),
             ports: Ports::new(&config),
             ours: HashSet::default(),
             bases: bases_of(table),
             interfaces: Vec::new(),
+            meanwhile,
             config,
         };
         state.set_interfaces(interfaces, table);
@@ -80,13 +84,14 @@ impl State {
         }
     }
 
-    /// Whether both have the same subnets, by address.
-    pub(super) fn has_the_networks_of(&self, other: &Self) -> bool {
-        let networks = |state: &Self| -> Vec<Ipv4Net> {
-            let ids = state.by_network.iter();
-            ids.map(|id| state.subnet(*id).prefix.trunc()).collect()
+    /// The subnets that only one of both has, by address.
+    pub(super) fn networks_not_of_both(&self, other: &Self) -> Vec<Ipv4Net> {
+        let networks = |state: &Self| -> BTreeSet<Ipv4Net> {
+            let subnets = state.config.subnets.iter();
+            subnets.map(|subnet| subnet.prefix.trunc()).collect()
         };
-        networks(self) == networks(other)
+        let (one, two) = (networks(self), networks(other));
+        one.symmetric_difference(&two).copied().collect()
     }
 
     pub(super) fn subnet(&self, id: SubnetId) -> &Subnet {
@@ -169,6 +174,7 @@ impl State {
 
     /// Records in the pools whether an address is taken.
     pub(super) fn mark(&self, address: Ipv4Addr, taken: bool) {
+        self.meanwhile.note(address);
         let Some(id) = self.subnet_of(address) else {
             return;
         };
@@ -198,15 +204,14 @@ fn reserved(subnet: &Subnet) -> impl Iterator<Item = Ipv4Addr> {
     subnet.hosts.iter().filter_map(|host| host.address)
 }
 
-fn pools_of(config: &Config, table: &Table) -> Vec<Pools> {
-    config
-        .subnets
-        .iter()
-        .map(|subnet| pools_in(subnet, table))
+fn pools_of(config: &Config, table: &Table, meanwhile: &mut Meanwhile) -> Vec<Pools> {
+    let subnets = config.subnets.iter();
+    subnets
+        .map(|subnet| pools_in(subnet, table, meanwhile))
         .collect()
 }
 
-fn pools_in(subnet: &Subnet, table: &Table) -> Pools {
+fn pools_in(subnet: &Subnet, table: &Table, meanwhile: &mut Meanwhile) -> Pools {
     let reserved: HashSet<Ipv4Addr, RandomState> = reserved(subnet).collect();
     let prefix = subnet.prefix;
     // A /31 or /32 has neither (RFC 3021).
@@ -228,6 +233,7 @@ fn pools_in(subnet: &Subnet, table: &Table) -> Pools {
             }
             if kind == Kind::Offered {
                 pools.count_offer(address, true);
+                meanwhile.saw_offer(address);
             }
         }
     }

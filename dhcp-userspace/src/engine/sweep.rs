@@ -33,22 +33,21 @@ impl Engine {
     /// while `may_promise` says no.
     pub fn sweep(&self, now: Now, may_promise: &dyn Fn() -> bool, emit: &mut dyn FnMut(Swept)) {
         self.templates.settle(&self.table, now.boot);
-        let state = self.read();
-        for (address, index) in self.table.addresses() {
+        self.walk(|state, address, index| {
             let slot = self.table.slot(index);
             let kind = slot.kind();
             if !kind.is_taken() {
-                continue;
+                return;
             }
             if slot.expires() <= now.boot {
-                self.lapse(&state, address, now, emit);
+                self.lapse(state, address, now, emit);
             } else if kind == Kind::Bound {
                 self.look_at(address, index, emit);
-                if self.wants_promise(&state, index, now) && may_promise() {
-                    self.extend_promise(&state, address, index, now, emit);
+                if self.wants_promise(state, index, now) && may_promise() {
+                    self.extend_promise(state, address, index, now, emit);
                 }
             }
-        }
+        });
     }
 
     /// Ends a lease, offer or quarantine, unless the kernel has extended it meanwhile.
@@ -125,11 +124,10 @@ impl Engine {
     /// Append it before returning: the slot is locked, so that no later record of the address
     /// comes before this one. What others have locked is left out: its record is on its way.
     pub fn records(&self, from: Ipv4Addr, emit: &mut dyn FnMut(Record) -> ControlFlow<()>) {
-        let state = self.read();
-        for (address, index) in self.table.addresses() {
+        self.walk_until(|state, address, index| {
             let slot = self.table.slot(index);
             if address < from || record_kind(slot.kind()).is_none() || !slot.try_lock() {
-                continue;
+                return ControlFlow::Continue(());
             }
             let lease = slot.lease();
             // A promise that is on its way to disk reaches further than this record would.
@@ -137,13 +135,11 @@ impl Engine {
             let kind = record_kind(slot.kind()).filter(|_| !moving);
             let flow = kind.map_or(ControlFlow::Continue(()), |kind| {
                 let until = lease.reserved_until.max(lease.expires);
-                emit(self.record(&state, address, kind, &lease, until))
+                emit(self.record(state, address, kind, &lease, until))
             });
             slot.unlock();
-            if flow.is_break() {
-                return;
-            }
-        }
+            flow
+        });
     }
 
     fn record(

@@ -50,11 +50,9 @@ impl Engine {
     /// All addresses that are or were leased, offered or in quarantine.
     #[must_use]
     pub fn leases(&self) -> Vec<LeaseView> {
-        let state = self.read();
-        self.table
-            .addresses()
-            .filter_map(|(address, index)| self.view(&state, address, index))
-            .collect()
+        let mut leases = Vec::new();
+        self.walk(|state, address, index| leases.extend(self.view(state, address, index)));
+        leases
     }
 
     #[must_use]

@@ -43,11 +43,11 @@ use dhcp_common::wire::mac_bits;
 
 pub use attach_pass::{Pass, PassError, attach_pass};
 pub use off::{FLOOR, Off, Platform, Release};
+pub use pins::Pins;
 pub use ports::{PortMode, PortReport};
 
 use self::host::HostEnv;
 use self::kernel::Kernel;
-use self::pins::Pins;
 use self::ports::Ports;
 use self::size::Needs;
 use crate::clock::Now;

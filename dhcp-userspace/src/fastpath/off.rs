@@ -56,6 +56,13 @@ impl fmt::Display for Release {
 }
 
 impl Release {
+    /// That of this machine, if it can be told.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+        Self::parse(&release)
+    }
+
     /// The first two numbers of `uname -r`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -83,9 +90,8 @@ impl Platform {
     /// This machine, this process, this build.
     #[must_use]
     pub fn current() -> Self {
-        let release = fs::read_to_string("/proc/sys/kernel/osrelease").ok();
         Self {
-            kernel: release.as_deref().and_then(Release::parse),
+            kernel: Release::current(),
             architecture: std::env::consts::ARCH,
             capabilities: effective_capabilities(),
             object: OBJECT,

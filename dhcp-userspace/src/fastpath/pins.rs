@@ -132,6 +132,16 @@ impl Pins {
         })
     }
 
+    /// The directories of the bpffs on the way to the pins, but for our own.
+    #[must_use]
+    pub fn bpffs_above(&self) -> Vec<PathBuf> {
+        let above = self.root.ancestors().skip(2);
+        above
+            .take_while(|path| on_bpffs(path))
+            .map(Path::to_owned)
+            .collect()
+    }
+
     /// All pinned links, of every layout, by interface index.
     ///
     /// # Errors

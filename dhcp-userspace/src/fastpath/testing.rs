@@ -116,7 +116,7 @@ pub fn refusals() -> Vec<(Reason, Request)> {
         (Reason::NotOurs, renewal(&|r| r.to = [2, 0, 0, 0, 0, 9])),
         (
             Reason::Relayed,
-            renewal(&|r| r.giaddr = [10, 0, 2, 1].into()),
+            renewal(&|r| (r.giaddr, r.ports.0) = ([10, 0, 2, 1].into(), 67)),
         ),
         (
             Reason::NotRenewal,

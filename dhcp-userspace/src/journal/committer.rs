@@ -3,10 +3,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::queue::{Batch, Notice, Queue, Rejected};
 use super::{Damage, JournalError, Log, Record, Stats, Upkeep};
 use crate::clock::Now;
+
+/// How much less the helper gets of a busy CPU than who answers.
+const NICE: i32 = 10;
+/// For so many times as long as a piece of a compaction took, nothing of it is done.
+const REST: u32 = 3;
+/// On a slow disk it must come to an end, too.
+const LONGEST_REST: Duration = Duration::from_millis(100);
 
 /// The threads that write the journal.
 pub struct Committer<T> {
@@ -252,6 +260,8 @@ struct Helper<T> {
 impl<T> Helper<T> {
     /// Works once at start, and then whenever it is woken, until the committer is gone.
     fn run(self, woken: &Receiver<()>) {
+        // Without that it works too.
+        let _ = rustix::process::setpriority_process(None, NICE);
         let mut may_compact = true;
         loop {
             // An error shows again where the segment is needed.
@@ -267,7 +277,10 @@ impl<T> Helper<T> {
 
     /// Whether it may be tried again.
     fn compact(&self) -> bool {
-        let compacted = self.upkeep.compact((self.clock)(), &self.stop);
+        let begun = (self.clock)();
+        let mut last = begun.boot;
+        let go_on = &mut || self.rest(&mut last);
+        let compacted = self.upkeep.compact_in_pieces(begun, go_on);
         let is_final = matches!(compacted, Err(JournalError::Io { .. }));
         match compacted {
             Ok(damage) if damage.is_empty() => {}
@@ -275,5 +288,17 @@ impl<T> Helper<T> {
             Err(error) => self.queue.notify(Notice::CompactionFailed(error)),
         }
         !is_final
+    }
+
+    /// After a piece of a compaction, rests for longer than the piece took: what clients wait for goes
+    /// first. `last`: when it rested last. False if it is to end.
+    fn rest(&self, last: &mut u64) -> bool {
+        let now = (self.clock)();
+        // As a compaction may take longer than a segment lasts.
+        let _ = self.upkeep.prepare(now);
+        let took = Duration::from_nanos(now.boot.saturating_sub(*last));
+        thread::sleep(took.saturating_mul(REST).min(LONGEST_REST));
+        *last = (self.clock)().boot;
+        !self.stop.load(Ordering::Relaxed)
     }
 }

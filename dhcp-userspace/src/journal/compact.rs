@@ -16,9 +16,8 @@ use crate::clock::{Now, SECOND};
 const RETRY: u64 = 60 * SECOND;
 /// So many closed segments are too many, however small: each restart makes one.
 const MANY: usize = 64;
+/// Written, and synced, at once: a commit waits behind no more than that.
 const CHUNK: usize = 1 << 20;
-/// Synced piece by piece, lest a commit waits behind all of it.
-const SYNC_EVERY: u64 = 8 << 20;
 
 /// The files that are not written to any more.
 #[derive(Default)]
@@ -87,6 +86,19 @@ impl Upkeep {
     /// [`JournalError::Full`] and [`JournalError::Io`]; nothing is lost by either. After the
     /// latter there is no other attempt until the next start.
     pub fn compact(&self, now: Now, stop: &AtomicBool) -> Result<Vec<Damage>, JournalError> {
+        self.compact_in_pieces(now, &mut || !stop.load(Ordering::Relaxed))
+    }
+
+    /// The same, with `go_on` asked after every piece, which is a file read or a MiB written. It may
+    /// take its time, so that others get at the disk and the CPU, or end the compaction.
+    ///
+    /// # Errors
+    /// As [`Self::compact`].
+    pub fn compact_in_pieces(
+        &self,
+        now: Now,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Vec<Damage>, JournalError> {
         let mut last = self.shared.compaction.lock().expect("no panics while held");
         if let Some(error) = &last.failed {
             return Err(error.clone());
@@ -94,7 +106,7 @@ impl Upkeep {
         if now.boot < last.retry_at {
             return Ok(Vec::new());
         }
-        let result = self.run(stop);
+        let result = self.run(go_on);
         match &result {
             Ok(_) => {}
             Err(JournalError::Full) => last.retry_at = now.boot + RETRY,
@@ -103,7 +115,7 @@ impl Upkeep {
         result
     }
 
-    fn run(&self, stop: &AtomicBool) -> Result<Vec<Damage>, JournalError> {
+    fn run(&self, go_on: &mut dyn FnMut() -> bool) -> Result<Vec<Damage>, JournalError> {
         let (old, known) = self.inputs();
         let Some(last) = old.iter().rfind(|name| name.kind == FileKind::Segment) else {
             return Ok(Vec::new());
@@ -112,10 +124,13 @@ impl Upkeep {
         let mut survey = Survey::default();
         for input in &mut inputs {
             survey.read(input)?;
+            if !go_on() {
+                return Ok(Vec::new());
+            }
         }
         survey.finish_closed();
         let name = Name::new(last.number, FileKind::Snapshot);
-        let written = self.write(name, &inputs, &survey, stop);
+        let written = self.write(name, &inputs, &survey, go_on);
         if !matches!(written, Ok(Some(_))) {
             // Gives back the space; else the next start does.
             let _ = self.shared.storage.remove(&name.unfinished());
@@ -146,21 +161,16 @@ impl Upkeep {
         name: Name,
         inputs: &[Input],
         survey: &Survey,
-        stop: &AtomicBool,
+        go_on: &mut dyn FnMut() -> bool,
     ) -> Result<Option<Stored>, JournalError> {
         let created = self.shared.storage.create(&name.unfinished());
         let file = created.map_err(|e| JournalError::io_or_full("create", name.unfinished(), e))?;
-        let mut writer = Writer::new(name, &*file);
+        let mut writer = Writer::new(name, &*file, go_on);
         writer.frame_ends(survey)?;
         for input in inputs {
-            input.live(survey, |sequence, lease| {
-                if stop.load(Ordering::Relaxed) {
-                    return Ok(());
-                }
-                writer.lease(sequence, lease)
-            })?;
+            input.live(survey, |sequence, lease| writer.lease(sequence, lease))?;
         }
-        if stop.load(Ordering::Relaxed) {
+        if writer.is_stopped() {
             return Ok(None);
         }
         writer.frame_ends(survey)?;
@@ -210,20 +220,27 @@ struct Writer<'f> {
     file: &'f dyn File,
     buffer: Vec<u8>,
     position: u64,
-    synced: u64,
     leases: u64,
+    go_on: &'f mut dyn FnMut() -> bool,
+    stopped: bool,
 }
 
 impl<'f> Writer<'f> {
-    fn new(name: Name, file: &'f dyn File) -> Self {
+    fn new(name: Name, file: &'f dyn File, go_on: &'f mut dyn FnMut() -> bool) -> Self {
         Self {
             name,
             file,
             buffer: Vec::new(),
             position: 0,
-            synced: 0,
             leases: 0,
+            go_on,
+            stopped: false,
         }
+    }
+
+    fn is_stopped(&mut self) -> bool {
+        self.stopped = self.stopped || !(self.go_on)();
+        self.stopped
     }
 
     /// What stands at both ends, so that no single damage takes it: the bounds and the clocks.
@@ -243,6 +260,9 @@ impl<'f> Writer<'f> {
     }
 
     fn lease(&mut self, sequence: u64, lease: &Lease<'_>) -> Result<(), JournalError> {
+        if self.stopped {
+            return Ok(());
+        }
         self.leases += 1;
         self.push(Type::Lease, sequence, lease.payload)
     }
@@ -257,6 +277,7 @@ impl<'f> Writer<'f> {
         frame.seal(self.name.key, &mut self.buffer);
         if self.buffer.len() >= CHUNK {
             self.flush()?;
+            self.stopped = !(self.go_on)();
         }
         Ok(())
     }
@@ -267,14 +288,6 @@ impl<'f> Writer<'f> {
             .map_err(|error| JournalError::io_or_full("write", self.name.unfinished(), error))?;
         self.position += self.buffer.len() as u64;
         self.buffer.clear();
-        if self.position - self.synced >= SYNC_EVERY {
-            self.sync()?;
-        }
-        Ok(())
-    }
-
-    fn sync(&mut self) -> Result<(), JournalError> {
-        self.synced = self.position;
         self.file
             .sync()
             .map_err(|error| JournalError::io_or_full("sync", self.name.unfinished(), error))
@@ -287,7 +300,6 @@ impl<'f> Writer<'f> {
             return Err(JournalError::io("write", self.name.to_string(), error));
         }
         self.flush()?;
-        self.sync()?;
         Ok(self.position)
     }
 }

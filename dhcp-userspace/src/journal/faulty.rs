@@ -1,6 +1,6 @@
 //! A file system in memory whose operations fail on demand, and whose power can be cut.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -147,6 +147,26 @@ impl Faulty {
             ..World::default()
         };
         Self(Arc::new(Mutex::new(world)))
+    }
+
+    /// As [`Self::with_fault`], of one that is in use: an error of the disk.
+    pub(crate) fn fail_at(&self, at: usize) {
+        self.world().fault = Some((at, Fault::Error(io::ErrorKind::Other)));
+    }
+
+    /// Gives back the memory of files that have no name any more; nobody may have them open.
+    pub(crate) fn forget_removed(&self) {
+        let mut world = self.world();
+        if !world.name_steps.is_empty() {
+            return;
+        }
+        let names = world.names.values().chain(world.durable_names.values());
+        let named: BTreeSet<usize> = names.copied().collect();
+        for (index, inode) in world.inodes.iter_mut().enumerate() {
+            if !named.contains(&index) {
+                *inode = Inode::default();
+            }
+        }
     }
 
     /// What a file has, to be looked at or damaged.

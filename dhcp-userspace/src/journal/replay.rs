@@ -6,7 +6,11 @@ use super::spare::Segment;
 use super::storage::Storage;
 use super::survey::{Input, Survey};
 use super::{Damage, JournalError, Record, Settings};
-use crate::clock::Now;
+use crate::clock::{Now, SECOND};
+
+/// Leases of an earlier boot end so much later than the wall clocks say: the clock of that boot may have moved by a second
+/// without a record of it, and a machine begins the next one with a clock that counts whole seconds.
+pub(super) const MARGIN: u64 = 2 * SECOND;
 
 /// What was on disk.
 #[derive(Clone, Debug, Default)]
@@ -151,7 +155,8 @@ fn records(
             let mut record = lease.record();
             if lease.boot != this_boot {
                 let offset = survey.offset(lease.boot, now.to_unix(0));
-                record.reserved_until = now.to_boot(record.reserved_until.saturating_add(offset));
+                let until = record.reserved_until.saturating_add(offset);
+                record.reserved_until = now.to_boot(until.saturating_add(MARGIN));
             }
             records.push(record);
             bytes += frame::size(lease.payload.len()) as u64;

@@ -12,7 +12,7 @@ use crate::clock::SECOND;
 const RETRY: u64 = SECOND;
 static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 /// Synced piece by piece, lest a commit waits behind all of it.
-const SYNC_EVERY: u64 = 8 << 20;
+const SYNC_EVERY: u64 = 1 << 20;
 
 pub(super) struct Spare {
     storage: Arc<dyn Storage>,

@@ -244,11 +244,14 @@ impl Table {
 
     /// Every address that has a slot, with its index; neighbours follow each other.
     pub fn addresses(&self) -> impl Iterator<Item = (Ipv4Addr, u32)> + '_ {
+        // Behind the last page that was handed out there is nothing to look at.
+        let pages = self.used.lock().expect("no panics while held").pages;
         self.parts
             .root
             .iter()
             .enumerate()
             .filter(|(_, page)| page.load() != 0)
+            .take(pages as usize)
             .flat_map(move |(high, page)| {
                 let page = page.load();
                 (0..BLOCK).flat_map(move |low| {

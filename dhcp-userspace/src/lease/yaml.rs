@@ -219,7 +219,9 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    let byte = |pair: &str| (pair.len() == 2).then(|| u8::from_str_radix(pair, 16).ok())?;
+    let is_pair = |pair: &str| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
+    // On its own it would take a sign.
+    let byte = |pair: &str| is_pair(pair).then(|| u8::from_str_radix(pair, 16).ok())?;
     text.split(':').map(byte).collect()
 }
 

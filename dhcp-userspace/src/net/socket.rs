@@ -10,7 +10,7 @@ use super::link::{Framing, LinkAddress, SockAddr};
 use super::{NetError, Nic, filter};
 
 /// Requests that the kernel holds back while the worker is busy: some 10,000.
-const RECEIVE_BUFFER: libc::c_int = 16 << 20;
+pub const RECEIVE_BUFFER: libc::c_int = 16 << 20;
 
 /// A socket of one worker on one interface.
 #[derive(Debug)]

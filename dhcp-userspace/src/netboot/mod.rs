@@ -4,16 +4,16 @@
 //! delay neither signals nor the control socket. [`Netboot`] starts and stops them as the
 //! configuration says; [`report`] tells what they do.
 
-mod books;
+pub mod books;
 mod error;
-mod http;
+pub mod http;
 mod listener;
 mod missing;
 mod read;
 pub mod report;
-mod root;
-mod shared;
-mod tftp;
+pub mod root;
+pub mod shared;
+pub mod tftp;
 
 pub use error::NetbootError;
 pub use report::Report;

@@ -27,6 +27,8 @@ const FIRST_QUERY: Duration = Duration::from_secs(10);
 const MAX_QUERY: usize = 4096;
 /// Leases looked up before other connections have their turn.
 const AT_ONCE: usize = 256;
+/// Walks over all clients at once: ten relays that ask without end leave all but one core to clients.
+const WALKS: usize = 1;
 
 /// Takes the port on all addresses.
 ///
@@ -39,6 +41,7 @@ pub async fn bind() -> io::Result<TcpListener> {
 /// Answers queries for ever.
 pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let free = Arc::new(Semaphore::new(CONNECTIONS));
+    let walks = Arc::new(Semaphore::new(WALKS));
     loop {
         match listener.accept().await {
             // Only who may ask takes one of the few connections.
@@ -50,10 +53,10 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
                     shared.core.metrics.ignore(Ignored::Overload);
                     continue;
                 };
-                let shared = Arc::clone(&shared);
+                let (shared, walks) = (Arc::clone(&shared), Arc::clone(&walks));
                 tokio::spawn(async move {
                     // An error says that the other side went away or is silent.
-                    let _ = connection(stream, peer, &shared).await;
+                    let _ = connection(stream, peer, &shared, &walks).await;
                     drop(place);
                 });
             }
@@ -69,6 +72,7 @@ async fn connection(
     mut stream: TcpStream,
     peer: SocketAddr,
     shared: &Arc<Shared>,
+    walks: &Semaphore,
 ) -> io::Result<()> {
     let server = match stream.local_addr()?.ip() {
         IpAddr::V4(address) => address,
@@ -80,7 +84,10 @@ async fn connection(
         patience = PATIENCE;
         let xid = bulk::xid_of(&query);
         let found = match is_allowed(shared, peer) {
-            true => look_up(shared, query, server).await?,
+            true => {
+                let _turn = walks.acquire().await.map_err(io::Error::other)?;
+                look_up(shared, query, server).await?
+            }
             false => Err(BulkStatus::NotAllowed),
         };
         count(&shared.core.metrics, &found);

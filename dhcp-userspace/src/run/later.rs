@@ -16,6 +16,8 @@ use crate::packet::{MessageType, Request};
 
 /// Replies that wait in one worker. A client whose reply finds no room asks again.
 pub const MOST: usize = 8192;
+/// Strangers can make up as many clients as they like: the rest is for those with a lease or a reservation.
+const FOR_STRANGERS: usize = MOST / 2;
 const CHADDR: usize = 16;
 
 /// Whose reply it is.
@@ -124,9 +126,10 @@ impl<T> Queue<T> {
         self.order.is_empty()
     }
 
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.order.len() >= MOST
+    /// Whether one more reply may wait, which is for a client that may be known.
+    pub fn has_room(&self, is_known: impl FnOnce() -> bool) -> bool {
+        let waiting = self.order.len();
+        waiting < FOR_STRANGERS || waiting < MOST && is_known()
     }
 
     /// When the next reply is due.
@@ -226,6 +229,25 @@ mod tests {
                 prop_assert_eq!(queue.is_empty(), model.is_empty());
             }
         }
+    }
+
+    #[test]
+    fn strangers_leave_room_for_those_who_are_known() {
+        let mut queue = Queue::default();
+        let fill = |queue: &mut Queue<()>, to: usize| {
+            for number in queue.order.len() as u32..to as u32 {
+                let mut chaddr = [0; CHADDR];
+                chaddr[..4].copy_from_slice(&(number + 1).to_be_bytes());
+                queue.put(Client::new(Link::default(), chaddr, &[]), 1, ());
+            }
+        };
+        fill(&mut queue, FOR_STRANGERS - 1);
+        assert!(queue.has_room(|| false));
+        fill(&mut queue, FOR_STRANGERS);
+        assert!(!queue.has_room(|| false));
+        assert!(queue.has_room(|| true));
+        fill(&mut queue, MOST);
+        assert!(!queue.has_room(|| true));
     }
 
     fn client_of(bytes: &[u8], ifindex: u32) -> Client {

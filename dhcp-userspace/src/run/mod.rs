@@ -21,6 +21,7 @@ pub mod logging;
 mod mailbox;
 mod poll;
 mod ports;
+pub mod privileges;
 mod probe;
 mod reload;
 mod renew;

@@ -81,6 +81,7 @@ fn needs_restart(old: &Config, new: &Config) -> Option<String> {
     let (old_path, new_path) = (&old.fast_path, &new.fast_path);
     let rows = [
         ("server.workers", old_server.workers != new_server.workers),
+        ("server.user", old_server.user != new_server.user),
         (
             "server.state_dir",
             old_server.state_dir != new_server.state_dir,

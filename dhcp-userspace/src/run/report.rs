@@ -69,6 +69,7 @@ pub fn state(shared: &Shared) -> State {
             .collect(),
         pools: pools(shared),
         journal: journal(shared),
+        clients: shared.core.engine.known_clients() as u64,
         open_offers: shared.core.engine.open_offers() as u64,
         offers_not_held: shared.core.engine.offers_not_held(),
         templates: shared.core.engine.templates_in_use() as u64,

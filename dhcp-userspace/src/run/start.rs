@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use dhcp_common::Reason;
+use rustix::fs::Mode;
 use sd_notify::NotifyState;
 use tokio::sync::Notify;
 
@@ -18,13 +19,13 @@ use super::probe::Prober;
 use super::shared::Shared;
 use super::supervise::{self, Listeners, tell};
 use super::ticket::Ticket;
-use super::{bulk, files, journal, reload, secret, sweeper, worker};
+use super::{bulk, files, journal, privileges, reload, secret, sweeper, worker};
 use crate::clock::Now;
 use crate::config::{self, Config};
 use crate::control::{http, server};
 use crate::engine::Engine;
-use crate::fastpath::{self, PortMode, PortReport};
-use crate::journal::Committer;
+use crate::fastpath::{self, FastPath, PortMode, PortReport};
+use crate::journal::{Committer, Disk};
 use crate::net::port67::{self, Port67};
 use crate::net::{interface, select};
 use crate::netboot::Netboot;
@@ -35,12 +36,24 @@ use crate::netboot::Netboot;
 /// What keeps it from serving, for people.
 pub fn daemon(path: &Path) -> anyhow::Result<()> {
     end_with_any_thread();
+    // What is made from here on is for this user alone, unless it says otherwise.
+    rustix::process::umask(Mode::RWXO | Mode::RWXG);
     let config = Arc::new(config::load(path)?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let user = privileges::user_of(&config)?;
+    if let Some(user) = &user {
+        privileges::hand_over(&config, user)?;
+    }
     let (listeners, port) = runtime.block_on(take_places(&config))?;
-    let (daemon, shared) = Daemon::start(path, &config, port)?;
+    if let Some(user) = &user {
+        server::hand_over(&config.server.control_socket, user.uid, user.gid)?;
+    }
+    privileges::enter(user.as_ref(), &config)?;
+    let ground = Ground::take(&config)?;
+    privileges::settle()?;
+    let (daemon, shared) = Daemon::start(path, &config, port, ground)?;
     let ended = runtime.block_on(supervise::supervise(shared, listeners));
     daemon.stop()?;
     ended
@@ -89,6 +102,21 @@ async fn take_places(config: &Config) -> anyhow::Result<(Listeners, Port67)> {
     Ok((listeners, port))
 }
 
+/// What stands before any thread does: the journal's lock, and the lease table with its program.
+pub(super) struct Ground {
+    disk: Disk,
+    fastpath: FastPath,
+}
+
+impl Ground {
+    pub(super) fn take(config: &Config) -> anyhow::Result<Self> {
+        // Before the pins are touched: they may be those of a daemon that serves.
+        let disk = journal::take(&config.server.state_dir)?;
+        let fastpath = fastpath::open(config)?;
+        Ok(Self { disk, fastpath })
+    }
+}
+
 /// The threads, and what must live as long as they do.
 pub(super) struct Daemon {
     workers: Vec<(Arc<Mailbox>, JoinHandle<()>)>,
@@ -106,11 +134,10 @@ impl Daemon {
         path: &Path,
         config: &Arc<Config>,
         port: Port67,
+        ground: Ground,
     ) -> anyhow::Result<(Self, Arc<Shared>)> {
         let now = Now::read();
-        // Before the pins are touched: they may be those of a daemon that serves.
-        let disk = journal::take(&config.server.state_dir)?;
-        let fastpath = fastpath::open(config)?;
+        let Ground { disk, fastpath } = ground;
         let engine = Engine::new(Arc::clone(config), fastpath.table())
             .context("set fast_path.capacity higher")?;
         secret::give(&engine, &config.server.state_dir);

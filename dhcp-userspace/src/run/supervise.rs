@@ -58,7 +58,7 @@ fn listen(shared: &Arc<Shared>, listeners: Listeners) {
         Arc::new(move |request, item| answer::answer(&here, request, item));
     tokio::spawn(server::serve(
         listeners.control,
-        server::Service { answer, events },
+        server::Service::new(answer, events),
     ));
     if let Some(listener) = listeners.metrics {
         let here = Arc::clone(shared);

@@ -77,7 +77,10 @@ impl Handler {
             due: 0,
             check: check.and_then(|check| self.still(check, later.probe)),
         };
-        if self.later.is_full() {
+        let engine = &self.shared.core.engine;
+        let (mac, payload) = (waiting.event.mac, packet.incoming.payload);
+        let is_known = || engine.is_known(mac) || engine.is_host(payload);
+        if !self.later.has_room(is_known) {
             self.shared.core.metrics.ignore(Ignored::Overload);
             return self.out.recycle(waiting.parcel.frame);
         }

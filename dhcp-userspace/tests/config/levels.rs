@@ -71,13 +71,13 @@ fn policies_come_from_the_nearest_level() {
         "defaults:
   authoritative: true
   rapid_commit: true
-  bootp: dynamic
+  bootp: reserved
   offer_delay: 250ms
   conflict_check: {reservations: true}
 networks:
   - name: rack1
     min_secs: 3
-    bootp: reserved
+    bootp: off
     subnets:
       - {subnet: 10.0.0.0/24}
       - {subnet: 10.0.1.0/24, conflict_check: off, rapid_commit: false, offer_delay: 0s}
@@ -94,7 +94,7 @@ subnets:
     let first = Policy {
         authoritative: true,
         rapid_commit: true,
-        bootp: Bootp::Reserved,
+        bootp: Bootp::Off,
         offer_delay: Duration::from_millis(250),
         min_secs: 3,
         conflict_check: check(500, true),
@@ -111,7 +111,7 @@ subnets:
     assert_eq!(policy(1), second);
     assert_eq!(policy(2).conflict_check, check(1000, false));
     assert_eq!(policy(3).conflict_check, check(500, false));
-    assert_eq!((policy(3).bootp, policy(3).min_secs), (Bootp::Dynamic, 0));
+    assert_eq!((policy(3).bootp, policy(3).min_secs), (Bootp::Reserved, 0));
     let proxy = Policy {
         offer_delay: Duration::from_millis(250),
         proxy: true,

@@ -10,10 +10,16 @@ pub mod files;
 pub mod fleet;
 pub mod flood;
 pub mod frame;
+pub mod load;
 pub mod message;
+pub mod million;
 pub mod random;
 pub mod raw_client;
+pub mod reloads;
+pub mod rounds;
 pub mod site;
+pub mod visitors;
+pub mod vitals;
 
 use std::str::FromStr;
 

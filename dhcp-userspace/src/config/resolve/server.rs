@@ -55,6 +55,7 @@ pub(super) fn server(written: &written::Server, report: &Report) -> model::Serve
         control_socket: control
             .map_or_else(|| PathBuf::from("/run/xdhcpd/control.sock"), |path| path.0),
         metrics: get(written.metrics.as_ref(), &at("metrics"), report),
+        user: get(written.user.as_ref(), &at("user"), report).map(|name| name.0),
         offer_hold: between(written.offer_hold.as_ref(), offer_hold, report).unwrap_or(10 * SECOND),
         max_offers: max_offers.map_or(65536, |count| count.0 as usize),
         decline_hold: between(written.decline_hold.as_ref(), decline_hold, report).unwrap_or(DAY),

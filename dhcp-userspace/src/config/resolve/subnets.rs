@@ -159,6 +159,7 @@ impl Drafts<'_> {
         let prefix = prefix(value, *place, at, report);
         let pools = pools::resolve(&value.pools, prefix, at, context);
         let policy = policy(base.policy, proxy::resolve(value, at, report));
+        check_bootp(&policy, *place, at, report);
         let prefix = prefix?;
         let subnet = Subnet {
             interface,
@@ -196,6 +197,15 @@ fn policy(policy: Policy, proxy: bool) -> Policy {
         conflict_check: None,
         proxy,
         ..policy
+    }
+}
+
+/// A BOOTP client is given its address by the first answer, which cannot wait for a probe.
+fn check_bootp(policy: &Policy, place: Place, at: &At<'_>, report: &Report) {
+    if policy.bootp == Bootp::Dynamic && policy.conflict_check.is_some() {
+        let what = "`bootp: dynamic` gives addresses that `conflict_check` has not looked at";
+        let hint = "use `bootp: reserved` here, or `conflict_check: off`";
+        report.add(place, at, Problem::new(what, hint));
     }
 }
 

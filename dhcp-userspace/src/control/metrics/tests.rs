@@ -15,6 +15,7 @@ fn state() -> State {
             batches: 3,
             ..Journal::default()
         },
+        clients: 8,
         open_offers: 2,
         offers_not_held: 3,
         templates: 1,

@@ -1,4 +1,5 @@
 //! The engine as clients and relays meet it.
+mod audit;
 mod boot;
 mod bootp;
 mod captures;

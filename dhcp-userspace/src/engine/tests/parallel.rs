@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use dhcp_common::memo;
 use dhcp_common::slot::Kind;
 
 use super::lab::*;
 use crate::clock::SECOND;
-use crate::config::model::Mac;
+use crate::config::model::{Mac, Times};
 use crate::engine::{Binding, Engine, Outcome, Swept};
 
 /// Hands a message in until it is not busy, and completes what is to be committed.
@@ -96,6 +97,11 @@ fn no_address_is_held_twice() {
         done.store(true, Ordering::Relaxed);
         assert!(results.iter().all(Result::is_ok));
     });
+    expect_books_in_order(&lab);
+}
+
+/// The pool and the counts of offers are what the slots say.
+fn expect_books_in_order(lab: &Lab) {
     let taken = lab
         .engine
         .leases()
@@ -111,6 +117,7 @@ fn no_address_is_held_twice() {
         .filter(|lease| lease.kind == Kind::Offered)
         .count();
     assert_eq!(lab.engine.open_offers(), offered);
+    assert_eq!(lab.engine.read().pools[0].offered(), offered as u64);
 }
 
 type Held = Mutex<HashMap<Ipv4Addr, Mac>>;
@@ -172,12 +179,12 @@ fn look_until(lab: &Lab, done: &AtomicBool) {
 }
 
 /// Now one configuration, now another.
-fn reload_until(lab: &Lab, done: &AtomicBool) {
+fn alternate_until(lab: &Lab, done: &AtomicBool) {
     let config = lab.engine.config();
-    for turn in (1u8..).take_while(|_| !done.load(Ordering::Relaxed)) {
+    for turn in (1u64..).take_while(|_| !done.load(Ordering::Relaxed)) {
         let mut other = (*config).clone();
-        other.fingerprint += u64::from(turn % 2);
-        other.subnets[0].options = options(&[(15, &[b'a' + turn % 2], false)]);
+        other.fingerprint += turn % 2;
+        other.subnets[0].options = options(&[(15, &[b'a' + (turn % 2) as u8], false)]);
         lab.engine.reload(Arc::new(other), lab.now).unwrap();
         std::thread::yield_now();
     }
@@ -196,7 +203,7 @@ fn whatever_else_is_done_no_address_is_held_twice() {
         let others = [
             scope.spawn(move || sweep_until(&lab.engine, lab, done)),
             scope.spawn(move || look_until(lab, done)),
-            scope.spawn(move || reload_until(lab, done)),
+            scope.spawn(move || alternate_until(lab, done)),
             scope.spawn(move || operate(lab, mac(900), held, done)),
         ];
         let clients = [0, 1].map(|worker| {
@@ -254,4 +261,76 @@ fn a_bit_without_a_slot_is_no_refusal() {
         "the bit is right again"
     );
     assert_eq!(lab.reply(&Message::init_reboot(mac(1), address)).kind(), 5);
+}
+
+/// The leases with a memo that were given under another configuration.
+fn stale(lab: &Lab, lease_secs: u32) -> Vec<Ipv4Addr> {
+    let table = lab.engine.table();
+    let is_stale = |index: u32| {
+        let slot = table.slot(index);
+        let (before, locked) = (slot.generation(), slot.is_locked());
+        let lease = slot.lease();
+        let has_memo = lease.memo != memo::NONE && slot.kind() == Kind::Bound;
+        let other = table.template(lease.template).facts().lease_secs != lease_secs;
+        // Else it was read while somebody wrote it.
+        has_memo && other && !locked && slot.generation() == before && !slot.is_locked()
+    };
+    let stale = table.addresses().filter(|(_, index)| is_stale(*index));
+    stale.map(|(address, _)| address).collect()
+}
+
+/// Another lease time with each reload, while clients come and go.
+fn reload_until(lab: &Lab, done: &AtomicBool) -> u32 {
+    let mut reloads = 0;
+    while !done.load(Ordering::Relaxed) {
+        reloads += 1;
+        let mut config = (*lab.engine.config()).clone();
+        config.fingerprint += 1;
+        config.subnets[0].times = Times::of(Duration::from_secs(u64::from(1000 + reloads)));
+        // Another subnet, so that clients are found by other keys.
+        config.subnets.truncate(1);
+        if reloads % 3 == 0 {
+            config
+                .subnets
+                .push(subnet("10.1.0.0/16", ("10.1.1.0", "10.1.1.9")));
+        }
+        lab.engine.reload(config.into(), lab.now).unwrap();
+        assert_eq!(
+            stale(lab, 1000 + reloads),
+            [] as [Ipv4Addr; 0],
+            "reload {reloads}"
+        );
+    }
+    reloads
+}
+
+#[test]
+fn reloads_lose_no_address_and_leave_no_memo_of_before() {
+    let lab = Lab::new(config(vec![subnet(
+        "10.0.0.0/16",
+        ("10.0.1.0", "10.0.1.139"),
+    )]));
+    let held = Mutex::new(HashMap::new());
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (lab, held, done) = (&lab, &held, &done);
+        let reloads = scope.spawn(move || reload_until(lab, done));
+        let workers: Vec<_> = (0..4)
+            .map(|worker| {
+                scope.spawn(move || {
+                    for client in 0..16 {
+                        live(lab, mac(worker * 100 + client), held);
+                    }
+                })
+            })
+            .collect();
+        let results: Vec<_> = workers
+            .into_iter()
+            .map(std::thread::ScopedJoinHandle::join)
+            .collect();
+        done.store(true, Ordering::Relaxed);
+        assert!(results.iter().all(Result::is_ok));
+        assert!(reloads.join().unwrap() > 3);
+    });
+    expect_books_in_order(&lab);
 }

@@ -162,7 +162,7 @@ fn the_guard_throttles_strangers_and_no_client_that_it_knows() {
         destination: [10, 0, 0, 77].into(),
         ..relayed.clone()
     };
-    assert_eq!(say(&elsewhere), Reason::NotRequest, "only passing through");
+    assert_eq!(say(&elsewhere), Reason::Relayed, "only passing through");
     let renewal = say(&Request::default());
     assert_eq!(renewal, Reason::Throttled, "a ciaddr is no way round");
     guard.offer(mac_bits(&CLIENT, 0));
@@ -172,7 +172,7 @@ fn the_guard_throttles_strangers_and_no_client_that_it_knows() {
     assert_eq!(say(&request), Reason::NotRenewal, "takes an offer");
     guard.know(mac_bits(&CLIENT, 0));
     assert_eq!(say(&discover([0; 4])), Reason::NotRenewal);
-    assert_eq!(say(&relayed), Reason::NotRequest);
+    assert_eq!(say(&relayed), Reason::Relayed);
     assert_eq!(say(&Request::default()), Reason::Hit);
     let mut foreign = discover([0; 4]).frame();
     foreign[43..45].copy_from_slice(&[32, 0]);

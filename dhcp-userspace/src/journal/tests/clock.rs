@@ -1,7 +1,10 @@
 use super::super::faulty::Fault;
+use super::super::replay::MARGIN;
 use super::*;
 
 const OTHER_BOOT: [u8; 16] = [8; 16];
+/// Leases of another boot end so many seconds later.
+const LATER: u64 = MARGIN / SECOND;
 
 fn reopen(storage: &Faulty, now: Now, boot_id: [u8; 16]) -> (Log, Replayed) {
     Log::open(Arc::new(storage.clone()), SMALL, now, boot_id).unwrap()
@@ -52,13 +55,37 @@ fn a_reboot_keeps_the_wall_time() {
     write(&mut log, &lease(2, NOW.boot + 10 * SECOND), NOW);
     let (mut log, replayed) = reopen(&storage, REBOOTED, OTHER_BOOT);
     // 3600 s from `NOW` are 3000 s from now; the other lapsed before this boot.
-    assert_eq!(untils(&replayed), [300 + 3000, 0]);
+    assert_eq!(untils(&replayed), [3300 + LATER, 0]);
     write(&mut log, &lease(3, 777 * SECOND), REBOOTED);
     let again = Now {
         boot: 100 * SECOND,
         unix: REBOOTED.unix + 200 * SECOND,
     };
-    assert_eq!(untils(&reopen(&storage, again, [9; 16]).1), [2900, 0, 377]);
+    assert_eq!(
+        untils(&reopen(&storage, again, [9; 16]).1),
+        [2900 + LATER, 0, 377 + LATER]
+    );
+}
+
+#[test]
+fn a_clock_that_moved_by_too_little_to_be_written_ends_no_lease_early() {
+    let storage = Faulty::default();
+    let (mut log, _) = open(&storage);
+    let until = NOW.boot + 3600 * SECOND;
+    write(&mut log, &lease(1, until), NOW);
+    let set = Now {
+        unix: NOW.unix + SECOND,
+        ..NOW
+    };
+    write(&mut log, &lease(2, until), set);
+    let end = set.to_unix(until);
+    let rebooted = Now {
+        unix: REBOOTED.unix + SECOND,
+        ..REBOOTED
+    };
+    for record in reopen(&storage, rebooted, OTHER_BOOT).1.records {
+        assert!(rebooted.to_unix(record.reserved_until) >= end, "{record:?}");
+    }
 }
 
 #[test]
@@ -76,13 +103,16 @@ fn a_compaction_keeps_the_clocks() {
     assert_eq!(files(&storage, ".segment"), [""; 0]);
     assert_eq!(
         untils(&reopen(&storage, REBOOTED, OTHER_BOOT).1),
-        [3300, 400]
+        [3300 + LATER, 400]
     );
     let again = Now {
         boot: 0,
         unix: REBOOTED.unix,
     };
-    assert_eq!(untils(&reopen(&storage, again, [9; 16]).1), [3000, 100]);
+    assert_eq!(
+        untils(&reopen(&storage, again, [9; 16]).1),
+        [3000 + LATER, 100 + LATER]
+    );
 }
 
 #[test]
@@ -107,7 +137,7 @@ fn the_last_step_of_a_clock_counts_for_its_whole_boot() {
     assert_eq!(with_clock - without + 2, 40);
     assert_eq!(
         untils(&reopen(&storage, REBOOTED, OTHER_BOOT).1)[..2],
-        [3300, 3300]
+        [3300 + LATER, 3300 + LATER]
     );
 }
 
@@ -125,7 +155,7 @@ fn a_lost_clock_record_keeps_leases_rather_too_long() {
     storage.set_content(&segment, &content);
     let (_, replayed) = reopen(&storage, REBOOTED, OTHER_BOOT);
     assert_eq!(replayed.damage.len(), 1);
-    assert_eq!(untils(&replayed), [NOW.boot / SECOND + 3600]);
+    assert_eq!(untils(&replayed), [NOW.boot / SECOND + 3600 + LATER]);
     assert!(untils(&replayed)[0] > 3300);
 }
 
@@ -139,5 +169,8 @@ fn a_clock_record_that_found_no_space_is_written_again() {
     log.append(&lease(1, 1), NOW).unwrap();
     assert!(matches!(log.sync(), Err(JournalError::Full)));
     write(&mut log, &lease(1, NOW.boot + 3600 * SECOND), NOW);
-    assert_eq!(untils(&reopen(&storage, REBOOTED, OTHER_BOOT).1), [3300]);
+    assert_eq!(
+        untils(&reopen(&storage, REBOOTED, OTHER_BOOT).1),
+        [3300 + LATER]
+    );
 }

@@ -123,3 +123,43 @@ fn waits_for_a_full_disk_but_not_for_a_broken_one() {
     assert!(files(&storage, ".new").is_empty());
     fill(&mut log, 100..120);
 }
+
+#[test]
+fn is_done_in_pieces_and_may_be_ended_after_each() {
+    const MEBIBYTE: usize = 1 << 20;
+    let storage = Faulty::default();
+    let settings = Settings {
+        segment_size: MEBIBYTE as u64,
+        compact_after: 1,
+    };
+    let (mut log, _) = open_with(&storage, settings).unwrap();
+    for address in 0..50_000 {
+        log.append(&bound(address), NOW).unwrap();
+    }
+    log.sync().unwrap();
+    let before = files(&storage, "");
+    let written = || {
+        let unfinished = files(&storage, ".new");
+        unfinished
+            .first()
+            .map_or(0, |name| storage.content(name).len())
+    };
+    let mut pieces = 0;
+    while files(&storage, ".snapshot").is_empty() {
+        assert_eq!(files(&storage, ""), before, "ended after {pieces}");
+        let (mut asked, mut last) = (0, 0);
+        let go_on = &mut || {
+            assert!(written() < last + MEBIBYTE + 100);
+            last = written();
+            asked += 1;
+            asked <= pieces
+        };
+        assert_eq!(log.upkeep().compact_in_pieces(NOW, go_on).unwrap(), []);
+        pieces += 1;
+    }
+    assert!(pieces >= 4, "{pieces}: two files or more, and two MiB");
+    assert_eq!(
+        open_with(&storage, settings).unwrap().1.records.len(),
+        50_000
+    );
+}

@@ -69,6 +69,14 @@ fn an_unedited_file_changes_nothing_whatever_clients_did_meanwhile() {
 }
 
 #[test]
+fn bytes_are_two_digits_each_and_no_sign() {
+    assert_eq!(unhex("01:fF"), Some(vec![1, 0xff]));
+    for wrong in ["", "+1", "01:-1", "1", "001", "0x01", "01:"] {
+        assert_eq!(unhex(wrong), None, "{wrong:?}");
+    }
+}
+
+#[test]
 fn edits_are_found() {
     let mut file = File::new(&[view(1), view(2), view(3), view(4)], NOW);
     file.leases[0].hostname = b"other".to_vec();

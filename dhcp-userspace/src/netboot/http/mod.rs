@@ -14,6 +14,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::books::Connection;
@@ -58,17 +59,27 @@ async fn serve_one(
     if let Err(error) = set {
         tracing::debug!(%client, %error, "socket options");
     }
-    let (shared, connection) = (&shared, &connection);
+    if let Err(error) = converse(stream, &shared, &connection).await {
+        tracing::debug!(%client, %error, "HTTP");
+    }
+}
+
+/// Answers one request after the other.
+///
+/// # Errors
+/// If the client says what is no HTTP, says nothing for too long, or goes.
+pub async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    shared: &Shared,
+    connection: &Connection,
+) -> hyper::Result<()> {
     let service = service_fn(async |request| {
         Ok::<_, Infallible>(answer::answer(shared, connection, &request).await)
     });
-    let served = http1::Builder::new()
+    http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
         .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%client, %error, "HTTP");
-    }
+        .await
 }

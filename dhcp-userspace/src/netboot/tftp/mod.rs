@@ -6,8 +6,8 @@
 //! `netascii` is served as `octet`. Broadcast requests are ignored. A request that finds no place
 //! gets no answer: the client asks again, where an error would end its boot.
 
-mod options;
-mod packet;
+pub mod options;
+pub mod packet;
 mod retry;
 pub mod socket;
 mod transfer;

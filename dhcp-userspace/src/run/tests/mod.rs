@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::answer::answer;
 use super::shared::Shared;
-use super::start::Daemon;
+use super::start::{Daemon, Ground};
 use crate::config::{self, Config};
 use crate::control::protocol::Request;
 use crate::net::link::Framing;
@@ -142,7 +142,8 @@ fn start(path: &std::path::Path) -> (Daemon, Arc<Shared>) {
 }
 
 fn start_as(path: &std::path::Path, config: Config) -> (Daemon, Arc<Shared>) {
-    Daemon::start(path, &Arc::new(config), port67::take().unwrap()).unwrap()
+    let ground = Ground::take(&config).unwrap();
+    Daemon::start(path, &Arc::new(config), port67::take().unwrap(), ground).unwrap()
 }
 
 /// A socket that takes replies to any client: the filter for requests for another port, and

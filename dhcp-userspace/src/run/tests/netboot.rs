@@ -3,21 +3,18 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
 
 use super::super::answer::answer;
 use super::super::report;
 use super::super::shared::Shared;
-use super::super::start::Daemon;
-use super::{CONFIG, write};
+use super::{CONFIG, start_as, write};
 use crate::config::model::FileService;
 use crate::config::{self, Config};
 use crate::control::protocol::Request;
-use crate::net::port67;
 use crate::net::tests::wire;
 use crate::netboot::Report;
 
-fn config(path: &Path, root: &Path) -> Arc<Config> {
+fn config(path: &Path, root: &Path) -> Config {
     let mut config = config::load(path).unwrap();
     config.boot = Some(FileService {
         root: root.to_owned(),
@@ -25,7 +22,7 @@ fn config(path: &Path, root: &Path) -> Arc<Config> {
         http: Some("127.0.0.1:80".parse().unwrap()),
         max_transfers: 10,
     });
-    Arc::new(config)
+    config
 }
 
 fn ask(shared: &Shared) -> Result<Report, String> {
@@ -50,8 +47,7 @@ fn leases_do_not_wait_for_boot_files() {
         let path = write(&directory, CONFIG);
         let root = directory.path().join("boot");
         let holder = TcpListener::bind("127.0.0.1:80").unwrap();
-        let started = Daemon::start(&path, &config(&path, &root), port67::take().unwrap());
-        let (daemon, shared) = started.unwrap();
+        let (daemon, shared) = start_as(&path, config(&path, &root));
         let mut events = shared.core.events.subscribe();
         assert!(ask(&shared).is_err());
 
@@ -77,8 +73,7 @@ fn boot_files_come_and_go_with_the_configuration() {
         let root = directory.path().join("boot");
         std::fs::create_dir(&root).unwrap();
         std::fs::write(root.join("a"), "abc").unwrap();
-        let started = Daemon::start(&path, &config(&path, &root), port67::take().unwrap());
-        let (daemon, shared) = started.unwrap();
+        let (daemon, shared) = start_as(&path, config(&path, &root));
         let http = ask(&shared).unwrap().http.unwrap();
         assert!(get(http, "a").ends_with("\r\n\r\nabc"));
         assert!(get(http, "b").contains(" 404 "));

@@ -1,0 +1,201 @@
+//! What clients were told, and nothing else: who may count on which address, until when.
+//!
+//! Times are of the simulation, in ns. It knows nothing of the server's insides; the server is asked
+//! by [`Ledger::each`] whether it knows what the clients know.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use super::site::{PLACES, Site};
+use crate::config::model::Mac;
+
+/// What is wrong, and with whose address.
+#[derive(Clone, Debug)]
+pub(super) struct Wrong {
+    pub(super) what: String,
+    pub(super) mac: Mac,
+    pub(super) address: Ipv4Addr,
+}
+
+impl Wrong {
+    pub(super) fn new(what: impl Into<String>, mac: Mac, address: Ipv4Addr) -> Self {
+        Self {
+            what: what.into(),
+            mac,
+            address,
+        }
+    }
+}
+
+/// What a client counts on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim {
+    pub(super) mac: Mac,
+    /// When the server gave it the address.
+    pub(super) since: u64,
+    /// By its own clock: from when it asked.
+    pub(super) until: u64,
+    /// Where it is: by [`PLACES`].
+    pub(super) place: usize,
+}
+
+/// An ACK that a client took.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    pub(super) address: Ipv4Addr,
+    pub(super) mac: Mac,
+    pub(super) place: usize,
+    pub(super) until: u64,
+    /// When the server decided about it.
+    pub(super) decided: u64,
+}
+
+#[derive(Default)]
+pub(super) struct Ledger {
+    claims: BTreeMap<Ipv4Addr, Claim>,
+    /// When the server last heard, in this client's name, that it gives the address back.
+    given_up: BTreeMap<(Ipv4Addr, Mac), u64>,
+    pub(super) acks: u64,
+}
+
+impl Ledger {
+    /// A client takes an ACK.
+    pub(super) fn take(&mut self, taken: &Taken) -> Result<(), Wrong> {
+        let Taken {
+            address,
+            mac,
+            place,
+            until,
+            decided,
+        } = *taken;
+        self.acks += 1;
+        let before = self.holder(address, decided);
+        if let Some(other) = before.filter(|other| other.mac != mac) {
+            let what = format!("ACK to a second client; the first one's lease: {other:?}");
+            return Err(Wrong::new(what, mac, address));
+        }
+        let given_up = self.given_up.get(&(address, mac));
+        if given_up.is_none_or(|at| *at < decided) {
+            let since = before.map_or(decided, |own| own.since);
+            let claim = Claim {
+                mac,
+                since,
+                until,
+                place,
+            };
+            self.claims.insert(address, claim);
+        } else {
+            self.claims.remove(&address);
+        }
+        Ok(())
+    }
+
+    /// Who may count on an address.
+    pub(super) fn holder(&self, address: Ipv4Addr, now: u64) -> Option<Claim> {
+        let claim = self.claims.get(&address);
+        claim.filter(|claim| claim.until > now).copied()
+    }
+
+    /// The client stops using the address.
+    pub(super) fn drop_claim(&mut self, address: Ipv4Addr, mac: Mac) {
+        if self
+            .claims
+            .get(&address)
+            .is_some_and(|claim| claim.mac == mac)
+        {
+            self.claims.remove(&address);
+        }
+    }
+
+    /// The server hears a RELEASE or DECLINE, whoever sent it: protocol lets anybody do so, and a
+    /// copy may come late.
+    pub(super) fn give_up(&mut self, address: Ipv4Addr, mac: Mac, now: u64) {
+        self.drop_claim(address, mac);
+        self.given_up.insert((address, mac), now);
+    }
+
+    /// The server says NAK to a client that sent this itself.
+    pub(super) fn refuse(
+        &self,
+        site: &Site,
+        (mac, place): (Mac, usize),
+        address: Ipv4Addr,
+        now: u64,
+    ) -> Result<(), Wrong> {
+        match self.holder(address, now) {
+            Some(claim)
+                if claim.mac == mac
+                    && claim.place == place
+                    && site.allows(&PLACES[place], mac, address) =>
+            {
+                let what = format!("NAK to the holder of a lease that goes on: {claim:?}");
+                Err(Wrong::new(what, mac, address))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// All claims that count at this time; older ones are forgotten.
+    pub(super) fn each(&mut self, now: u64) -> impl Iterator<Item = (Ipv4Addr, Claim)> + '_ {
+        self.claims.retain(|_, claim| claim.until > now);
+        // A message is not on its way for longer than a lease.
+        self.given_up
+            .retain(|_, at| *at + 3600 * 1_000_000_000 > now);
+        self.claims
+            .iter()
+            .map(|(address, claim)| (*address, *claim))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dice::Dice;
+    use super::*;
+
+    const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 64);
+    const ONE: Mac = [1; 6];
+    const TWO: Mac = [2; 6];
+
+    fn ack(mac: Mac, decided: u64) -> Taken {
+        Taken {
+            address: ADDRESS,
+            mac,
+            place: 0,
+            until: decided + 100,
+            decided,
+        }
+    }
+
+    #[test]
+    fn an_address_is_one_clients_until_it_lapses_or_is_given_back() {
+        let mut ledger = Ledger::default();
+        ledger.take(&ack(ONE, 10)).unwrap();
+        ledger.take(&ack(ONE, 50)).unwrap();
+        assert!(ledger.take(&ack(TWO, 149)).is_err());
+        ledger.take(&ack(TWO, 150)).unwrap();
+        ledger.give_up(ADDRESS, TWO, 160);
+        ledger.take(&ack(ONE, 161)).unwrap();
+        assert_eq!(ledger.each(200).count(), 1);
+        assert_eq!(ledger.each(261).count(), 0);
+    }
+
+    #[test]
+    fn an_ack_from_before_a_release_is_none() {
+        let mut ledger = Ledger::default();
+        ledger.give_up(ADDRESS, ONE, 20);
+        ledger.take(&ack(ONE, 10)).unwrap();
+        assert!(ledger.holder(ADDRESS, 30).is_none());
+    }
+
+    #[test]
+    fn a_holder_hears_no_only_if_the_operator_says_so() {
+        let site = Site::new(&mut Dice::new(1), 100);
+        let mut ledger = Ledger::default();
+        ledger.take(&ack(ONE, 10)).unwrap();
+        let refuse = |who, now| ledger.refuse(&site, who, ADDRESS, now).is_err();
+        assert!(refuse((ONE, 0), 109));
+        assert!(!refuse((ONE, 0), 110), "lapsed");
+        assert!(!refuse((ONE, 1), 50), "on another link");
+        assert!(!refuse((TWO, 0), 50), "another client");
+    }
+}

@@ -1,0 +1,135 @@
+//! The server's whole core under a simulated clock, network and disk.
+//!
+//! Engine, journal and the kernel's part are the real ones; sockets, threads and clocks are not. One
+//! thread lets clients of many kinds live for weeks in seconds, while packets are lost, copied and
+//! late, the daemon is killed, the power fails, disks are full or fail, and configurations come and
+//! go. A ledger that sees only what clients receive judges it (see `ledger.rs`), and so do checks of
+//! the engine's books, of the disk after a power cut that is only thought of, and of the kernel's
+//! answers against the engine's. One seed gives one run.
+mod client;
+mod daemon;
+mod dice;
+mod hostile;
+mod ledger;
+mod nature;
+mod plan;
+mod server;
+mod site;
+mod trail;
+mod wire;
+mod world;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use xdhcpd_tests::Campaign;
+
+use crate::clock::{Now, SECOND};
+use dice::Dice;
+use plan::Plan;
+use world::World;
+
+const DAY: u64 = 24 * 3600 * SECOND;
+
+/// Seeds that found something once, which every run begins with.
+const FOUND: [u64; 0] = [];
+
+/// What the runs did.
+#[derive(Default)]
+struct Sum {
+    time: u64,
+    packets: u64,
+    acks: u64,
+    hits: u64,
+    compared: u64,
+    looks: u64,
+    fates: BTreeMap<&'static str, u64>,
+}
+
+impl Sum {
+    fn run(&mut self, seed: u64, extent: Extent) {
+        let plan = Plan::any(&mut Dice::new(seed), extent.clients);
+        let mut world = World::new(plan.clone(), seed);
+        if let Err(wrong) = world.run(extent.days * DAY) {
+            panic!("XDHCPD_SEED={seed} with {plan:?} finds, {wrong}");
+        }
+        println!("seed {seed}: {}", world.describe());
+        self.time += extent.days * DAY;
+        self.acks += world.ledger.acks;
+        self.looks += world.looks;
+        self.packets += world.server.counts.packets;
+        self.hits += world.server.counts.hits;
+        self.compared += world.server.counts.compared;
+        for (fate, times) in world.fates {
+            *self.fates.entry(fate).or_default() += times;
+        }
+    }
+
+    fn tell(&self, campaign: &Campaign) {
+        let fates: Vec<_> = self
+            .fates
+            .iter()
+            .map(|(fate, times)| format!("{times} {fate}"))
+            .collect();
+        let fault = "simulation: loss, copies, delays, hostile clients, ".to_owned() + FATES;
+        let checked = format!(
+            "{} ACKs of {} packets ({} renewals by the kernel's code, {} of them held against the \
+             engine), the disk at {} moments; {}",
+            self.acks,
+            self.packets,
+            self.hits,
+            self.compared,
+            self.looks,
+            fates.join(", "),
+        );
+        let days = format!("{} simulated days", self.time / DAY);
+        campaign.tell(&fault, days, &checked, 0, "not measured");
+    }
+}
+
+const FATES: &str = "kills, power cuts, reloads, full and failing disks";
+
+/// How much is simulated with each seed.
+#[derive(Clone, Copy)]
+struct Extent {
+    /// Clients, at most.
+    clients: usize,
+    days: u64,
+}
+
+/// What every run begins with, and all there is of the short form.
+const SHORT: Extent = Extent {
+    clients: 40,
+    days: 1,
+};
+
+/// Seeds of the long form are of either kind: few clients that meet each other often, or many.
+const LONG: [Extent; 2] = [
+    Extent {
+        clients: 80,
+        days: 7,
+    },
+    Extent {
+        clients: 3000,
+        days: 2,
+    },
+];
+
+#[test]
+fn nobody_loses_what_was_promised() {
+    let campaign = Campaign::from_env();
+    let mut sum = Sum::default();
+    for seed in FOUND.into_iter().chain(campaign.seed..campaign.seed + 3) {
+        sum.run(seed, SHORT);
+    }
+    if campaign.is_long() {
+        let end = Now::read().boot + campaign.time(Duration::ZERO).as_nanos() as u64;
+        for (seed, extent) in (campaign.seed..).zip(LONG.into_iter().cycle()) {
+            if Now::read().boot >= end {
+                break;
+            }
+            sum.run(seed, extent);
+        }
+    }
+    sum.tell(&campaign);
+}
