@@ -283,16 +283,16 @@ fn set_line(orders: &Orders, key: u64) -> u32 {
 #[inline(always)]
 #[must_use]
 pub fn may_be_known(lines: &impl Lines, orders: &Orders, asker: &Asker) -> bool {
-    let half = if orders.duty.load() & SECOND == 0 {
-        0
-    } else {
-        FILTER
-    };
+    let duty = orders.duty.load();
+    let half = if duty & SECOND == 0 { 0 } else { FILTER };
     let hash = mix(orders, asker.mac);
     let Some(line) = lines.line(half + filter_line(hash)) else {
         return true;
     };
-    !asker.foreign && (has(line, leased(hash)) || asker.selects && has(line, offered(hash)))
+    let found = has(line, leased(hash)) || asker.selects && has(line, offered(hash));
+    // Who is not found in a filter that counts no more may be in the other: this one is emptied.
+    let turned = (orders.duty.load() ^ duty) & SECOND != 0;
+    !asker.foreign && (found || turned)
 }
 
 /// Where a client stands in a filter: the upper bits, which the places within do not use.

@@ -3,7 +3,7 @@
 //!
 //! | word | content | written by |
 //! |---|---|---|
-//! | 0 | state: bit 0 valid, bit 1 locked, bits 2-4 [`Kind`], bits 8-63 generation | daemon |
+//! | 0 | state: bit 0 valid, bit 1 locked, bits 2-4 [`Kind`], bit 5 writing, bits 8-63 generation | daemon |
 //! | 1 | expires: what the client has been told, ns of `CLOCK_BOOTTIME` | daemon, kernel |
 //! | 2 | reserved until: what is on disk, same clock | daemon |
 //! | 3 | memo of the request that the kernel may answer, or 0 | daemon |
@@ -18,9 +18,12 @@
 //! [`Slot::extend`] moves `expires` from what it was to what it promises in one step (a full
 //! barrier) and then reads the state again; [`Slot::close`] stores a state without *valid*, then a
 //! full barrier, then reads `expires`. So either the kernel sees the closing and passes the frame
-//! up, or the daemon sees the extension (Dekker's argument; `tests/loom.rs` walks through every
+//! up, or the daemon sees the extension (Dekker's argument; `tests/loom` walks through every
 //! interleaving). The generation in the state rules out that a slot closed and published anew
 //! looks unchanged, and an extension that comes too late finds another `expires` and does nothing.
+//!
+//! *Writing* is set while [`Slot::publish`] writes the fields: who reads them without the lock
+//! ([`Slot::snapshot`]) waits for its end, and looks again if the generation is another one by then.
 //!
 //! The kernel reads the fields with plain loads: right where loads are not reordered among each
 //! other (x86). Elsewhere the program is not loaded.
@@ -33,6 +36,7 @@ const VALID: u64 = 1;
 const LOCKED: u64 = 1 << 1;
 const KIND_SHIFT: u32 = 2;
 const KIND_MASK: u64 = 0b111 << KIND_SHIFT;
+const WRITING: u64 = 1 << 5;
 const GENERATION: u64 = 1 << 8;
 /// Where the count of renewals stands still until the daemon starts it anew: it must not run over
 /// into the template's index, however many CPUs add to it at once.
@@ -305,6 +309,16 @@ impl Slot {
         self.expires.load()
     }
 
+    /// A copy of all fields that belongs together, whoever has the slot locked; `None` while it is
+    /// being written, which takes a moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<(Kind, Lease)> {
+        let before = self.state.load();
+        let lease = self.lease();
+        let same = (self.state.load() ^ before) & !LOCKED == 0;
+        (same && before & WRITING == 0).then(|| (Kind::of(before), lease))
+    }
+
     /// A copy of all fields. Consistent only while the caller has the slot locked; a hint
     /// otherwise.
     #[must_use]
@@ -334,11 +348,16 @@ impl Slot {
         self.state.store(self.state.load() & !LOCKED);
     }
 
+    /// Nobody has the slot locked or is writing it any more: whoever did was killed.
+    pub fn adopt(&self) {
+        self.state.store(self.state.load() & !(LOCKED | WRITING));
+    }
+
     /// Takes the kernel's permission back. After this `expires` stands still, and tells the
     /// latest time that any client was told. The caller has the slot locked.
     pub fn close(&self) -> u64 {
         let state = self.state.load();
-        self.state.store((state & !VALID).wrapping_add(GENERATION));
+        self.state.store(state & !VALID);
         fence();
         self.expires.load()
     }
@@ -346,6 +365,8 @@ impl Slot {
     /// Writes all fields, then gives the slot back: as `kind`, and to the kernel too if `valid`.
     /// The caller has the slot locked and closed.
     pub fn publish(&self, kind: Kind, valid: bool, lease: &Lease) {
+        let closed = self.state.load();
+        self.state.store(closed | WRITING);
         self.expires.overwrite(lease.expires);
         self.reserved_until.store(lease.reserved_until);
         self.memo.store(lease.memo);
@@ -356,7 +377,7 @@ impl Slot {
         self.chaddr
             .store(lease.chaddr << 16 | u64::from(lease.splice.sum));
         self.splice.store(lease.splice.pack());
-        let generation = self.state.load() & !(GENERATION - 1);
+        let generation = (closed & !(GENERATION - 1)).wrapping_add(GENERATION);
         let kind = (kind as u64) << KIND_SHIFT;
         self.state.store(generation | kind | u64::from(valid));
     }
@@ -368,125 +389,4 @@ impl Slot {
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    fn lease() -> Lease {
-        Lease {
-            chaddr: 0x5254_0000_0001,
-            expires: 100,
-            reserved_until: 200,
-            memo: 7,
-            link: Link {
-                ifindex: 3,
-                outer: 100,
-                inner: 0,
-            },
-            template: 5,
-            renewals: 2,
-            splice: Splice {
-                id_at: 300,
-                id_len: 21,
-                agent_at: 400,
-                agent_len: 255,
-                tail_len: 9,
-                sum: 0xbeef,
-            },
-        }
-    }
-
-    fn bound() -> Slot {
-        let slot = Slot::default();
-        assert!(slot.try_lock());
-        slot.close();
-        slot.publish(Kind::Bound, true, &lease());
-        slot
-    }
-
-    const ASKED: Asked = Asked {
-        chaddr: 0x5254_0000_0001,
-        memo: 7,
-        link: None,
-    };
-
-    #[test]
-    fn fields_survive() {
-        let slot = bound();
-        assert_eq!(slot.lease(), lease());
-        assert_eq!(slot.kind(), Kind::Bound);
-        assert!(slot.is_valid() && !slot.is_locked());
-    }
-
-    #[test]
-    fn every_refusal() {
-        let slot = bound();
-        let other = |asked: Asked| slot.check(&asked).unwrap_err();
-        assert_eq!(other(Asked { chaddr: 1, ..ASKED }), Reason::OtherClient);
-        assert_eq!(other(Asked { memo: 8, ..ASKED }), Reason::MemoMiss);
-        assert_eq!(
-            other(Asked {
-                link: Some(0),
-                ..ASKED
-            }),
-            Reason::OtherLink
-        );
-        let link = Some(lease().link.pack());
-        let checked = slot.check(&Asked { link, ..ASKED }).unwrap();
-        assert_eq!(slot.extend(&checked, 100, 150), Err(Reason::Lapsed));
-        assert_eq!(slot.extend(&checked, 99, 201), Err(Reason::Promise));
-        assert_eq!(slot.extend(&checked, 99, 200), Ok(()));
-        assert_eq!((slot.expires(), slot.lease().renewals), (200, 3));
-    }
-
-    #[test]
-    fn a_shorter_lease_time_does_not_shorten_what_was_told() {
-        let slot = bound();
-        let checked = slot.check(&ASKED).unwrap();
-        assert_eq!(slot.extend(&checked, 50, 60), Ok(()));
-        assert_eq!((slot.expires(), slot.lease().renewals), (100, 3));
-    }
-
-    #[test]
-    fn the_count_never_reaches_the_template() {
-        let slot = Slot::default();
-        assert!(slot.try_lock());
-        slot.close();
-        let renewals = MOST_RENEWALS - 1;
-        slot.publish(
-            Kind::Bound,
-            true,
-            &Lease {
-                renewals,
-                ..lease()
-            },
-        );
-        for until in 101..=110 {
-            let checked = slot.check(&ASKED).unwrap();
-            assert_eq!(slot.extend(&checked, 50, until), Ok(()));
-        }
-        let lease = slot.lease();
-        assert_eq!((lease.template, lease.renewals), (5, MOST_RENEWALS));
-        assert!(slot.try_lock());
-        slot.close();
-        slot.publish(Kind::Bound, true, &lease);
-        assert_eq!(slot.lease().renewals, 0, "the daemon starts it anew");
-    }
-
-    #[test]
-    fn closing_is_seen_and_locking_is_not() {
-        let slot = bound();
-        let checked = slot.check(&ASKED).unwrap();
-        assert!(slot.try_lock() && !slot.try_lock());
-        assert_eq!(slot.extend(&checked, 1, 150), Ok(()));
-        let checked = slot.check(&ASKED).unwrap();
-        assert_eq!(slot.close(), 150);
-        assert_eq!(slot.extend(&checked, 1, 160), Err(Reason::Raced));
-        assert_eq!(slot.check(&ASKED).unwrap_err(), Reason::NoLease);
-        slot.publish(Kind::Bound, true, &lease());
-        assert_eq!(
-            slot.extend(&checked, 1, 160),
-            Err(Reason::Raced),
-            "a new generation"
-        );
-    }
-}
+mod tests;

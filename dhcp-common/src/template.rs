@@ -3,8 +3,8 @@
 //!
 //! A template holds everything from `sname` on: sname, file, magic cookie, the options but those
 //! of the client part, then END and padding for the case that there is no client part.
-//! Immutable once a slot names it; reused only after a grace period in which no program run can
-//! still be copying it.
+//! Immutable once a slot names it; reused only once every program run is over that may have begun
+//! while one did.
 #![forbid(unsafe_code)]
 
 use crate::wire::{BOOTP_HEAD, BOOTP_LEN};

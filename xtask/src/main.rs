@@ -9,6 +9,7 @@ mod compiler;
 mod daemon;
 mod faults;
 mod fuzz;
+mod interleavings;
 mod linker;
 mod mutants;
 mod packages;
@@ -44,7 +45,7 @@ enum Task {
     Test(test::Options),
     /// Measure what an answer costs in the kernel.
     Bench,
-    /// Put faults into the XDP program, and see that the tests find each.
+    /// Put faults into the code, and see that models and tests find each.
     Mutants,
     /// Look for faults at length: kills, power cuts, races, hostile packets; and show what was lost.
     Faults(faults::Options),
@@ -64,7 +65,11 @@ fn main() -> ExitCode {
         Task::Test(options) => test::test(&options),
         Task::Bench => bench::bench(),
         Task::Mutants => {
-            mutants::mutants().map(|(caught, _)| println!("{caught} passed, 0 failed"))
+            let all = interleavings::faults().and_then(|(found, _)| {
+                let (caught, _) = mutants::mutants()?;
+                Ok(found + caught)
+            });
+            all.map(|caught| println!("{caught} passed, 0 failed"))
         }
         Task::Faults(options) => faults::faults(&options),
         Task::Fuzz(options) => fuzz::fuzz(&options),

@@ -19,15 +19,15 @@ const FRAMES: &str = "100000";
 const SEED: &str = "2026";
 const TEST: &str = "kernel_versus_engine";
 
-struct Mutant {
+pub(crate) struct Mutant {
     /// What the faulty program does.
-    name: &'static str,
+    pub(crate) name: &'static str,
     file: &'static str,
     from: &'static str,
     to: &'static str,
 }
 
-const fn mutant(
+pub(crate) const fn mutant(
     name: &'static str,
     file: &'static str,
     from: &'static str,
@@ -155,8 +155,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "lets strangers pass that claim other hardware",
         GUARD,
-        "!asker.foreign && (has(",
-        "asker.foreign || (has(",
+        "!asker.foreign && (found || turned)",
+        "asker.foreign || (found || turned)",
     ),
     mutant(
         "writes before the last check",
@@ -217,7 +217,16 @@ fn caught(mutant: &Mutant, object: &Path) -> Result<bool> {
 /// The faulty program, built from a copy of the sources.
 fn build(mutant: &Mutant, number: usize, compiler: &Compiler) -> Result<PathBuf> {
     let tree = paths::target().join("mutants/tree");
-    copy_sources(&tree)?;
+    plant(mutant, &tree)?;
+    let built = build_ebpf::build_tree(&tree, &paths::target().join("mutants/build"), compiler)?;
+    let object = paths::target().join(format!("mutants/{number}.bpf.o"));
+    fs::copy(&built, &object).with_context(|| format!("no {}", built.display()))?;
+    Ok(object)
+}
+
+/// Makes a copy of the sources with the fault in it.
+pub(crate) fn plant(mutant: &Mutant, tree: &Path) -> Result<()> {
+    copy_sources(tree)?;
     let file = tree.join(mutant.file);
     let source = fs::read_to_string(&file)?;
     let found = source.matches(mutant.from).count();
@@ -228,10 +237,7 @@ fn build(mutant: &Mutant, number: usize, compiler: &Compiler) -> Result<PathBuf>
         mutant.file
     );
     fs::write(&file, source.replace(mutant.from, mutant.to))?;
-    let built = build_ebpf::build_tree(&tree, &paths::target().join("mutants/build"), compiler)?;
-    let object = paths::target().join(format!("mutants/{number}.bpf.o"));
-    fs::copy(&built, &object).with_context(|| format!("no {}", built.display()))?;
-    Ok(object)
+    Ok(())
 }
 
 /// What the XDP program is built from. The workspace's other members are needed by name only.

@@ -3,6 +3,7 @@
 use std::env;
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -10,6 +11,7 @@ use clap::Args;
 use crate::build_ebpf;
 use crate::compiler;
 use crate::daemon::{self, Profile};
+use crate::interleavings;
 use crate::mutants;
 use crate::packages;
 use crate::paths;
@@ -95,13 +97,14 @@ fn unit(report: &mut Report, filter: Option<&str>) -> Result<()> {
 
 /// Every interleaving of the kernel's and the daemon's steps on a slot.
 fn interleavings(report: &mut Report, filter: Option<&str>) -> Result<()> {
-    let mut loom = cargo_test(filter);
-    loom.args(["--package", "dhcp-common", "--release", "--test", "loom"]);
-    // In a directory of its own, since the flag makes cargo build everything again.
-    loom.env("RUSTFLAGS", "--cfg loom")
-        .arg("--target-dir")
-        .arg(paths::target().join("loom"));
-    run(report, "interleavings (loom)", loom, &[])
+    let mut models = interleavings::models();
+    models.args(filter);
+    run(report, "interleavings (loom)", models, &[])?;
+    if filter.is_none() {
+        let name = "faults that interleavings bring out";
+        faults(report, name, interleavings::faults());
+    }
+    Ok(())
 }
 
 fn end_to_end(report: &mut Report, filter: Option<&str>, object: Result<(), String>) -> Result<()> {
@@ -128,15 +131,15 @@ fn end_to_end(report: &mut Report, filter: Option<&str>, object: Result<(), Stri
         run(report, &format!("{name}, generic XDP"), command, &arguments)?;
     }
     if filter.is_none() {
-        faults(report);
+        let name = "faulty XDP programs that are found out";
+        faults(report, name, mutants::mutants());
     }
     Ok(())
 }
 
-/// Faults put into the XDP program on purpose.
-fn faults(report: &mut Report) {
-    let name = "faulty XDP programs that are found out";
-    match mutants::mutants() {
+/// Faults put into the code on purpose.
+fn faults(report: &mut Report, name: &str, caught: Result<(usize, Duration)>) {
+    match caught {
         Ok((caught, time)) => report.pass(name, caught, time),
         Err(error) => {
             eprintln!("{error:#}");

@@ -1,5 +1,7 @@
 //! The daemon's half: writes what [`super::judge`] reads.
 
+use core::ops::Range;
+
 use super::{
     ADDRESS, Asker, BLOCKS, BUCKETS, DROPPED, FILTER, FIRST_BUCKET, FIRST_PLACE, FIRST_SET, LINE,
     Line, Lines, Orders, PLACES, PROBES, RATES, SECOND, SETS, WAYS, WHOSE, block_key, filter_line,
@@ -32,7 +34,8 @@ impl<L: Lines> Keeper<'_, L> {
         (0..super::LINES).for_each(|index| self.clear(index));
     }
 
-    fn clear(&self, index: u32) {
+    /// Empties a line.
+    pub fn clear(&self, index: u32) {
         for word in self.line(index) {
             word.store(0);
         }
@@ -73,6 +76,11 @@ impl<L: Lines> Keeper<'_, L> {
     /// Changes over to the filter that was being filled, and empties the other one, to be filled
     /// with all that is known now.
     pub fn turn(&self) {
+        self.change_over().for_each(|index| self.clear(index));
+    }
+
+    /// The first half of [`Self::turn`]: tells which lines count no more.
+    pub fn change_over(&self) -> Range<u32> {
         let was = self.orders.duty.load() & SECOND;
         if was == 0 {
             self.orders.duty.insert(SECOND);
@@ -80,7 +88,7 @@ impl<L: Lines> Keeper<'_, L> {
             self.orders.duty.remove(SECOND);
         }
         let first = if was == 0 { 0 } else { FILTER };
-        (first..first + FILTER).for_each(|index| self.clear(index));
+        first..first + FILTER
     }
 
     /// Bits set in a thousand, in the filter that counts.

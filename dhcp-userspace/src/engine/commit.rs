@@ -27,12 +27,14 @@ pub(super) struct Tainted {
 
 impl Tainted {
     pub(super) fn add(&self, index: u32) {
-        self.lock().entry(index).or_default();
+        let mut slots = self.lock();
+        slots.entry(index).or_default();
         self.any.store(true, Ordering::Release);
     }
 
     pub(super) fn add_moved(&self, index: u32, before: Client) {
-        self.lock().insert(index, Some(before));
+        let mut slots = self.lock();
+        slots.insert(index, Some(before));
         self.any.store(true, Ordering::Release);
     }
 

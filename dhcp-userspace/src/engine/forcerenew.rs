@@ -123,10 +123,7 @@ impl Engine {
             .table
             .index(address)
             .ok_or(NotForced::NotLeased(address))?;
-        let (kind, lease) = (
-            self.table.slot(index).kind(),
-            self.table.slot(index).lease(),
-        );
+        let (kind, lease) = self.table.look(index);
         if kind != Kind::Bound || lease.expires <= now.boot {
             return Err(NotForced::NotLeased(address));
         }

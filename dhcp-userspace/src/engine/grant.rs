@@ -173,9 +173,7 @@ impl<'a> Context<'a> {
             return None;
         }
         let engine = self.engine;
-        let template = engine
-            .templates
-            .intern(&engine.table, &recipe.content, self.now.boot)?;
+        let template = engine.templates.intern(&engine.table, &recipe.content)?;
         Some(Memo {
             memo: region.memo(&engine.table.meta().key),
             template,

@@ -20,7 +20,7 @@ use crate::lease::templates::Templates;
 pub(super) fn adopt(table: &Table, templates: &Templates) {
     for (_, index) in table.addresses() {
         let slot = table.slot(index);
-        slot.unlock();
+        slot.adopt();
         let mut lease = slot.lease();
         if slot.kind() == Kind::Offered {
             slot.close();

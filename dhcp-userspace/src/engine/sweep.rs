@@ -32,6 +32,7 @@ impl Engine {
     /// Walks over all slots. What others have locked is left for the next time, and so are promises
     /// while `may_promise` says no.
     pub fn sweep(&self, now: Now, may_promise: &dyn Fn() -> bool, emit: &mut dyn FnMut(Swept)) {
+        self.templates.settle(&self.table, now.boot);
         self.walk(|state, address, index| {
             let slot = self.table.slot(index);
             let kind = slot.kind();
@@ -80,9 +81,9 @@ impl Engine {
 
     /// Notices what the kernel has granted.
     fn look_at(&self, address: Ipv4Addr, index: u32, emit: &mut dyn FnMut(Swept)) {
-        let lease = self.table.slot(index).lease();
+        let (kind, lease) = self.table.look(index);
         let seen = &self.marks.seen[index as usize];
-        if seen.load(Ordering::Relaxed) != lease.renewals {
+        if kind == Kind::Bound && seen.load(Ordering::Relaxed) != lease.renewals {
             seen.store(lease.renewals, Ordering::Relaxed);
             emit(Swept::Event(event(EventKind::KernelRenew, address, &lease)));
         }

@@ -98,8 +98,7 @@ impl Engine {
     }
 
     pub(super) fn view(&self, state: &State, address: Ipv4Addr, index: u32) -> Option<LeaseView> {
-        let slot = self.table.slot(index);
-        let (kind, lease) = (slot.kind(), slot.lease());
+        let (kind, lease) = self.table.look(index);
         if kind == Kind::Free {
             return None;
         }

@@ -26,6 +26,8 @@ pub struct HostEnv<'a> {
 impl HostEnv<'_> {
     /// Answers the frame in place if the kernel would; extends the lease.
     pub fn answer(&mut self, scratch: &mut Scratch) -> Reason {
+        let table = self.table;
+        let _run = table.run();
         fast::answer(self, scratch)
     }
 

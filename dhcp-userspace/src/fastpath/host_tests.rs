@@ -1,5 +1,5 @@
 //! Everything that `dhcp_common::fast` decides and writes. Not reachable on the host: `Raced`
-//! (one thread cannot change a slot between two reads of it; `dhcp-common/tests/loom.rs` does),
+//! (one thread cannot change a slot between two reads of it; `dhcp-common/tests/loom` does),
 //! `NoRoom` and `Broken` (a `Vec` always grows, and writes stay within it).
 
 use proptest::prelude::*;

@@ -33,6 +33,7 @@ unsafe impl Words for Meta {}
 pub struct Memory<T: Words> {
     start: NonNull<T>,
     len: usize,
+    shared: bool,
     owns: PhantomData<T>,
 }
 
@@ -62,6 +63,12 @@ impl<T: Words> Memory<T> {
         Self::map(len, libc::MAP_SHARED, fd.as_raw_fd())
     }
 
+    /// Whether others have this memory too.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.shared
+    }
+
     fn map(len: usize, flags: i32, fd: i32) -> io::Result<Self> {
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let bytes = (len * size_of::<T>()).max(1);
@@ -74,6 +81,7 @@ impl<T: Words> Memory<T> {
         Ok(Self {
             start,
             len,
+            shared: flags & libc::MAP_SHARED != 0,
             owns: PhantomData,
         })
     }

@@ -2,11 +2,11 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, TryLockError};
 
 use dhcp_common::guard::{self, Keeper, Line, Lines};
 use dhcp_common::layout::{self, BLOCK, Meta, ROOT_LEN, block_index, root_index, slot_index};
-use dhcp_common::slot::Slot;
+use dhcp_common::slot::{Kind, Lease, Slot};
 use dhcp_common::template::{Tail, Template};
 use dhcp_common::word::Word;
 
@@ -55,6 +55,8 @@ pub struct Table {
     size: Size,
     /// Blocks and pages handed out so far; who holds it may add some.
     used: Mutex<Used>,
+    /// Held by threads of the daemon while they answer as the kernel does.
+    runs: RwLock<()>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -93,6 +95,7 @@ impl Table {
     pub fn new(parts: Parts, size: Size) -> Self {
         let table = Self {
             used: Mutex::default(),
+            runs: RwLock::default(),
             parts,
             size,
         };
@@ -163,6 +166,21 @@ impl Table {
         &self.parts.slots[index as usize]
     }
 
+    /// What a slot holds, whoever changes it just now.
+    ///
+    /// # Panics
+    /// If `index` did not come from this table.
+    #[must_use]
+    pub fn look(&self, index: u32) -> (Kind, Lease) {
+        loop {
+            // It is written in a moment, unless its writer has to wait for a processor.
+            if let Some(whole) = self.slot(index).snapshot() {
+                return whole;
+            }
+            std::thread::yield_now();
+        }
+    }
+
     #[must_use]
     pub fn tail(&self, index: u32) -> &Tail {
         &self.parts.tails[index as usize]
@@ -171,6 +189,26 @@ impl Table {
     #[must_use]
     pub fn template(&self, index: u32) -> &Template {
         &self.parts.templates[index as usize]
+    }
+
+    /// To be held by who answers from this table on the host, for as long as one frame takes.
+    pub fn run(&self) -> RwLockReadGuard<'_, ()> {
+        self.runs.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether everybody who was answering from this table, here or in the kernel, has come to an end
+    /// since this was called. Waits for the kernel, not for threads of the daemon.
+    ///
+    /// # Errors
+    /// If the kernel does not tell.
+    pub fn runs_are_over(&self) -> io::Result<bool> {
+        if matches!(self.runs.try_write(), Err(TryLockError::WouldBlock)) {
+            return Ok(false);
+        }
+        if self.parts.templates.is_shared() {
+            wait_for_programs()?;
+        }
+        Ok(true)
     }
 
     /// Makes room for the block of an address; tells where the address stands.
@@ -231,6 +269,19 @@ impl Table {
 impl Lines for Table {
     fn line(&self, index: u32) -> Option<&Line> {
         self.parts.guard.get(index as usize)
+    }
+}
+
+/// Waits until every run of a BPF program is over that has begun by now: programs run in RCU sections,
+/// and this ends with a grace period of RCU.
+fn wait_for_programs() -> io::Result<()> {
+    let command = libc::MEMBARRIER_CMD_GLOBAL;
+    // SAFETY: takes three numbers and touches no memory of ours.
+    let done = unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
     }
 }
 

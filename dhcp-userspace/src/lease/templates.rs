@@ -1,5 +1,5 @@
 //! Reply templates: found again by content, counted by the slots that name them, and reused only
-//! when no program run can still be copying them.
+//! when no program run can still be copying them: [`Templates::settle`] waits for that.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,8 +12,8 @@ use foldhash::fast::RandomState;
 use super::table::Table;
 use crate::clock::SECOND;
 
-/// A program run copies a template within microseconds; a preempted daemon thread (fast path
-/// off) within milliseconds.
+/// Where the kernel does not tell that runs are over: one takes microseconds, unless its processor is
+/// a virtual one that is taken away meanwhile.
 const GRACE: u64 = 2 * SECOND;
 
 /// Index 0 is never given, so that fresh memory names no template.
@@ -28,8 +28,10 @@ pub struct Templates {
 struct Free {
     /// The lowest index never given yet.
     next: u32,
-    /// Given back, oldest first, with the time.
+    /// Given back, oldest first, with the time; a run may still be copying them.
     returned: VecDeque<(u32, u64)>,
+    /// To be given again.
+    settled: VecDeque<u32>,
 }
 
 /// The body of a reply from sname on, options END-terminated and padded behind `facts.open_len`.
@@ -60,6 +62,7 @@ impl Templates {
         let free = Free {
             next: 1,
             returned: VecDeque::new(),
+            settled: VecDeque::new(),
         };
         Self {
             known: DashMap::default(),
@@ -94,12 +97,12 @@ impl Templates {
     }
 
     /// The index of a template with this content, one reference more; `None` if all are in use.
-    pub fn intern(&self, table: &Table, content: &Content, now: u64) -> Option<u32> {
+    pub fn intern(&self, table: &Table, content: &Content) -> Option<u32> {
         let entry = self.known.entry(content.key());
         let index = match entry {
             dashmap::Entry::Occupied(known) => *known.get(),
             dashmap::Entry::Vacant(new) => {
-                let index = self.take(now)?;
+                let index = self.take()?;
                 table.template(index).write(&content.facts, &content.body);
                 *new.insert(index)
             }
@@ -116,14 +119,32 @@ impl Templates {
         }
     }
 
-    fn take(&self, now: u64) -> Option<u32> {
+    /// Makes what was given back ready to be given again, once every run is over that may have begun
+    /// while a slot named it. May wait for the kernel, some hundredths of a second.
+    pub fn settle(&self, table: &Table, now: u64) {
+        let free = || self.free.lock().expect("no panics while held");
+        let waiting = free().returned.len();
+        if waiting == 0 {
+            return;
+        }
+        // What is given back meanwhile stands behind, and waits for the next time.
+        let over = table.runs_are_over();
+        let is_over = |since: u64| match &over {
+            Ok(over) => *over,
+            Err(_) => since.saturating_add(GRACE) <= now,
+        };
+        let mut free = free();
+        let free = &mut *free;
+        let settled = free.returned.iter().take(waiting);
+        let count = settled.take_while(|(_, since)| is_over(*since)).count();
+        let settled = free.returned.drain(..count).map(|(index, _)| index);
+        free.settled.extend(settled);
+    }
+
+    fn take(&self) -> Option<u32> {
         let mut free = self.free.lock().expect("no panics while held");
-        if free
-            .returned
-            .front()
-            .is_some_and(|(_, since)| since + GRACE <= now)
-        {
-            return free.returned.pop_front().map(|(index, _)| index);
+        if let Some(index) = free.settled.pop_front() {
+            return Some(index);
         }
         let fresh = free.next < self.references.len() as u32;
         fresh.then(|| {
@@ -191,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_content_is_shared_and_reused_after_grace() {
+    fn equal_content_is_shared_and_reused_when_no_run_copies_it() {
         let size = Size {
             blocks: 1,
             pages: 1,
@@ -199,28 +220,22 @@ mod tests {
         };
         let table = Table::anonymous(size).unwrap();
         let templates = Templates::new(&table);
-        let one = templates.intern(&table, &content(1), 0).unwrap();
-        assert_eq!(templates.intern(&table, &content(1), 0), Some(one));
-        let two = templates.intern(&table, &content(2), 0).unwrap();
-        assert_ne!(one, two);
-        assert_eq!(
-            templates.intern(&table, &content(3), 0),
-            None,
-            "0 is never given"
-        );
-        templates.release(&table, one, 10);
-        assert_eq!(
-            templates.intern(&table, &content(3), 10 + GRACE),
-            None,
-            "one reference left"
-        );
-        templates.release(&table, one, 10);
-        assert_eq!(
-            templates.intern(&table, &content(3), 9 + GRACE),
-            None,
-            "still in grace"
-        );
-        assert_eq!(templates.intern(&table, &content(3), 10 + GRACE), Some(one));
+        let intern = |mark| templates.intern(&table, &content(mark));
+        let one = intern(1).unwrap();
+        assert_eq!(intern(1), Some(one));
+        assert_ne!(intern(2), Some(one));
+        assert_eq!(intern(3), None, "0 is never given");
+        templates.release(&table, one, 0);
+        templates.settle(&table, 0);
+        assert_eq!(intern(3), None, "one reference left");
+        templates.release(&table, one, 0);
+        assert_eq!(intern(3), None, "a run may be copying it");
+        let run = table.run();
+        templates.settle(&table, u64::MAX);
+        assert_eq!(intern(3), None, "one is");
+        drop(run);
+        templates.settle(&table, 0);
+        assert_eq!(intern(3), Some(one));
         assert_eq!(templates.in_use(), 2);
     }
 
@@ -233,14 +248,15 @@ mod tests {
         };
         let table = Table::anonymous(size).unwrap();
         let before = Templates::new(&table);
-        before.intern(&table, &content(1), 0).unwrap();
-        let two = before.intern(&table, &content(2), 0).unwrap();
+        before.intern(&table, &content(1)).unwrap();
+        let two = before.intern(&table, &content(2)).unwrap();
         let after = Templates::new(&table);
         after.adopt(&table, two);
         after.adopted();
-        assert_eq!(after.intern(&table, &content(2), 0), Some(two));
+        after.settle(&table, 0);
+        assert_eq!(after.intern(&table, &content(2)), Some(two));
         assert_eq!(
-            after.intern(&table, &content(9), GRACE),
+            after.intern(&table, &content(9)),
             Some(1),
             "1 was named by no slot"
         );
@@ -268,7 +284,8 @@ mod tests {
             assert_eq!(templates.in_use(), 1);
             templates.release(&table, 3 - first, 0);
             assert_eq!(templates.in_use(), 0);
-            let given = [2, 3].map(|mark| templates.intern(&table, &content(mark), GRACE));
+            templates.settle(&table, 0);
+            let given = [2, 3].map(|mark| templates.intern(&table, &content(mark)));
             assert_eq!(given, [Some(first), Some(3 - first)]);
         }
     }

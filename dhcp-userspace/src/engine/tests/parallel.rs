@@ -2,16 +2,18 @@
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
-use std::sync::Mutex;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dhcp_common::memo;
 use dhcp_common::slot::Kind;
 
 use super::lab::*;
+use crate::clock::SECOND;
 use crate::config::model::{Mac, Times};
-use crate::engine::{Engine, Outcome, Swept};
+use crate::engine::{Binding, Engine, Outcome, Swept};
 
 /// Hands a message in until it is not busy, and completes what is to be committed.
 fn send(lab: &Lab, message: &Message) -> Option<(u8, Ipv4Addr)> {
@@ -32,18 +34,20 @@ fn send(lab: &Lab, message: &Message) -> Option<(u8, Ipv4Addr)> {
     Some((reply[14 + 28 + 242], yiaddr.into()))
 }
 
-fn live(lab: &Lab, mac: Mac, held: &Mutex<HashMap<Ipv4Addr, Mac>>) {
+fn live(lab: &Lab, mac: Mac, held: &Held) {
+    let seconds = ((lease_of(mac) / SECOND) as u32).to_be_bytes();
+    let asking = |message: Message| message.with(51, &seconds);
     for round in 0..20 {
-        let Some((2, address)) = send(lab, &Message::discover(mac)) else {
+        let Some((2, address)) = send(lab, &asking(Message::discover(mac))) else {
             continue;
         };
-        if send(lab, &Message::selecting(mac, address)) != Some((5, address)) {
+        if send(lab, &asking(Message::selecting(mac, address))) != Some((5, address)) {
             continue;
         }
         let before = held.lock().unwrap().insert(address, mac);
         assert_eq!(before, None, "{address} has two holders");
         assert_eq!(
-            send(lab, &Message::renewing(mac, address)),
+            send(lab, &asking(Message::renewing(mac, address))),
             Some((5, address))
         );
         held.lock().unwrap().remove(&address);
@@ -114,6 +118,133 @@ fn expect_books_in_order(lab: &Lab) {
         .count();
     assert_eq!(lab.engine.open_offers(), offered);
     assert_eq!(lab.engine.read().pools[0].offered(), offered as u64);
+}
+
+type Held = Mutex<HashMap<Ipv4Addr, Mac>>;
+
+/// An operator leases addresses to machines of his own, and takes them back.
+fn operate(lab: &Lab, mac: Mac, held: &Held, done: &AtomicBool) {
+    let engine = &lab.engine;
+    for address in pool().cycle().take_while(|_| !done.load(Ordering::Relaxed)) {
+        let Ok(commit) = engine.force_bind(binding(lab, mac, address), lab.now) else {
+            continue;
+        };
+        engine.complete(&commit.change, lab.now);
+        let before = held.lock().unwrap().insert(address, mac);
+        assert_eq!(before, None, "{address} has two holders");
+        let _ = engine.force_renew(address, lab.now);
+        held.lock().unwrap().remove(&address);
+        if let Ok(commit) = engine.force_release(address, Some(mac), lab.now) {
+            engine.complete(&commit.change, lab.now);
+        }
+    }
+}
+
+fn pool() -> impl Iterator<Item = Ipv4Addr> + Clone {
+    (0..140).map(|last| Ipv4Addr::new(10, 0, 1, last))
+}
+
+fn binding(lab: &Lab, mac: Mac, address: Ipv4Addr) -> Binding {
+    Binding {
+        address,
+        mac,
+        expires: lab.now.boot + lease_of(mac),
+        since: lab.now.unix,
+        client_id: Vec::new(),
+        hostname: Vec::new(),
+        relay_agent: Vec::new(),
+    }
+}
+
+/// For how long a client asks for, so that its leases can be told from others'.
+fn lease_of(mac: Mac) -> u64 {
+    (60 + u64::from(mac[4]) * 100 + u64::from(mac[5])) * SECOND
+}
+
+/// Others look at all leases meanwhile, and the journal is written anew.
+fn look_until(lab: &Lab, done: &AtomicBool) {
+    let engine = &lab.engine;
+    while !done.load(Ordering::Relaxed) {
+        engine.records(Ipv4Addr::UNSPECIFIED, &mut |record| {
+            assert!(record.reserved_until > lab.now.boot, "{record:?}");
+            ControlFlow::Continue(())
+        });
+        let leases = engine.leases();
+        let bound = leases.iter().filter(|lease| lease.kind == Kind::Bound);
+        for lease in bound {
+            let expires = lab.now.boot + lease_of(lease.mac);
+            assert_eq!(lease.expires, expires, "half of another's: {lease:?}");
+        }
+    }
+}
+
+/// Now one configuration, now another.
+fn alternate_until(lab: &Lab, done: &AtomicBool) {
+    let config = lab.engine.config();
+    for turn in (1u64..).take_while(|_| !done.load(Ordering::Relaxed)) {
+        let mut other = (*config).clone();
+        other.fingerprint += turn % 2;
+        other.subnets[0].options = options(&[(15, &[b'a' + (turn % 2) as u8], false)]);
+        lab.engine.reload(Arc::new(other), lab.now).unwrap();
+        std::thread::yield_now();
+    }
+}
+
+/// Everything at once: clients, an operator, the sweeper, reloads, lease queries.
+#[test]
+fn whatever_else_is_done_no_address_is_held_twice() {
+    let mut subnet = subnet("10.0.0.0/16", ("10.0.1.0", "10.0.1.139"));
+    subnet.lease_bounds = (Duration::from_secs(1), Duration::from_secs(3600));
+    let lab = Lab::new(config(vec![subnet]));
+    lab.engine.set_secret([7; 32]);
+    let (held, done) = (Held::default(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let (lab, held, done) = (&lab, &held, &done);
+        let others = [
+            scope.spawn(move || sweep_until(&lab.engine, lab, done)),
+            scope.spawn(move || look_until(lab, done)),
+            scope.spawn(move || alternate_until(lab, done)),
+            scope.spawn(move || operate(lab, mac(900), held, done)),
+        ];
+        let clients = [0, 1].map(|worker| {
+            scope.spawn(move || {
+                for client in 0..8 {
+                    live(lab, mac(worker * 100 + client), held);
+                }
+            })
+        });
+        let results = clients.map(std::thread::ScopedJoinHandle::join);
+        done.store(true, Ordering::Relaxed);
+        let others = others.map(std::thread::ScopedJoinHandle::join);
+        assert!(results.iter().chain(&others).all(Result::is_ok));
+    });
+}
+
+/// Two clients by turns have an address that somebody else looks at: what is shown is all one client's.
+#[test]
+fn what_is_shown_of_a_lease_belongs_together() {
+    let lab = Lab::small();
+    let (address, done) = (ip("10.0.1.15"), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let (lab, done) = (&lab, &done);
+        scope.spawn(move || {
+            while !done.load(Ordering::Relaxed) {
+                let lease = lab.engine.lease_at(address);
+                if let Some(lease) = lease.filter(|lease| lease.kind == Kind::Bound) {
+                    let expires = lab.now.boot + lease_of(lease.mac);
+                    assert_eq!(lease.expires, expires, "half of another's: {lease:?}");
+                }
+            }
+        });
+        for round in 0..20_000 {
+            let mac = mac(round % 2);
+            let commit = lab.engine.force_bind(binding(lab, mac, address), lab.now);
+            lab.engine.complete(&commit.unwrap().change, lab.now);
+            let commit = lab.engine.force_release(address, Some(mac), lab.now);
+            lab.engine.complete(&commit.unwrap().change, lab.now);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
 }
 
 /// A thread that looks for a free address has set the bit and not yet found the slot locked.
