@@ -261,7 +261,7 @@ impl Subnet {
         if self.delay {
             writeln!(text, "    offer_delay: 300ms")?;
         }
-        if self.check {
+        if self.check && !self.bootp {
             writeln!(text, "    conflict_check: on")?;
         }
         writeln!(

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::super::What;
 use super::super::faulty::{Fault, Random, Space};
+use super::super::replay::MARGIN;
 use super::*;
 
 const DAY: u64 = 86_400 * SECOND;
@@ -120,7 +121,7 @@ fn is_time(
     !entry.is_acknowledged
         || clocks[&entry.boot]
             .iter()
-            .any(|offset| until == now.to_boot(recorded + offset))
+            .any(|offset| until == now.to_boot(recorded + offset + MARGIN))
 }
 
 /// What happens to a journal.
