@@ -248,8 +248,8 @@ mod tests {
         let highest = scan(&clock(HIGHEST), 1);
         assert_eq!(highest[0], format!("s{HIGHEST}"));
         for sequence in [HIGHEST + 1, u64::MAX - 1, u64::MAX] {
-            let bytes = clock(sequence);
-            assert_eq!(scan(&bytes, 1), [format!("e0+{}", bytes.len())]);
+            // All but the zeros at its end are garbage.
+            assert_eq!(scan(&clock(sequence), 1), [format!("e0+{HEADER}")]);
         }
     }
 
