@@ -193,7 +193,7 @@ fn run(race: &Race, seed: u64) -> Result<()> {
         let commit = move || ending(race, commit::run(race, &tickets, random(u64::MAX >> 1)));
         threads.push(scope.spawn(commit));
         race.watch();
-        let results = threads.into_iter().map(|thread| thread.join());
+        let results = threads.into_iter().map(thread::ScopedJoinHandle::join);
         results
             .map(|result| result.expect("no panic"))
             .collect::<Result<Vec<()>>>()
