@@ -234,7 +234,7 @@ fn all_get_the_file(site: &Site) -> Result<()> {
     let started = (1..=40).map(start).collect::<Result<Vec<_>>>()?;
     for (number, mut client) in (1..=40).zip(started) {
         // Who finds no place by TFTP asks again some seconds later.
-        let status = client.wait_end(3 * PATIENCE)?;
+        let status = client.wait_end(10 * PATIENCE)?;
         ensure!(status.success(), "{number}: {}", client.log());
         let got = fs::read(site.lab.directory("fetched")?.join(number.to_string()))?;
         ensure!(got == bytes, "{number} got {} bytes", got.len());

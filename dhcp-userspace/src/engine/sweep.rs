@@ -120,14 +120,22 @@ impl Engine {
         slot.unlock();
     }
 
-    /// The last record of every lease and quarantine, in the order of addresses from `from` on.
-    /// Append it before returning: the slot is locked, so that no later record of the address
-    /// comes before this one. What others have locked is left out: its record is on its way.
-    pub fn records(&self, from: Ipv4Addr, emit: &mut dyn FnMut(Record) -> ControlFlow<()>) {
+    /// The last record of every lease and quarantine that is wanted, in the order of addresses. Append
+    /// it before returning: the slot is locked, so that no later record of the address comes before
+    /// this one. `None`: somebody else has it locked, who may write a record or not. Left out is
+    /// what has a record on its way.
+    pub fn records(
+        &self,
+        wanted: &dyn Fn(Ipv4Addr) -> bool,
+        emit: &mut dyn FnMut(Ipv4Addr, Option<Record>) -> ControlFlow<()>,
+    ) {
         self.walk_until(|state, address, index| {
             let slot = self.table.slot(index);
-            if address < from || record_kind(slot.kind()).is_none() || !slot.try_lock() {
+            if record_kind(slot.kind()).is_none() || !wanted(address) {
                 return ControlFlow::Continue(());
+            }
+            if !slot.try_lock() {
+                return emit(address, None);
             }
             let lease = slot.lease();
             // A promise that is on its way to disk reaches further than this record would.
@@ -135,7 +143,8 @@ impl Engine {
             let kind = record_kind(slot.kind()).filter(|_| !moving);
             let flow = kind.map_or(ControlFlow::Continue(()), |kind| {
                 let until = lease.reserved_until.max(lease.expires);
-                emit(self.record(state, address, kind, &lease, until))
+                let record = self.record(state, address, kind, &lease, until);
+                emit(address, Some(record))
             });
             slot.unlock();
             flow

@@ -280,12 +280,11 @@ impl<T> Helper<T> {
         let begun = (self.clock)();
         let mut last = begun.boot;
         let go_on = &mut || self.rest(&mut last);
-        let compacted = self.upkeep.compact_in_pieces(begun, go_on);
+        let tell = &mut |damage| self.queue.notify(Notice::Damaged(damage));
+        let compacted = self.upkeep.compact_in_pieces(begun, go_on, tell);
         let is_final = matches!(compacted, Err(JournalError::Io { .. }));
-        match compacted {
-            Ok(damage) if damage.is_empty() => {}
-            Ok(damage) => self.queue.notify(Notice::Damaged(damage)),
-            Err(error) => self.queue.notify(Notice::CompactionFailed(error)),
+        if let Err(error) = compacted {
+            self.queue.notify(Notice::CompactionFailed(error));
         }
         !is_final
     }

@@ -86,11 +86,16 @@ impl Upkeep {
     /// [`JournalError::Full`] and [`JournalError::Io`]; nothing is lost by either. After the
     /// latter there is no other attempt until the next start.
     pub fn compact(&self, now: Now, stop: &AtomicBool) -> Result<Vec<Damage>, JournalError> {
-        self.compact_in_pieces(now, &mut || !stop.load(Ordering::Relaxed))
+        let mut damage = Vec::new();
+        let go_on = &mut || !stop.load(Ordering::Relaxed);
+        self.compact_in_pieces(now, go_on, &mut |found| damage = found)?;
+        Ok(damage)
     }
 
     /// The same, with `go_on` asked after every piece, which is a file read or a MiB written. It may
-    /// take its time, so that others get at the disk and the CPU, or end the compaction.
+    /// take its time, so that others get at the disk and the CPU, or end the compaction. `tell` hears
+    /// of damage as soon as it is found, whatever becomes of the compaction: what is lost here is to be
+    /// written again from memory.
     ///
     /// # Errors
     /// As [`Self::compact`].
@@ -98,15 +103,16 @@ impl Upkeep {
         &self,
         now: Now,
         go_on: &mut dyn FnMut() -> bool,
-    ) -> Result<Vec<Damage>, JournalError> {
+        tell: &mut dyn FnMut(Vec<Damage>),
+    ) -> Result<(), JournalError> {
         let mut last = self.shared.compaction.lock().expect("no panics while held");
         if let Some(error) = &last.failed {
             return Err(error.clone());
         }
         if now.boot < last.retry_at {
-            return Ok(Vec::new());
+            return Ok(());
         }
-        let result = self.run(go_on);
+        let result = self.run(go_on, tell);
         match &result {
             Ok(_) => {}
             Err(JournalError::Full) => last.retry_at = now.boot + RETRY,
@@ -115,20 +121,28 @@ impl Upkeep {
         result
     }
 
-    fn run(&self, go_on: &mut dyn FnMut() -> bool) -> Result<Vec<Damage>, JournalError> {
-        let (old, known) = self.inputs();
+    fn run(
+        &self,
+        go_on: &mut dyn FnMut() -> bool,
+        tell: &mut dyn FnMut(Vec<Damage>),
+    ) -> Result<(), JournalError> {
+        let old = self.inputs();
         let Some(last) = old.iter().rfind(|name| name.kind == FileKind::Segment) else {
-            return Ok(Vec::new());
+            return Ok(());
         };
         let mut inputs = open_all(&*self.shared.storage, &old)?;
         let mut survey = Survey::default();
         for input in &mut inputs {
             survey.read(input)?;
             if !go_on() {
-                return Ok(Vec::new());
+                return Ok(());
             }
         }
         survey.finish_closed();
+        let new = self.learn(&survey.damage);
+        if !new.is_empty() {
+            tell(new);
+        }
         let name = Name::new(last.number, FileKind::Snapshot);
         let written = self.write(name, &inputs, &survey, go_on);
         if !matches!(written, Ok(Some(_))) {
@@ -136,23 +150,28 @@ impl Upkeep {
             let _ = self.shared.storage.remove(&name.unfinished());
         }
         let Some(snapshot) = written? else {
-            return Ok(Vec::new());
+            return Ok(());
         };
         self.publish(snapshot, survey.live.len() as u64, inputs.len())?;
-        self.retire(&old, &survey.damage)?;
-        let is_new = |damage: &Damage| {
-            let same =
-                |other: &Damage| (&other.file, other.offset) == (&damage.file, damage.offset);
-            !known.iter().any(same)
-        };
-        survey.damage.retain(is_new);
-        Ok(survey.damage)
+        self.retire(&old, &survey.damage)
     }
 
-    fn inputs(&self) -> (Vec<Name>, Vec<Damage>) {
+    fn inputs(&self) -> Vec<Name> {
         let files = self.shared.files.lock().expect("no panics while held");
-        let names = files.all().map(|stored| stored.name).collect();
-        (names, files.known.clone())
+        files.all().map(|stored| stored.name).collect()
+    }
+
+    /// The damage that was not known; it is from now on.
+    fn learn(&self, found: &[Damage]) -> Vec<Damage> {
+        let mut files = self.shared.files.lock().expect("no panics while held");
+        let is_known = |damage: &&Damage| {
+            let same =
+                |other: &Damage| (&other.file, other.offset) == (&damage.file, damage.offset);
+            files.known.iter().any(same)
+        };
+        let new: Vec<_> = found.iter().filter(|one| !is_known(one)).cloned().collect();
+        files.known.extend(new.iter().cloned());
+        new
     }
 
     /// `None`: stopped.

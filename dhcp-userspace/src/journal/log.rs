@@ -10,7 +10,7 @@ use super::{JournalError, Record, Replayed, Stats, replay};
 use crate::clock::{Now, SECOND};
 
 /// A clock that moved by this much is written down again.
-const STEP: u64 = SECOND;
+pub const CLOCK_STEP: u64 = SECOND / 2;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -134,7 +134,10 @@ impl Log {
         self.check()?;
         self.make_room(payload.len(), now)?;
         let offset = now.to_unix(0);
-        if self.clock.is_none_or(|last| last.abs_diff(offset) > STEP) {
+        if self
+            .clock
+            .is_none_or(|last| last.abs_diff(offset) > CLOCK_STEP)
+        {
             self.push_clock(offset);
         }
         self.push(Type::Lease, payload);

@@ -65,7 +65,7 @@
 //! ```
 //!
 //! A segment starts with a clock, and has another one whenever the wall clock moved against
-//! `CLOCK_BOOTTIME` by more than a second. A snapshot has bounds and clocks at both ends. Names are
+//! `CLOCK_BOOTTIME` by more than half a second. A snapshot has bounds and clocks at both ends. Names are
 //! the number and the key in hexadecimal.
 //!
 //! # Order of things on disk
@@ -104,7 +104,7 @@ pub use compact::Upkeep;
 pub use damage::{Damage, What};
 pub use disk::Disk;
 pub use error::JournalError;
-pub use log::{Log, Settings};
+pub use log::{CLOCK_STEP, Log, Settings};
 pub use queue::Rejected;
 pub use record::{Kind, Record};
 pub use replay::Replayed;

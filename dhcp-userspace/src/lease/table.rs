@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, TryLockError};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use dhcp_common::guard::{self, Keeper, Line, Lines};
 use dhcp_common::layout::{self, BLOCK, Meta, ROOT_LEN, block_index, root_index, slot_index};
@@ -196,19 +196,17 @@ impl Table {
         self.runs.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether everybody who was answering from this table, here or in the kernel, has come to an end
-    /// since this was called. Waits for the kernel, not for threads of the daemon.
+    /// Returns when everybody who was answering from this table, here or in the kernel, has come to an
+    /// end: after a frame, and some hundredths of a second.
     ///
     /// # Errors
     /// If the kernel does not tell.
-    pub fn runs_are_over(&self) -> io::Result<bool> {
-        if matches!(self.runs.try_write(), Err(TryLockError::WouldBlock)) {
-            return Ok(false);
-        }
+    pub fn wait_for_runs(&self) -> io::Result<()> {
+        drop(self.runs.write().unwrap_or_else(PoisonError::into_inner));
         if self.parts.templates.is_shared() {
             wait_for_programs()?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Makes room for the block of an address; tells where the address stands.

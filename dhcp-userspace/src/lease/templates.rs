@@ -98,24 +98,32 @@ impl Templates {
 
     /// The index of a template with this content, one reference more; `None` if all are in use.
     pub fn intern(&self, table: &Table, content: &Content) -> Option<u32> {
-        let entry = self.known.entry(content.key());
-        let index = match entry {
-            dashmap::Entry::Occupied(known) => *known.get(),
+        // Counted while the entry is locked: `release` looks at the count under the same lock.
+        match self.known.entry(content.key()) {
+            dashmap::Entry::Occupied(known) => {
+                let index = *known.get();
+                self.count(index);
+                drop(known);
+                Some(index)
+            }
             dashmap::Entry::Vacant(new) => {
                 let index = self.take()?;
                 table.template(index).write(&content.facts, &content.body);
-                *new.insert(index)
+                self.count(index);
+                new.insert(index);
+                Some(index)
             }
-        };
-        // Counted while the entry is locked: `release` looks at the count under the same lock.
+        }
+    }
+
+    fn count(&self, index: u32) {
         self.references[index as usize].fetch_add(1, Ordering::Relaxed);
-        Some(index)
     }
 
     /// Counts one reference more of a template that a locked slot names.
     pub fn retain(&self, index: u32) {
         if index != 0 {
-            self.references[index as usize].fetch_add(1, Ordering::Relaxed);
+            self.count(index);
         }
     }
 
@@ -128,11 +136,8 @@ impl Templates {
             return;
         }
         // What is given back meanwhile stands behind, and waits for the next time.
-        let over = table.runs_are_over();
-        let is_over = |since: u64| match &over {
-            Ok(over) => *over,
-            Err(_) => since.saturating_add(GRACE) <= now,
-        };
+        let over = table.wait_for_runs().is_ok();
+        let is_over = |since: u64| over || since.saturating_add(GRACE) <= now;
         let mut free = free();
         let free = &mut *free;
         let settled = free.returned.iter().take(waiting);
@@ -230,13 +235,42 @@ mod tests {
         assert_eq!(intern(3), None, "one reference left");
         templates.release(&table, one, 0);
         assert_eq!(intern(3), None, "a run may be copying it");
-        let run = table.run();
-        templates.settle(&table, u64::MAX);
-        assert_eq!(intern(3), None, "one is");
-        drop(run);
-        templates.settle(&table, 0);
+        std::thread::scope(|scope| {
+            let run = table.run();
+            scope.spawn(|| templates.settle(&table, u64::MAX));
+            assert_eq!(intern(3), None, "one is");
+            drop(run);
+        });
         assert_eq!(intern(3), Some(one));
         assert_eq!(templates.in_use(), 2);
+    }
+
+    #[test]
+    fn what_somebody_holds_is_given_to_nobody_else() {
+        let size = Size {
+            blocks: 1,
+            pages: 1,
+            templates: 3,
+        };
+        let table = Table::anonymous(size).unwrap();
+        let templates = Templates::new(&table);
+        let (templates, table) = (&templates, &table);
+        let hold = |mark: u8| {
+            for _ in 0..20_000 {
+                let Some(index) = templates.intern(table, &content(mark)) else {
+                    templates.settle(table, 0);
+                    continue;
+                };
+                let held = content_of(table, index).body[200];
+                assert_eq!(held, mark, "template {index}");
+                templates.release(table, index, 0);
+            }
+        };
+        std::thread::scope(|scope| {
+            for mark in [1, 1, 2, 3] {
+                scope.spawn(move || hold(mark));
+            }
+        });
     }
 
     #[test]

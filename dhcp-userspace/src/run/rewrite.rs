@@ -1,8 +1,10 @@
 //! After damage to the journal, or when the wall clock was set: what was in it is written once more,
 //! from memory.
 
+use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::ops::ControlFlow;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::sync::{Mutex, MutexGuard};
 
 use super::core::Core;
@@ -12,6 +14,9 @@ use crate::journal::{Handle, Record};
 /// Records a second: the journal is for clients too.
 const AT_ONCE: usize = 16384;
 
+/// What becomes of a record.
+pub type Outcome = Receiver<Result<(), String>>;
+
 #[derive(Default)]
 pub struct Rewrite(Mutex<Progress>);
 
@@ -19,34 +24,41 @@ pub struct Rewrite(Mutex<Progress>);
 struct Progress {
     /// The address to go on with, if there is something to write.
     next: Option<Ipv4Addr>,
-    /// Since the journal was found damaged, or its clock wrong. From then on the record before the one that is refused
-    /// may be lost, and the one that is refused may be of those written here.
+    /// Addresses that were passed by, since somebody else had them locked.
+    again: HashSet<Ipv4Addr>,
+    /// Of the last record that was written.
+    last: Option<Outcome>,
+    /// Not all is on disk yet. Meanwhile a record that is refused may be one of those written here, and
+    /// after damage the one before it may be lost.
     is_asked: bool,
-    /// That it is all written; told once.
-    is_told: bool,
+    /// It all was on disk at some time, so no record is of an earlier boot any more.
+    is_of_this_boot: bool,
 }
 
 impl Rewrite {
     /// Has the sweeper write all records once more.
     pub fn ask(&self) {
-        *self.lock() = Progress {
-            next: Some(Ipv4Addr::UNSPECIFIED),
-            is_asked: true,
-            is_told: false,
-        };
+        let mut progress = self.lock();
+        progress.is_asked = true;
+        progress.begin();
+    }
+
+    /// The same if there are records of earlier boots, or there may be. Those of this boot follow its
+    /// clock.
+    pub fn ask_for_earlier_boots(&self) {
+        let mut progress = self.lock();
+        if !progress.is_asked && !progress.is_of_this_boot {
+            progress.is_asked = true;
+            progress.begin();
+        }
     }
 
     /// The journal did not take a record: the disk is full, or the queue.
     pub fn refused(&self) {
         let mut progress = self.lock();
         if progress.is_asked {
-            progress.next = Some(Ipv4Addr::UNSPECIFIED);
+            progress.begin();
         }
-    }
-
-    /// Unless all is asked for anew.
-    fn go_on_with(&self, address: Ipv4Addr) {
-        self.lock().next.get_or_insert(address);
     }
 
     fn lock(&self) -> MutexGuard<'_, Progress> {
@@ -54,53 +66,124 @@ impl Rewrite {
     }
 }
 
+impl Progress {
+    fn begin(&mut self) {
+        self.next = Some(Ipv4Addr::UNSPECIFIED);
+        self.again.clear();
+    }
+
+    /// Whether it is all on disk.
+    fn is_done(&self) -> bool {
+        // What a channel has said it says once.
+        let is_written = |last: &Outcome| is_durable(last) == Some(true);
+        self.is_asked
+            && self.next.is_none()
+            && self.again.is_empty()
+            && self.last.as_ref().is_none_or(is_written)
+    }
+}
+
 /// Appends the next records of those that were asked for.
 pub fn go_on(core: &Core, journal: &Handle<Ticket>) {
-    let Some(from) = core.rewrite.lock().next.take() else {
+    let mut progress = core.rewrite.lock();
+    if progress.is_done() {
+        (progress.is_asked, progress.is_of_this_boot) = (false, true);
+        progress.last = None;
+        tracing::info!("all leases are in the journal once more");
         return;
-    };
-    let (mut written, mut rest) = (0, None);
-    core.engine.records(from, &mut |record| {
-        if written == AT_ONCE || !append(journal, &record) {
-            rest = Some(record.address);
-            return ControlFlow::Break(());
+    }
+    let (next, again) = (progress.next.take(), std::mem::take(&mut progress.again));
+    drop(progress);
+    if next.is_none() && again.is_empty() {
+        return;
+    }
+    let written = write(core, journal, next, again);
+    let mut progress = core.rewrite.lock();
+    // Unless all was asked for anew meanwhile.
+    if progress.next.is_none() {
+        (progress.next, progress.again) = (written.next, written.again);
+    }
+    if written.last.is_some() {
+        progress.last = written.last;
+    }
+}
+
+#[derive(Default)]
+struct Written {
+    count: usize,
+    next: Option<Ipv4Addr>,
+    again: HashSet<Ipv4Addr>,
+    last: Option<Outcome>,
+}
+
+/// Those that were passed by, and all from `next` on, as far as the journal takes them.
+fn write(
+    core: &Core,
+    journal: &Handle<Ticket>,
+    next: Option<Ipv4Addr>,
+    again: HashSet<Ipv4Addr>,
+) -> Written {
+    let mut written = Written::default();
+    let wanted = |address| again.contains(&address) || next.is_some_and(|next| address >= next);
+    core.engine.records(&wanted, &mut |address, record| {
+        let Some(record) = record else {
+            written.again.insert(address);
+            return ControlFlow::Continue(());
+        };
+        let is_enough = written.count == AT_ONCE || journal.is_half_full();
+        match (!is_enough).then(|| append(journal, &record)).flatten() {
+            Some(outcome) => {
+                written.last = Some(outcome);
+                written.count += 1;
+                ControlFlow::Continue(())
+            }
+            None => {
+                written.next = Some(address);
+                ControlFlow::Break(())
+            }
         }
-        written += 1;
-        ControlFlow::Continue(())
     });
-    match rest {
-        Some(address) => core.rewrite.go_on_with(address),
-        None => tell(core, written),
+    // What the walk did not reach.
+    let left = |address: &&Ipv4Addr| written.next.is_some_and(|next| **address >= next);
+    let left: Vec<_> = again.iter().filter(left).copied().collect();
+    if next.is_none() {
+        // Nothing but these is wanted behind them.
+        written.next = None;
     }
+    written.again.extend(left);
+    written
 }
 
-/// A full disk has it all written again and again.
-fn tell(core: &Core, written: usize) {
-    if !std::mem::replace(&mut core.rewrite.lock().is_told, true) {
-        tracing::info!(
-            last = written,
-            "all leases are handed to the journal once more"
-        );
-    }
-}
-
-/// Appends one record again, if there is any: the journal writes the clock before it. Tells whether
-/// the journal took it; with all slots locked, it is about to take others.
-pub fn one(core: &Core, journal: &Handle<Ticket>) -> bool {
-    let mut taken = true;
-    core.engine.records(Ipv4Addr::UNSPECIFIED, &mut |record| {
-        taken = append(journal, &record);
+/// Appends one record again, if there is any: the journal writes the clock before it. `None`: there
+/// is none, or none that the journal takes now.
+pub fn one(core: &Core, journal: &Handle<Ticket>) -> Option<Outcome> {
+    let mut outcome = None;
+    core.engine.records(&|_| true, &mut |_, record| {
+        let Some(record) = record else {
+            return ControlFlow::Continue(());
+        };
+        outcome = append(journal, &record);
         ControlFlow::Break(())
     });
-    taken
+    outcome
 }
 
-fn append(journal: &Handle<Ticket>, record: &Record) -> bool {
+/// Whether that record is on disk; false if it never will be.
+pub fn is_durable(outcome: &Outcome) -> Option<bool> {
+    match outcome.try_recv() {
+        Ok(outcome) => Some(outcome.is_ok()),
+        Err(TryRecvError::Empty) => None,
+        Err(TryRecvError::Disconnected) => Some(false),
+    }
+}
+
+fn append(journal: &Handle<Ticket>, record: &Record) -> Option<Outcome> {
+    let (done, outcome) = sync_channel(1);
     let ticket = Ticket {
         change: None,
         event: None,
         reply: None,
-        done: None,
+        done: Some(done),
     };
-    journal.append(record, ticket).is_ok()
+    journal.append(record, ticket).ok().map(|()| outcome)
 }

@@ -165,8 +165,10 @@ fn lease_of(mac: Mac) -> u64 {
 fn look_until(lab: &Lab, done: &AtomicBool) {
     let engine = &lab.engine;
     while !done.load(Ordering::Relaxed) {
-        engine.records(Ipv4Addr::UNSPECIFIED, &mut |record| {
-            assert!(record.reserved_until > lab.now.boot, "{record:?}");
+        engine.records(&|_| true, &mut |_, record| {
+            if let Some(record) = record {
+                assert!(record.reserved_until > lab.now.boot, "{record:?}");
+            }
             ControlFlow::Continue(())
         });
         let leases = engine.leases();

@@ -286,8 +286,8 @@ fn all_records_can_be_had_again() {
     assert!(matches!(release, Outcome::Commit(_)));
     let records_from = |from| {
         let mut records = Vec::new();
-        old.engine.records(from, &mut |record| {
-            records.push(record);
+        old.engine.records(&|at| at >= from, &mut |_, record| {
+            records.extend(record);
             ControlFlow::Continue(())
         });
         records
@@ -317,7 +317,7 @@ fn a_record_had_again_does_not_fall_behind_a_promise() {
         });
     let count = |lab: &Lab| {
         let mut count = 0;
-        lab.engine.records(ANYONE, &mut |_| {
+        lab.engine.records(&|_| true, &mut |_, _| {
             count += 1;
             ControlFlow::Continue(())
         });

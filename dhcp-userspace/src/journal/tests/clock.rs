@@ -1,3 +1,4 @@
+use super::super::CLOCK_STEP;
 use super::super::faulty::Fault;
 use super::super::replay::MARGIN;
 use super::*;
@@ -128,7 +129,7 @@ fn the_last_step_of_a_clock_counts_for_its_whole_boot() {
     write(&mut log, &lease(2, NOW.boot + 3600 * SECOND), NOW);
     let with_clock = log.stats().bytes.get() - before;
     let drifted = Now {
-        unix: NOW.unix + SECOND,
+        unix: NOW.unix + CLOCK_STEP,
         ..NOW
     };
     write(&mut log, &lease(3, NOW.boot), drifted);

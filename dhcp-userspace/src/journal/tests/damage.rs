@@ -267,3 +267,28 @@ fn damage_found_while_running_is_told_once() {
     assert_eq!(replayed.damage, []);
     assert_eq!(replayed.kept, [format!("{file}.damaged")]);
 }
+
+#[test]
+fn damage_is_told_though_the_compaction_that_found_it_fails() {
+    let storage = full();
+    let (log, _) = open(&storage);
+    let file = files(&storage, ".segment").remove(0);
+    let mut content = storage.content(&file);
+    content[frames(&storage, &file)[2].0 as usize] ^= 1;
+    storage.set_content(&file, &content);
+    storage.set_full(true);
+    let (upkeep, mut told) = (log.upkeep(), Vec::new());
+    let mut compact = |at| {
+        let tell = &mut |damage| told.push(damage);
+        upkeep.compact_in_pieces(at, &mut || true, tell)
+    };
+    assert!(matches!(compact(NOW), Err(JournalError::Full)));
+    storage.set_full(false);
+    let later = Now {
+        boot: NOW.boot + 60 * SECOND,
+        ..NOW
+    };
+    compact(later).unwrap();
+    assert_eq!(told.len(), 1, "and once only");
+    assert_eq!((&told[0][0].file, told[0][0].lost), (&file, Some(1)));
+}
