@@ -74,6 +74,10 @@ impl Report {
         self.suites.iter().map(|suite| suite.skipped).sum()
     }
 
+    pub(crate) fn passed(&self) -> usize {
+        self.suites.iter().map(|suite| suite.passed).sum()
+    }
+
     pub(crate) fn failed(&self) -> usize {
         self.suites.iter().map(|suite| suite.failed).sum()
     }
