@@ -103,13 +103,12 @@ fn connect(server: &Namespace, switch: &Namespace, clients: &[Namespace]) -> Res
 /// Removes what labs have left whose process was killed outright.
 fn remove_stale() {
     namespace::remove_stale();
-    for entry in fs::read_dir(env::temp_dir())
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
+    let Ok(directory) = fs::canonicalize(env::temp_dir()) else {
+        return;
+    };
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if namespace::is_stale(&entry.file_name().to_string_lossy()) {
-            mount::unmount(&entry.path().join(BPFFS));
+            mount::unmount_below(&entry.path());
             let _ = fs::remove_dir_all(entry.path());
         }
     }

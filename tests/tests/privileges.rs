@@ -5,11 +5,14 @@ mod common;
 mod sandbox;
 #[path = "privileges/status.rs"]
 mod status;
+#[path = "privileges/undone.rs"]
+mod undone;
 #[path = "privileges/unit.rs"]
 mod unit;
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,6 +24,7 @@ use common::raw_client::{Lease, RawClient};
 use status::Status;
 use unit::Unit;
 use xdhcpd_tests::lab::INTERFACE;
+use xdhcpd_tests::ledger::Asker;
 use xdhcpd_tests::{Binaries, Bridge, Daemon, Lab, Veth, XdpPass, process};
 
 /// A user that every machine has, and that owns nothing.
@@ -30,6 +34,9 @@ const SERVING: u64 = 1 << 10 | 1 << 13;
 
 const SECOND: &str = "eth1";
 const SECOND_SERVER: Ipv4Addr = Ipv4Addr::new(10, 88, 0, 1);
+
+/// Who asks in [`query`].
+const QUERIES: &str = "leasequery: {allowed: [10.77.0.9, 127.0.0.1], bulk: true}\n";
 
 struct Site {
     lab: Lab,
@@ -363,7 +370,8 @@ fn a_configuration_that_the_user_cannot_read_is_refused_at_start() -> Result<()>
     Ok(())
 }
 
-/// Bind, renewal, another interface, metrics, boot files, control socket and end, all under strace.
+/// Bind, renewal, another interface, metrics, boot files, control socket, lease queries, a program that is
+/// attached again, pins that are made again, and end, all under strace.
 #[test]
 fn the_filter_lets_all_system_calls_through() -> Result<()> {
     let site = Site::new()?;
@@ -376,7 +384,7 @@ fn the_filter_lets_all_system_calls_through() -> Result<()> {
     let files = site.lab.directory("boot")?;
     fs::write(files.join("a"), "abc")?;
     let server = ", metrics: 127.0.0.1:9547";
-    let boot = format!("boot: {{root: {}}}\n", files.display());
+    let boot = format!("boot: {{root: {}}}\n{QUERIES}", files.display());
     let yaml = site.yaml(server, &boot);
     site.prepare(&yaml)?;
     let mut daemon = site.start(&yaml, under)?;
@@ -386,6 +394,19 @@ fn the_filter_lets_all_system_calls_through() -> Result<()> {
     another_interface(&site, &daemon, server)?;
     daemon.configure(&yaml)?;
     daemon.ctl_text(&["reload"])?;
+    fetch_all(&site)?;
+    daemon.ctl_text(&["leases", "export"])?;
+    daemon.ctl_text(&["explain", "--mac", "02:00:00:00:00:01"])?;
+    daemon.ctl_text(&["fastpath", "why", &books::mac_text(client.mac)])?;
+    query(&site, &lease)?;
+    undone::strike(&site, &mut daemon)?;
+    daemon.terminate()?;
+    let forbidden = sandbox::forbidden(&trace)?;
+    ensure!(forbidden.is_empty(), "the unit forbids {forbidden:?}");
+    Ok(())
+}
+
+fn fetch_all(site: &Site) -> Result<()> {
     for url in [
         "http://127.0.0.1:9547/metrics",
         "http://127.0.0.1/a",
@@ -401,10 +422,20 @@ fn the_filter_lets_all_system_calls_through() -> Result<()> {
             url,
         ]))?;
     }
-    daemon.ctl_text(&["leases", "export"])?;
-    daemon.ctl_text(&["explain", "--mac", "02:00:00:00:00:01"])?;
-    daemon.terminate()?;
-    let forbidden = sandbox::forbidden(&trace)?;
-    ensure!(forbidden.is_empty(), "the unit forbids {forbidden:?}");
     Ok(())
+}
+
+/// One lease by UDP, and all of them by TCP.
+fn query(site: &Site, lease: &Lease) -> Result<()> {
+    let mut asker = Asker::new(&site.lab.clients[0], &site.lab.server)?;
+    asker.ask(&[lease.address])?;
+    let connected = site.lab.server.enter(|| TcpStream::connect("127.0.0.1:67"));
+    let mut stream = connected??;
+    stream.set_read_timeout(Some(books::SOON))?;
+    // BOOTREQUEST, the magic cookie, DHCPBULKLEASEQUERY, end.
+    let mut query = [0; 244];
+    query[0] = 1;
+    query[236..].copy_from_slice(&[99, 130, 83, 99, 53, 1, 14, 255]);
+    stream.write_all(&[&[0, 244], &query[..]].concat())?;
+    Ok(stream.read_exact(&mut [0; 242])?)
 }

@@ -13,7 +13,7 @@ pub(crate) fn ci() -> Result<()> {
     step("format", &mut cargo("fmt --all --check"))?;
     let clippy = "clippy --workspace --exclude dhcp-ebpf --all-targets -- -D warnings";
     step("lints", &mut cargo(clippy))?;
-    advisories::advisories()?;
+    advisories::advisories(&advisories::Options::default())?;
     test::test(&test::Options::default())
 }
 

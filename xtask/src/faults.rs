@@ -1,190 +1,252 @@
 //! `cargo xtask faults`: the tests that look for faults, in their long form, and a table of what they found.
 //! Their short form is part of `cargo xtask test`.
 
-use std::fmt::Write as _;
-use std::fs;
+mod table;
+
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::build_ebpf;
 use crate::daemon::{self, Profile};
 use crate::fuzz;
+use crate::interleavings;
 use crate::packages;
 use crate::paths;
 use crate::privileges;
-use crate::progress::try_step;
+use crate::progress::{try_step, try_step_telling};
 use crate::suite::Report;
-
-/// Where the table stands, and what it stands between.
-const PAGE: &str = "docs/reliability.md";
-const BEGIN: &str = "<!-- faults: begin -->\n";
-const END: &str = "<!-- faults: end -->";
-const HEAD: &str = "\
-| fault | how often | what was checked | lost | answers paused at worst | command |
-|---|---|---|---|---|---|
-";
+use table::Told;
 
 struct Campaign {
     name: &'static str,
-    package: &'static str,
-    /// Arguments of `cargo test` and then of the test itself.
-    arguments: &'static [&'static str],
+    /// How long it goes on.
+    time: &'static str,
+    what: What,
 }
 
-const fn end_to_end(name: &'static str, arguments: &'static [&'static str]) -> Campaign {
-    Campaign {
-        name,
-        package: "xdhcpd-tests",
-        arguments,
-    }
+enum What {
+    /// Tests of a daemon in a lab, which takes root, in this file of `tests/tests`.
+    EndToEnd(&'static str),
+    /// Tests of a package: arguments of `cargo test` and then of the test itself.
+    Unit(&'static str, &'static [&'static str]),
+    /// The loom models, and the faults that they must find.
+    Interleavings,
+    /// libFuzzer.
+    Fuzzers,
 }
 
-const fn unit(name: &'static str, arguments: &'static [&'static str]) -> Campaign {
-    Campaign {
-        name,
-        package: "dhcp-userspace",
-        arguments,
-    }
+const fn campaign(name: &'static str, time: &'static str, what: What) -> Campaign {
+    Campaign { name, time, what }
 }
+
+const COUNTED: &str = "has an end of its own";
+const SECS: &str = "--secs for each test that has no end of its own";
 
 const CAMPAIGNS: &[Campaign] = &[
-    end_to_end("kill", &["--test", "alone_kill", "--"]),
-    end_to_end("surroundings", &["--test", "alone_surroundings", "--"]),
-    end_to_end("disk", &["--test", "alone_faulty_disk", "--"]),
-    unit("power", &["--lib", "--", "journal::tests::"]),
-    unit("simulation", &["--lib", "--", "simulation::"]),
-    end_to_end("races", &["--test", "alone_races", "--"]),
-    end_to_end("packets", &["--test", "kernel_versus_engine", "--"]),
-    Campaign {
-        name: "corpus",
-        package: "xdhcpd-fuzz",
-        arguments: &["--test", "corpus", "--"],
-    },
-    end_to_end("soak", &["--test", "alone_soak", "--"]),
+    campaign("kill", COUNTED, What::EndToEnd("alone_kill")),
+    campaign(
+        "surroundings",
+        COUNTED,
+        What::EndToEnd("alone_surroundings"),
+    ),
+    campaign("disk", COUNTED, What::EndToEnd("alone_faulty_disk")),
+    campaign(
+        "power",
+        COUNTED,
+        What::Unit("dhcp-userspace", &["--lib", "--", "journal::tests::"]),
+    ),
+    campaign(
+        "simulation",
+        SECS,
+        What::Unit("dhcp-userspace", &["--lib", "--", "simulation::"]),
+    ),
+    campaign("interleavings", COUNTED, What::Interleavings),
+    campaign("races", SECS, What::EndToEnd("alone_races")),
+    campaign("packets", COUNTED, What::EndToEnd("kernel_versus_engine")),
+    campaign(
+        "corpus",
+        COUNTED,
+        What::Unit("xdhcpd-fuzz", &["--test", "corpus", "--"]),
+    ),
+    campaign("soak", SECS, What::EndToEnd("alone_soak")),
+    campaign("fuzz", "--secs for each target", What::Fuzzers),
 ];
-
-/// One more campaign, which is no test: libFuzzer runs these.
-const FUZZERS: &str = "fuzz";
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// The seed that a failure printed; without it, another one each time.
     #[arg(long)]
     seed: Option<u64>,
-    /// How many seconds those go on that have no end of their own: simulation, races, soak, fuzzers.
+    /// How many seconds those go on that have no end of their own: simulation, races, soak, fuzz.
     #[arg(long, default_value_t = 300)]
     secs: u64,
-    /// Write the table into docs/reliability.md.
+    /// Write the rows of what ran into docs/reliability.md, if nothing failed.
     #[arg(long)]
     write: bool,
     /// Only these; `cargo xtask faults list` names them.
     campaigns: Vec<String>,
 }
 
+/// What a run is to use.
+struct Run {
+    seed: u64,
+    secs: u64,
+}
+
+impl Run {
+    /// What does the same again.
+    fn command(&self, campaign: &str) -> String {
+        let Self { seed, secs } = self;
+        format!("{}{campaign} --seed {seed} --secs {secs}", table::COMMAND)
+    }
+}
+
 pub(crate) fn faults(options: &Options) -> Result<()> {
     if options.campaigns == ["list"] {
-        CAMPAIGNS
-            .iter()
-            .for_each(|campaign| println!("{}", campaign.name));
-        println!("{FUZZERS}");
+        for Campaign { name, time, .. } in CAMPAIGNS {
+            println!("{name:<14} {time}");
+        }
         return Ok(());
     }
     let chosen = choose(&options.campaigns)?;
-    ensure!(privileges::is_root(), "namespaces and BPF want root");
-    packages::ensure(&[packages::LAB, packages::FAULTS])?;
-    build_ebpf::build()?;
-    daemon::build(Profile::Release)?;
-
-    let seed = options.seed.unwrap_or_else(random_seed);
-    let (mut report, mut rows) = (Report::default(), Vec::new());
+    prepare(&chosen)?;
+    let run = Run {
+        seed: options.seed.unwrap_or_else(random_seed),
+        secs: options.secs,
+    };
+    let (mut report, mut told, mut failed) = (Report::default(), Vec::new(), Vec::new());
     for campaign in chosen {
-        let output = run(campaign, seed, options.secs, &mut report)?;
-        rows.extend(rows_of(&output).map(|row| (campaign.name, row)));
+        let before = report.failed();
+        let rows = campaign.run(&run, &mut report);
+        let (campaign, command) = (campaign.name, run.command(campaign.name));
+        if report.failed() > before {
+            failed.push(format!("  {command}"));
+        }
+        told.push(Told {
+            campaign,
+            command,
+            rows,
+        });
     }
-    if options.campaigns.is_empty() || options.campaigns.iter().any(|name| name == FUZZERS) {
-        let told = fuzz::rows(options.secs, seed, &mut report)?;
-        rows.extend(told.into_iter().map(|row| (FUZZERS, row)));
+    println!("\n{}\n{report}", table::table(&told));
+    if !failed.is_empty() {
+        bail!(
+            "faults were found, and nothing is written; again with\n{}",
+            failed.join("\n")
+        );
     }
-    let table = table(&rows, options.secs)?;
-    println!("\n{table}\n{report}");
     if options.write {
-        write(&table)?;
-    }
-    if report.failed() > 0 {
-        bail!("faults were found; again with --seed {seed}");
+        table::write(
+            &told,
+            &CAMPAIGNS.iter().map(|one| one.name).collect::<Vec<_>>(),
+        )?;
     }
     Ok(())
 }
 
 fn choose(names: &[String]) -> Result<Vec<&'static Campaign>> {
-    if names.is_empty() {
-        return Ok(CAMPAIGNS.iter().collect());
+    for name in names {
+        ensure!(
+            CAMPAIGNS.iter().any(|campaign| campaign.name == name),
+            "no campaign {name:?}: see `cargo xtask faults list`"
+        );
     }
-    let find = |name: &String| {
-        let found = CAMPAIGNS.iter().find(|campaign| campaign.name == name);
-        found.with_context(|| format!("no campaign {name:?}: see `cargo xtask faults list`"))
-    };
-    let tests = names.iter().filter(|name| *name != FUZZERS);
-    tests.map(find).collect()
+    let wanted = |name| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    let chosen = CAMPAIGNS.iter().filter(|campaign| wanted(campaign.name));
+    Ok(chosen.collect())
 }
 
-fn run(campaign: &Campaign, seed: u64, secs: u64, report: &mut Report) -> Result<String> {
-    let mut command = Command::new(paths::cargo());
-    command.current_dir(paths::root());
-    command.args(["test", "--release", "--package", campaign.package]);
-    command.args(campaign.arguments);
-    command.args(["--show-output", "--test-threads", "1"]);
-    command.env("XDHCPD_SEED", seed.to_string());
-    command.env("XDHCPD_FAULTS_SECS", secs.to_string());
-    command.env("XDHCPD_BIN_DIR", paths::target().join("release"));
-    let finished = try_step(campaign.name, &mut command)?;
-    if !finished.status.success() {
-        eprint!("{}", finished.output);
+/// What is missing is better known now than after hours.
+fn prepare(chosen: &[&Campaign]) -> Result<()> {
+    if chosen.iter().any(|one| matches!(one.what, What::Fuzzers)) {
+        packages::ensure(&[packages::FUZZ])?;
     }
-    report.add(campaign.name, &finished);
-    Ok(finished.output)
+    let end_to_end = |campaign: &&&Campaign| matches!(campaign.what, What::EndToEnd(_));
+    let Some(first) = chosen.iter().find(end_to_end) else {
+        return Ok(());
+    };
+    ensure!(
+        privileges::is_root(),
+        "{}: namespaces and BPF want root",
+        first.name
+    );
+    packages::ensure(&[packages::LAB, packages::FAULTS])?;
+    build_ebpf::build()?;
+    daemon::build(Profile::Release)
+}
+
+impl Campaign {
+    /// The rows that it told. The report hears of what failed, one that told none among it.
+    fn run(&self, run: &Run, report: &mut Report) -> Vec<Value> {
+        let before = report.failed();
+        let told = match self.what {
+            What::EndToEnd(file) => self.test("xdhcpd-tests", &["--test", file, "--"], run, report),
+            What::Unit(package, arguments) => self.test(package, arguments, run, report),
+            What::Interleavings => interleavings(report),
+            What::Fuzzers => fuzz::rows(run.secs, run.seed, report),
+        };
+        let rows = told.unwrap_or_else(|error| {
+            eprintln!("{}: {error:#}", self.name);
+            report.fail(self.name);
+            Vec::new()
+        });
+        if rows.is_empty() && report.failed() == before {
+            report.fail(&format!("{}: told of no fault that it made", self.name));
+        }
+        rows
+    }
+
+    fn test(
+        &self,
+        package: &str,
+        arguments: &[&str],
+        run: &Run,
+        report: &mut Report,
+    ) -> Result<Vec<Value>> {
+        let mut command = Command::new(paths::cargo());
+        command.current_dir(paths::root());
+        command.args(["test", "--release", "--package", package]);
+        // Its output is to come as it is made.
+        command
+            .args(arguments)
+            .args(["--nocapture", "--test-threads", "1"]);
+        command.env("XDHCPD_SEED", run.seed.to_string());
+        command.env("XDHCPD_FAULTS_SECS", run.secs.to_string());
+        command.env("XDHCPD_BIN_DIR", paths::target().join("release"));
+        let show = |line: &str| table::row_in(line).map(|row| table::shown(&row));
+        let finished = try_step_telling(self.name, &mut command, show)?;
+        if !finished.status.success() {
+            eprint!("{}", finished.output);
+        }
+        report.add(self.name, &finished);
+        Ok(finished.output.lines().filter_map(table::row_in).collect())
+    }
+}
+
+fn interleavings(report: &mut Report) -> Result<Vec<Value>> {
+    let before = report.passed();
+    let finished = try_step("interleavings (loom)", &mut interleavings::models())?;
+    report.add("interleavings (loom)", &finished);
+    if !finished.status.success() {
+        bail!("{}", finished.output);
+    }
+    let models = report.passed() - before;
+    let (found, time) = interleavings::faults()?;
+    report.pass("faults that interleavings bring out", found, time);
+    Ok(vec![json!({
+        "fault": "any order of the kernel's and the daemon's steps",
+        "times": format!("all, in {models} models"),
+        "checked": format!("nothing granted after a close; each of {found} faults put into the code is found"),
+        "lost": 0,
+        "pause": "-",
+    })])
 }
 
 /// Short enough to be typed.
 fn random_seed() -> u64 {
     RandomState::new().build_hasher().finish() % 1_000_000
-}
-
-/// What the tests told, each behind the word FAULT.
-fn rows_of(output: &str) -> impl Iterator<Item = Value> {
-    let told = output
-        .lines()
-        .filter_map(|line| line.trim_start().strip_prefix("FAULT "));
-    told.filter_map(|row| serde_json::from_str(row).ok())
-}
-
-fn table(rows: &[(&str, Value)], secs: u64) -> Result<String> {
-    let mut table = HEAD.to_owned();
-    for (campaign, row) in rows {
-        let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
-        let (lost, seed) = (&row["lost"], &row["seed"]);
-        writeln!(
-            table,
-            "| {} | {} | {} | {lost} | {} | `{campaign} --seed {seed} --secs {secs}` |",
-            text("fault"),
-            text("times"),
-            text("checked"),
-            text("pause"),
-        )?;
-    }
-    Ok(table)
-}
-
-/// Puts the table into the page, in place of the one that is there.
-fn write(table: &str) -> Result<()> {
-    let path = paths::root().join(PAGE);
-    let page = fs::read_to_string(&path).with_context(|| format!("no {PAGE}"))?;
-    let (before, rest) = page.split_once(BEGIN).context("no place for the table")?;
-    let (_, after) = rest.split_once(END).context("no end of the table")?;
-    fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}"))?;
-    Ok(())
 }

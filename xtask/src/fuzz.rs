@@ -4,6 +4,7 @@
 //! No nightly compiler is needed: the instrumentation is LLVM's own, and the sanitizers that only a
 //! nightly has would look for what the compiler rules out. A C++ compiler builds libFuzzer itself.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde_json::{Value, json};
+use xdhcpd_tests::process;
 
 use crate::packages;
 use crate::paths;
@@ -25,8 +27,6 @@ const INSTRUMENTED: &str = "--cfg fuzzing -Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares \
     -Cdebug-assertions -Coverflow-checks -Ccodegen-units=1";
-/// With a target named, the flags are for what runs there and not for build scripts.
-const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 /// An input that takes longer, in seconds, is a fault; so is one that takes more memory, in MiB.
 const TIMEOUT: u32 = 10;
 const MEMORY: u32 = 1024;
@@ -71,7 +71,7 @@ pub(crate) fn fuzz(options: &Options) -> Result<()> {
             ran.target, ran.executions, ran.edges
         );
         if options.keep {
-            keep(&ran.target)?;
+            keep(&ran.target, &triple()?)?;
         }
         faults.extend(ran.faults);
     }
@@ -85,14 +85,23 @@ pub(crate) fn fuzz(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// All targets as rows of the table of faults; the report hears of each.
+/// All targets as rows of the table of faults; the report hears of each, also of one that did not run.
 pub(crate) fn rows(secs: u64, seed: u64, report: &mut Report) -> Result<Vec<Value>> {
-    let ran = run(&targets()?, secs, Some(seed))?;
-    for ran in &ran {
-        let name = format!("fuzz {}", ran.target);
-        match ran.faults.as_slice() {
-            [] => report.pass(&name, 1, Duration::from_secs(secs)),
-            _ => report.fail(&name),
+    let (triple, mut all) = (build()?, Vec::new());
+    for target in targets()? {
+        let name = format!("fuzz {target}");
+        match run_one(&target, &triple, secs, Some(seed)) {
+            Ok(ran) => {
+                match ran.faults.as_slice() {
+                    [] => report.pass(&name, 1, Duration::from_secs(secs)),
+                    _ => report.fail(&name),
+                }
+                all.push(ran);
+            }
+            Err(error) => {
+                eprintln!("{error:#}");
+                report.fail(&name);
+            }
         }
     }
     let row = |ran: &Ran| {
@@ -105,13 +114,13 @@ pub(crate) fn rows(secs: u64, seed: u64, report: &mut Report) -> Result<Vec<Valu
             "seed": seed,
         })
     };
-    Ok(ran.iter().map(row).collect())
+    Ok(all.iter().map(row).collect())
 }
 
 /// Builds and runs targets, one after the other.
 fn run(targets: &[String], secs: u64, seed: Option<u64>) -> Result<Vec<Ran>> {
-    build()?;
-    let run = |target: &String| run_one(target, secs, seed);
+    let triple = build()?;
+    let run = |target: &String| run_one(target, &triple, secs, seed);
     targets.iter().map(run).collect()
 }
 
@@ -140,15 +149,26 @@ fn chosen(all: &[String], wanted: &[String]) -> Result<Vec<String>> {
     Ok(if wanted.is_empty() { all } else { wanted }.to_vec())
 }
 
-fn build() -> Result<()> {
+/// Tells the target triple that it has built for.
+fn build() -> Result<String> {
     packages::ensure(&[packages::FUZZ])?;
+    let triple = triple()?;
     let mut command = Command::new(paths::cargo());
     command.current_dir(paths::root());
     command.args(["build", "--release", "--package", "xdhcpd-fuzz", "--bins"]);
-    command.args(["--features", "libfuzzer", "--target", TRIPLE]);
+    command.args(["--features", "libfuzzer", "--target", &triple]);
     command.arg("--target-dir").arg(directory().join("build"));
     command.env("RUSTFLAGS", INSTRUMENTED);
-    step("building the fuzz targets", &mut command)
+    step("building the fuzz targets", &mut command)?;
+    Ok(triple)
+}
+
+/// This machine's. With a target named, the flags are for what runs there and not for build scripts.
+fn triple() -> Result<String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let version = process::output(Command::new(rustc).arg("-vV"))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc does not tell its host")?.to_owned())
 }
 
 fn directory() -> PathBuf {
@@ -164,10 +184,10 @@ fn found(target: &str) -> PathBuf {
     directory().join("corpus").join(target)
 }
 
-fn program(target: &str) -> Command {
+fn program(target: &str, triple: &str) -> Command {
     let program = directory()
         .join("build")
-        .join(TRIPLE)
+        .join(triple)
         .join("release")
         .join(target);
     let mut command = Command::new(program);
@@ -175,12 +195,12 @@ fn program(target: &str) -> Command {
     command
 }
 
-fn run_one(target: &str, secs: u64, seed: Option<u64>) -> Result<Ran> {
+fn run_one(target: &str, triple: &str, secs: u64, seed: Option<u64>) -> Result<Ran> {
     let faults = directory().join("faults").join(target);
     for directory in [&faults, &found(target), &kept(target)] {
         fs::create_dir_all(directory)?;
     }
-    let mut command = program(target);
+    let mut command = program(target, triple);
     command.arg(format!("-max_total_time={secs}"));
     command.args([
         format!("-timeout={TIMEOUT}"),
@@ -239,13 +259,13 @@ fn read(target: &str, finished: &Finished) -> Ran {
 }
 
 /// Puts the fewest inputs that reach all that any has reached in place of those that are kept.
-fn keep(target: &str) -> Result<()> {
+fn keep(target: &str, triple: &str) -> Result<()> {
     let smallest = directory().join("smallest").join(target);
     if smallest.exists() {
         fs::remove_dir_all(&smallest)?;
     }
     fs::create_dir_all(&smallest)?;
-    let mut command = program(target);
+    let mut command = program(target, triple);
     command.args(["-merge=1".to_owned(), format!("-max_len={LONGEST}")]);
     command.args([&smallest, &kept(target), &found(target)]);
     step(&format!("the smallest corpus of {target}"), &mut command)?;

@@ -52,7 +52,7 @@ enum Task {
     /// Look for inputs that the server does not bear, with libFuzzer.
     Fuzz(fuzz::Options),
     /// Check the packages that this is built from: source, licence, withdrawn versions, advisories.
-    Advisories,
+    Advisories(advisories::Options),
     /// What CI runs: format, lints, dependencies, tests.
     Ci,
 }
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
         }
         Task::Faults(options) => faults::faults(&options),
         Task::Fuzz(options) => fuzz::fuzz(&options),
-        Task::Advisories => advisories::advisories(),
+        Task::Advisories(options) => advisories::advisories(&options),
         Task::Ci => ci::ci(),
     };
     match result {

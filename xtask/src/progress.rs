@@ -29,6 +29,15 @@ pub(crate) fn step(name: &str, command: &mut Command) -> Result<()> {
 
 /// Like [`step`], but the caller judges the result.
 pub(crate) fn try_step(name: &str, command: &mut Command) -> Result<Finished> {
+    try_step_telling(name, command, |_| None)
+}
+
+/// Like [`try_step`]; what `pick` makes of a line of the output is printed at once.
+pub(crate) fn try_step_telling(
+    name: &str,
+    command: &mut Command,
+    pick: impl Fn(&str) -> Option<String>,
+) -> Result<Finished> {
     let (started, line) = (now(), StepLine::new(name));
     let (reader, writer) = io::pipe()?;
     let child = command
@@ -40,7 +49,7 @@ pub(crate) fn try_step(name: &str, command: &mut Command) -> Result<Finished> {
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut child =
         child.with_context(|| format!("could not start {:?}", command.get_program()))?;
-    let output = read(reader, &line)?;
+    let output = read(reader, &line, pick)?;
     let status = child.wait()?;
     let time = started.elapsed();
     line.finish(status.success(), time);
@@ -51,12 +60,19 @@ pub(crate) fn try_step(name: &str, command: &mut Command) -> Result<Finished> {
     })
 }
 
-fn read(reader: PipeReader, line: &StepLine) -> Result<String> {
+fn read(
+    reader: PipeReader,
+    line: &StepLine,
+    pick: impl Fn(&str) -> Option<String>,
+) -> Result<String> {
     let (mut reader, mut output) = (BufReader::new(reader), String::new());
     let mut bytes = Vec::new();
     while reader.read_until(b'\n', &mut bytes)? > 0 {
         let text = String::from_utf8_lossy(&bytes);
         line.tell(text.trim());
+        if let Some(picked) = pick(&text) {
+            line.keep(&picked);
+        }
         output.push_str(&text);
         bytes.clear();
     }
@@ -92,6 +108,14 @@ impl StepLine {
     fn tell(&self, message: &str) {
         if let Some(spinner) = &self.spinner {
             spinner.set_message(message.to_owned());
+        }
+    }
+
+    /// Tells something that stays on the terminal.
+    fn keep(&self, message: &str) {
+        match &self.spinner {
+            Some(spinner) => spinner.println(message),
+            None => eprintln!("{message}"),
         }
     }
 

@@ -74,6 +74,10 @@ impl Report {
         self.suites.iter().map(|suite| suite.skipped).sum()
     }
 
+    pub(crate) fn passed(&self) -> usize {
+        self.suites.iter().map(|suite| suite.passed).sum()
+    }
+
     pub(crate) fn failed(&self) -> usize {
         self.suites.iter().map(|suite| suite.failed).sum()
     }
@@ -124,7 +128,7 @@ fn parse(output: &str) -> Vec<Suite> {
         if let Some(started) = started(line) {
             name = started;
             skipped = 0;
-        } else if line.starts_with("SKIPPED ") {
+        } else if skipped_test(line).is_some() {
             skipped += 1;
         } else if let Some(result) = line.strip_prefix("test result: ") {
             let mut suite = counts(result);
@@ -182,10 +186,15 @@ fn skips(output: &str) -> impl Iterator<Item = String> {
         let ignored = || line.strip_prefix("test ")?.split_once(" ... ignored");
         let ignored =
             || ignored().map(|(name, why)| format!("{name}{}", why.replacen(',', ":", 1)));
-        line.strip_prefix("SKIPPED ")
-            .map(str::to_owned)
-            .or_else(ignored)
+        skipped_test(line).map(str::to_owned).or_else(ignored)
     })
+}
+
+/// What a test says that skips itself, behind its name where its output is not captured.
+fn skipped_test(line: &str) -> Option<&str> {
+    let (before, said) = line.split_once("SKIPPED ")?;
+    let named = before.starts_with("test ") && before.ends_with(" ... ");
+    (before.is_empty() || named).then_some(said)
 }
 
 /// How many tests `cargo test -- --list` has named.
@@ -259,9 +268,9 @@ test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out; fini
 
     #[test]
     fn tells_what_did_not_run_and_why() {
-        let output = "SKIPPED a: no relay\ntest b::c ... ignored, takes an hour\ntest d ... ok\n";
+        let output = "SKIPPED a: no relay\ntest e ... SKIPPED e: no root\ntest b::c ... ignored, takes an hour\ntest d ... ok\n";
         let notes: Vec<String> = skips(output).collect();
-        assert_eq!(notes, ["a: no relay", "b::c: takes an hour"]);
+        assert_eq!(notes, ["a: no relay", "e: no root", "b::c: takes an hour"]);
     }
 
     #[test]

@@ -23,7 +23,9 @@ pub enum AttachError {
     )]
     Taken { interface: String, program: String },
     #[error(
-        "another xdhcpd's XDP program ({program}) is attached, pinned below another          fast_path.pin_dir; detach it with `xdhcpctl --socket <that server's control socket>          fastpath detach --config <that server's configuration>` to let the kernel answer"
+        "another xdhcpd's XDP program ({program}) is attached, pinned below another \
+         fast_path.pin_dir; detach it with `xdhcpctl --socket <that server's control socket> \
+         fastpath detach --config <that server's configuration>` to let the kernel answer"
     )]
     TakenByUs { program: String },
     #[error("{0}")]

@@ -12,6 +12,8 @@ use super::unit::Unit;
 
 /// The score that `systemd-analyze security` gives may not get worse than this (0 is best, 10 worst).
 const EXPOSURE: f32 = 2.0;
+/// Others have other weights; docs/security.md has the score of this one.
+const STATED_BY: &str = "systemd 252 ";
 
 /// How a system call is named where a seccomp filter has another name for it.
 const SAME: [(&str, &str); 1] = [("pread", "pread64")];
@@ -39,6 +41,20 @@ fn the_unit_is_well_formed() -> Result<()> {
     Ok(())
 }
 
+/// Where no BPF program may be loaded.
+#[test]
+fn the_drop_in_for_containers_asks_for_less() -> Result<()> {
+    let unit = Unit::at("contrib/xdhcpd-container.conf")?;
+    for set in ["AmbientCapabilities", "CapabilityBoundingSet"] {
+        let values: Vec<&str> = unit.values(set).collect();
+        ensure!(
+            values == ["", "CAP_NET_RAW CAP_NET_BIND_SERVICE"],
+            "{set}: {values:?}"
+        );
+    }
+    Ok(())
+}
+
 #[test]
 fn the_exposure_is_as_stated() -> Result<()> {
     let mut command = Command::new("systemd-analyze");
@@ -55,6 +71,10 @@ fn the_exposure_is_as_stated() -> Result<()> {
     });
     let score = score.with_context(|| format!("no score in {said}"))?;
     ensure!(score <= EXPOSURE, "{score} is more than {EXPOSURE}: {said}");
+    let version = process::output(Command::new("systemd-analyze").arg("--version"))?;
+    if !version.starts_with(STATED_BY) {
+        return Ok(());
+    }
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/security.md"))?;
     let stated = format!("exposure level is **{score:.1}**");
     ensure!(

@@ -15,6 +15,13 @@ impl Unit {
         Ok(Self { text })
     }
 
+    /// Another file of the repository.
+    pub fn at(path: &str) -> Result<Self> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+        let text = fs::read_to_string(path)?;
+        Ok(Self { text })
+    }
+
     pub fn path() -> &'static Path {
         Path::new(concat!(
             env!("CARGO_MANIFEST_DIR"),
