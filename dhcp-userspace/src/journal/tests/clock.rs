@@ -75,7 +75,7 @@ fn a_clock_that_moved_by_too_little_to_be_written_ends_no_lease_early() {
     let until = NOW.boot + 3600 * SECOND;
     write(&mut log, &lease(1, until), NOW);
     let set = Now {
-        unix: NOW.unix + SECOND,
+        unix: NOW.unix + CLOCK_STEP,
         ..NOW
     };
     write(&mut log, &lease(2, until), set);
