@@ -61,7 +61,7 @@ const WHOLE_SAMPLE: u64 = 3;
 /// daemon waits for itself. Each thread counts each of its calls by itself.
 const SCRIPT: &str = "\
 read call number < @WHEN@ || exec \"$XDHCPD\" \"$@\"
-exec strace -D -f -qq --seccomp-bpf -o /dev/null -e trace=$call -e inject=$call:signal=KILL:when=$number \
+exec strace -D -f -qq -o /dev/null -e trace=$call -e inject=$call:signal=KILL:when=$number \
     \"$XDHCPD\" \"$@\"";
 
 #[test]
