@@ -7,10 +7,11 @@
 //! - an OFFER or ACK of an address that another client holds within its time;
 //! - an ACK of another address than the one asked for;
 //! - a NAK to the holder of the address that it asked for, on the link that it got it on;
-//! - an ACK that ends earlier than what the same client was told before, other than by rounding to seconds.
+//! - an ACK that ends earlier than what the same client was told before, other than by rounding to seconds;
+//! - an OFFER or ACK to a client that has not asked with this xid, and an ACK of an address without a lease time.
 //!
-//! A lease counts from when its client sent the request first (RFC 2131, 4.4.1) on `CLOCK_BOOTTIME`. A client heeds
-//! only answers to what it asked, by xid, and so does the ledger. After a fault, [`Ledger::verify`] asks the server
+//! A lease counts from when its client sent the request last before the ACK, on `CLOCK_BOOTTIME`: clients do not count
+//! from an earlier time than that. A client heeds only answers to what it asked, by xid, and so does the ledger. After a fault, [`Ledger::verify`] asks the server
 //! about every claim, by lease queries on the wire.
 //!
 //! Frames from several links are put in the order of the kernel's timestamps, which takes a moment; what asks the ledger
@@ -27,6 +28,7 @@ use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -119,12 +121,13 @@ impl Ledger {
     }
 
     /// `action` changes the lease time, by a reload: what clients asked for until its end may have been granted for longer
-    /// than what they ask for later, each once.
-    pub fn lease_time_changes<T>(&self, action: impl FnOnce() -> T) -> T {
-        self.shared.lock().book.lease_time_changed(u64::MAX);
+    /// than what they ask for later, each once, but nobody gets less than `shortest`: of the times before and after.
+    pub fn lease_time_changes<T>(&self, shortest: Duration, action: impl FnOnce() -> T) -> T {
+        let shortest = shortest.as_nanos() as u64;
+        let changed = |written: &mut Written, at| written.book.lease_time_changed(at, shortest);
+        changed(&mut self.shared.lock(), u64::MAX);
         let done = action();
-        let mut written = self.settled();
-        written.book.lease_time_changed(clock::boot());
+        changed(&mut self.settled(), clock::boot());
         done
     }
 
@@ -157,9 +160,11 @@ impl Ledger {
             let still = written.book.claim(claim.address, now);
             if still.is_some_and(|still| (still.mac, still.since) == (claim.mac, claim.since)) {
                 verified.claims += 1;
-                verified
-                    .lost
-                    .extend(asker::fault(claim, answers[&claim.address]));
+                // The question may lie before the last renewal, or behind one that was granted less after a reload.
+                let until = still.map_or(claim.until, |still| still.until.min(claim.until));
+                let claim = Claim { until, ..*claim };
+                let fault = asker::fault(&claim, answers[&claim.address]);
+                verified.lost.extend(fault);
             }
         }
         Ok(verified)
@@ -190,14 +195,12 @@ impl Shared {
     }
 
     fn read(&self, ears: &[Ear]) {
+        let _end = EndOfReading(self);
         let mut pending = Vec::new();
         while !self.ended.load(Ordering::Relaxed) {
             if let Err(error) = self.read_some(ears, &mut pending) {
-                let mut written = self.lock();
                 let what = format_args!("{error:#}");
-                written.book.complain(clock::boot(), what);
-                written.broken = true;
-                self.more.notify_all();
+                self.lock().book.complain(clock::boot(), what);
                 return;
             }
         }
@@ -228,6 +231,21 @@ impl Shared {
         written.up_to = up_to;
         self.more.notify_all();
         Ok(())
+    }
+}
+
+/// Nobody waits for a reader that has ended, not even by a panic.
+struct EndOfReading<'a>(&'a Shared);
+
+impl Drop for EndOfReading<'_> {
+    fn drop(&mut self) {
+        let mut written = self.0.lock();
+        if thread::panicking() {
+            let what = format_args!("the ledger's reader panicked");
+            written.book.complain(clock::boot(), what);
+        }
+        written.broken = true;
+        self.0.more.notify_all();
     }
 }
 

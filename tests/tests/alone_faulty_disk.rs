@@ -3,15 +3,18 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use common::faults::{LIMIT, Tmpfs, config, count, crash};
 use common::fleet::Fleet;
 use common::journal_files::{self, Damage, JournalFile};
 use common::load::Load;
+use common::reloads::Reloads;
 use common::strace::Inject;
 use xdhcpd_tests::lab::INTERFACE;
 use xdhcpd_tests::ledger::ALLOWED;
@@ -20,11 +23,11 @@ use xdhcpd_tests::{Asker, Campaign, Daemon, Lab, Ledger, wait_until};
 const CLIENTS: usize = 30;
 const POOL: &str = "10.77.2.0-10.77.5.255";
 /// Short, so that promises are moved forward all the time.
-const LEASE_TIME: &str = "30s";
+const LEASE_TIMES: [&str; 2] = ["30s", "45s"];
 const REBOOT: &str = "if [ -z \"$BOOTED\" ]; then BOOTED=1; export BOOTED; exec unshare --mount sh -ec \
     'mount --bind @ID@ /proc/sys/kernel/random/boot_id; exec \"$@\"' sh \"$0\" \"$@\"; fi";
 
-/// What the journal asks of the disk. All but the last end at the call that fails.
+/// What the journal asks of the disk.
 const CALLS: [&str; 6] = [
     "fdatasync",
     "pwrite64",
@@ -33,9 +36,16 @@ const CALLS: [&str; 6] = [
     "ftruncate",
     "unlink",
 ];
+/// For `EROFS` at all of them. strace counts each by itself, and in each thread: they do not begin to fail together.
 const EVERY_CALL: &str = "fdatasync,pwrite64,fsync,rename,ftruncate,unlink";
-/// A segment is made by a thousand writes: these stand for the rest.
-const MOST: u64 = 16;
+/// The script: a start, and so many ACKs.
+const ACKS: u64 = 100;
+/// The short form looks for its few faults for so long.
+const MORE_ACKS: u64 = 5_000;
+/// No script makes a call as often as this in one thread.
+const MOST: u64 = 10_000;
+/// A segment is made by a thousand writes: from there on, one of so many stands for all.
+const SOME: u64 = 16;
 
 /// The daemon, its load and their judge.
 struct Site<'a> {
@@ -44,7 +54,7 @@ struct Site<'a> {
     boots: u64,
     inject: Inject,
     daemon: Daemon,
-    ledger: Ledger,
+    ledger: Arc<Ledger>,
     asker: Asker,
     claims: usize,
 }
@@ -56,7 +66,7 @@ impl<'a> Site<'a> {
         let script = REBOOT.replace("@ID@", &boot_id.to_string_lossy());
         let (inject, binaries) = Inject::new(&lab.directory("injected")?, &script)?;
         let directory = lab.directory("daemon")?;
-        let ledger = Ledger::watch(&[(&lab.clients[0], INTERFACE)])?;
+        let ledger = Arc::new(Ledger::watch(&[(&lab.clients[0], INTERFACE)])?);
         Ok(Self {
             boot_id,
             boots: 0,
@@ -77,6 +87,27 @@ impl<'a> Site<'a> {
             Ok((ended || self.ledger.acks() >= enough).then_some(()))
         })?;
         Ok(self.daemon.process().exit_status()?.is_none())
+    }
+
+    /// Somebody reloads the configuration all the time.
+    fn reloads(&self, config: &str) -> Reloads {
+        Reloads::start(&self.daemon, config, LEASE_TIMES, &self.ledger)
+    }
+
+    /// The same, until a call has failed too, or that many ACKs later.
+    fn suffer(&mut self, most: u64) -> Result<bool> {
+        let start = self.ledger.acks();
+        let lives = self.serve(ACKS)?;
+        if !lives {
+            return Ok(false);
+        }
+        wait_until("a call to fail, or the load to go on", LIMIT, || {
+            let ended = self.daemon.process().exit_status()?.is_some();
+            let failed = !self.inject.failed()?.is_empty();
+            let enough = self.ledger.acks() >= start + most;
+            Ok((ended || failed || enough).then_some(()))
+        })?;
+        self.serve(0)
     }
 
     /// As when power goes: what is in the kernel is lost.
@@ -137,8 +168,10 @@ fn no_ack_is_lost_by_a_call_that_fails() -> Result<()> {
     common::root();
     let campaign = Campaign::from_env();
     let lab = Lab::new(2)?;
-    let mut site = Site::new(&lab, &native(&lab, LEASE_TIME))?;
+    let config = native(&lab, LEASE_TIMES[0]);
+    let mut site = Site::new(&lab, &config)?;
     let load = Load::start(&lab, 0, CLIENTS, campaign.seed)?;
+    let reloads = site.reloads(&config);
     let mut told = Told::default();
     if campaign.is_long() {
         for calls in CALLS {
@@ -154,15 +187,17 @@ fn no_ack_is_lost_by_a_call_that_fails() -> Result<()> {
             ("fsync", "EIO", "2"),
             (EVERY_CALL, "EROFS", "4+"),
         ] {
-            told.fail_once(&mut site, calls, error, when)?;
+            told.fail_once(&mut site, MORE_ACKS, (calls, error, when))?;
         }
     }
+    let reloads = reloads.finish()?;
     load.finish()?;
     site.verify()?;
+    told.expect_enough()?;
     let fault = "the n-th fdatasync, write, fsync, rename, ftruncate or unlink of each thread fails (EIO, ENOSPC), or \
-                 all from there on (EROFS)";
-    let times = format!("{}, {} of which ended the daemon", told.times, told.ended);
-    campaign.tell(fault, times, &site.checked(), 0, &site.pause());
+                 each call of each thread from its n-th on (EROFS)";
+    let checked = format!("{}; {reloads} reloads", site.checked());
+    campaign.tell(fault, told.say(), &checked, 0, &site.pause());
     Ok(())
 }
 
@@ -170,33 +205,37 @@ fn no_ack_is_lost_by_a_call_that_fails() -> Result<()> {
 struct Told {
     times: u64,
     ended: u64,
+    /// How often which calls failed with which error.
+    each: BTreeMap<(String, String), u64>,
 }
 
 impl Told {
-    /// Up to the one that never comes.
+    /// Up to the one that never comes: what the script does at all fails once at least.
     fn fail_at_every_call(&mut self, site: &mut Site<'_>, calls: &str, error: &str) -> Result<()> {
-        for number in 1..=MOST {
+        let mut number = 1;
+        while number <= MOST {
             let more = if error == "EROFS" { "+" } else { "" };
-            if self.fail_once(site, calls, error, &format!("{number}{more}"))? == 0 {
-                break;
+            let when = format!("{number}{more}");
+            if self.fail_once(site, ACKS, (calls, error, &when))? == 0 {
+                return Ok(());
             }
+            number += (number / SOME).max(1);
         }
-        Ok(())
+        bail!("a start and {ACKS} ACKs make {MOST} calls of {calls}");
     }
 
     /// A daemon with this fault, then one without. Tells how many calls failed.
     fn fail_once(
         &mut self,
         site: &mut Site<'_>,
-        calls: &str,
-        error: &str,
-        when: &str,
+        acks: u64,
+        (calls, error, when): (&str, &str, &str),
     ) -> Result<usize> {
         let context = || format!("{calls} number {when} fails with {error}");
         site.inject.calls(calls, error, when)?;
         site.daemon.kill();
         site.daemon.launch()?;
-        let lives = site.serve(100).with_context(context)?;
+        let lives = site.suffer(acks).with_context(context)?;
         let failed = site.inject.failed()?;
         let refuses_only = calls == "pwrite64" && error == "ENOSPC";
         ensure!(
@@ -215,9 +254,32 @@ impl Told {
         }
         site.start().with_context(context)?;
         site.verify().with_context(context)?;
-        self.times += u64::from(!failed.is_empty());
+        let has_failed = u64::from(!failed.is_empty());
+        self.times += has_failed;
         self.ended += u64::from(!lives);
+        let name = if calls == EVERY_CALL { "any" } else { calls };
+        *self.each.entry((name.into(), error.into())).or_default() += has_failed;
         Ok(failed.len())
+    }
+
+    /// Every script syncs and writes; the short form makes four faults.
+    fn expect_enough(&self) -> Result<()> {
+        let made = |name: &str| {
+            self.each
+                .iter()
+                .any(|((call, _), n)| call == name && *n > 0)
+        };
+        let all = ["fdatasync", "pwrite64", "fsync", "any"].map(made);
+        ensure!(self.times >= 4 && all == [true; 4], "{:?}", self.each);
+        Ok(())
+    }
+
+    fn say(&self) -> String {
+        let (times, ended) = (self.times, self.ended);
+        let each = self.each.iter();
+        let each = each.map(|((call, error), times)| format!("{call} {error} {times}"));
+        let each = each.collect::<Vec<_>>().join(", ");
+        format!("{times} ({each}), {ended} of which ended the daemon")
     }
 }
 
@@ -228,8 +290,10 @@ fn no_ack_is_lost_by_a_full_disk_under_load() -> Result<()> {
     let lab = Lab::new(2)?;
     let state = lab.directory("daemon")?.join("state");
     let _tmpfs = Tmpfs::mount(&state, "140m")?;
-    let mut site = Site::new(&lab, &native(&lab, LEASE_TIME))?;
+    let config = native(&lab, LEASE_TIMES[0]);
+    let mut site = Site::new(&lab, &config)?;
     let load = Load::start(&lab, 0, CLIENTS, campaign.seed)?;
+    let reloads = site.reloads(&config);
     let times = campaign.times(1, 25);
     for number in 0..times {
         site.serve(100)?;
@@ -251,10 +315,12 @@ fn no_ack_is_lost_by_a_full_disk_under_load() -> Result<()> {
         site.serve(100)?;
         site.verify()?;
     }
+    let reloads = reloads.finish()?;
     load.finish()?;
     site.verify()?;
     let fault = "the state directory full under load, also at a start and over a crash of the host";
-    campaign.tell(fault, times, &site.checked(), 0, &site.pause());
+    let checked = format!("{}; {reloads} reloads", site.checked());
+    campaign.tell(fault, times, &checked, 0, &site.pause());
     Ok(())
 }
 
@@ -301,8 +367,8 @@ fn damage_is_told_and_costs_nobody_who_is_heard() -> Result<()> {
         records += lost;
         claims += asked;
     }
-    let fault = "the journal damaged in the middle between two runs (bit, zeros, swapped, cut, deleted), with and without \
-                 what the kernel knows";
+    let fault = "the journal damaged in the middle between two runs (bit, zeros, swapped, cut, deleted), under load with \
+                 what the kernel knows, and without it";
     let checked = format!(
         "{records} records told as lost; {claims} leases asked about once their clients had been heard"
     );
@@ -316,6 +382,9 @@ fn damaged(damage: Damage, is_pinned: bool) -> Result<(usize, usize)> {
     let mut site = Site::new(&lab, &native(&lab, "1h"))?;
     let mut fleet = Fleet::new(&lab, 0..40)?;
     fleet.bind()?;
+    // Where nothing is lost, nobody needs to keep still.
+    let load = is_pinned.then(|| Load::start(&lab, 0, CLIENTS, 1));
+    let load = load.transpose()?;
     // So that others follow the file that is damaged.
     site.daemon.restart()?;
     let mut more = Fleet::new(&lab, 40..42)?;
@@ -340,6 +409,8 @@ fn damaged(damage: Damage, is_pinned: bool) -> Result<(usize, usize)> {
     site.verify()?;
     site.crash()?;
     site.start()?;
+    site.verify()?;
+    load.map_or(Ok(()), Load::finish)?;
     site.verify()?;
     Ok((lost, site.claims))
 }

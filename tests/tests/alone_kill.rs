@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use common::faults::{LIMIT, config, count, crash, wrapped};
+use common::fleet::Fleet;
 use common::load::Load;
 use common::random::Random;
-use common::reloads::Reloads;
+use common::reloads::{self, Reloads};
 use xdhcpd_tests::lab::INTERFACE;
 use xdhcpd_tests::ledger::{ALLOWED, Pauses};
 use xdhcpd_tests::{Asker, Campaign, Daemon, Lab, Ledger, wait_until};
@@ -28,6 +29,10 @@ const COMPACTED: u64 = 100;
 const CLIENTS: usize = 200;
 /// Enough for those who went without a word, too.
 const POOL: &str = "10.77.2.0-10.77.9.255";
+/// How many addresses those are.
+const ADDRESSES: usize = 2048;
+/// Strangers that wait for an offer at once.
+const AT_ONCE: usize = 512;
 /// Short, so that leases end and promises are moved forward all the time.
 const LEASE_TIMES: [&str; 2] = ["30s", "45s"];
 /// One kill in so many takes the pins along, and the boot id.
@@ -53,7 +58,7 @@ fn no_ack_is_lost_by_a_kill() -> Result<()> {
         let told = site.killing(mode, kills)?;
         told.tell(&campaign, mode, kills);
     }
-    Ok(())
+    site.strangers()
 }
 
 struct Site<'a> {
@@ -105,7 +110,7 @@ impl<'a> Site<'a> {
         // The last reload may have left the other lease time behind.
         let ledger = Arc::clone(&self.ledger);
         let start = || Daemon::start(&binaries, &self.lab.server, &directory, &config);
-        self.daemon = Some(ledger.lease_time_changes(start)?);
+        self.daemon = Some(ledger.lease_time_changes(reloads::shortest(LEASE_TIMES), start)?);
         Ok(())
     }
 
@@ -172,6 +177,17 @@ impl<'a> Site<'a> {
         crash(daemon)?;
         told.crashes += 1;
         self.reboot(told.crashes)
+    }
+
+    /// They ask for all that is left: whatever the server says of its leases, it keeps them too.
+    fn strangers(&mut self) -> Result<()> {
+        let live = self.ledger.live().len();
+        ensure!(live >= CLIENTS / 2, "only {live} leases are left");
+        let offers = Fleet::new(self.lab, 0..ADDRESSES - live)?.offers(AT_ONCE)?;
+        ensure!(offers > ADDRESSES / 2, "only {offers} offers");
+        let live = self.ledger.live().len();
+        ensure!(live > 0, "all leases had ended before the last offer");
+        self.ledger.content()
     }
 
     fn verify(&mut self, told: &mut Told) -> Result<()> {

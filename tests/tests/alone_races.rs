@@ -42,7 +42,7 @@ const WANTED: [&str; 8] = [
     "refusals",
     "reloads",
 ];
-/// A machine on which not all of it has happened by then does not get on.
+/// A machine on which not all of it has happened by then does not get on, nor one where nothing happens for so long.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How often those look again who wait for something.
 const TICK: Duration = Duration::from_millis(10);
@@ -140,9 +140,15 @@ impl Race {
 
     /// Ends the race when it is enough, or somebody has failed.
     fn watch(&self) {
+        let (mut seen, mut moved) = (0, Now::read().boot);
         while !self.over() {
-            let stuck = self.wanted < 100_000 && Now::read().boot >= self.latest;
-            if self.is_enough() || stuck {
+            let (looked, now) = (self.looked.load(Ordering::Relaxed), Now::read().boot);
+            if looked != seen {
+                (seen, moved) = (looked, now);
+            }
+            let stuck = now >= moved + PATIENCE.as_nanos() as u64;
+            let late = self.wanted < 100_000 && now >= self.latest;
+            if self.is_enough() || stuck || late {
                 self.over.store(true, Ordering::Relaxed);
             }
             thread::park_timeout(TICK);
@@ -184,14 +190,15 @@ fn run(race: &Race, seed: u64) -> Result<()> {
                 |by, stream| Looker::new(by, random(8 * number + stream), changer(stream + 1));
             let (kernel, host) = (looker(By::Kernel, 0), looker(By::Host, 2));
             let changer = changer(4);
-            threads.push(scope.spawn(move || ending(race, kernel.run())));
-            threads.push(scope.spawn(move || ending(race, host.run())));
-            threads.push(scope.spawn(move || ending(race, changer.run())));
+            threads.push(scope.spawn(move || ending(race, || kernel.run())));
+            threads.push(scope.spawn(move || ending(race, || host.run())));
+            threads.push(scope.spawn(move || ending(race, || changer.run())));
         }
-        threads.push(scope.spawn(move || ending(race, change::sweep(race, &journal))));
-        threads.push(scope.spawn(move || ending(race, change::reload(race))));
-        let commit = move || ending(race, commit::run(race, &tickets, random(u64::MAX >> 1)));
-        threads.push(scope.spawn(commit));
+        let sweep = move || change::sweep(race, &journal);
+        threads.push(scope.spawn(move || ending(race, sweep)));
+        threads.push(scope.spawn(move || ending(race, || change::reload(race))));
+        let commit = move || commit::run(race, &tickets, random(u64::MAX >> 1));
+        threads.push(scope.spawn(move || ending(race, commit)));
         race.watch();
         let results = threads.into_iter().map(thread::ScopedJoinHandle::join);
         results
@@ -201,12 +208,24 @@ fn run(race: &Race, seed: u64) -> Result<()> {
     .map(|_| ())
 }
 
-/// Who fails ends the race.
-fn ending(race: &Race, result: Result<()>) -> Result<()> {
+/// Who fails ends the race, by a panic too.
+fn ending(race: &Race, run: impl FnOnce() -> Result<()>) -> Result<()> {
+    let on_panic = EndOnPanic(race);
+    let result = run();
     if result.is_err() {
-        race.over.store(true, Ordering::Relaxed);
+        on_panic.0.over.store(true, Ordering::Relaxed);
     }
     result
+}
+
+struct EndOnPanic<'a>(&'a Race);
+
+impl Drop for EndOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.over.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 /// At the end everybody holds what he was told; tells how many do.

@@ -1,6 +1,6 @@
 //! Who holds what, by what was seen on the wire, and what is wrong with it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::net::Ipv4Addr;
 
@@ -22,7 +22,7 @@ const FOR_EVER: u32 = u32::MAX;
 pub struct Claim {
     pub address: Ipv4Addr,
     pub mac: Mac,
-    /// From when its client sent the request on, as RFC 2131 counts.
+    /// Counted from when its client sent the request last, as clients do.
     pub until: u64,
     /// When its client asked for it last.
     pub asked: u64,
@@ -35,6 +35,7 @@ pub struct Claim {
 #[derive(Clone, Copy)]
 struct Asked {
     first: u64,
+    last: u64,
     kind: u8,
     about: Ipv4Addr,
     is_renewal: bool,
@@ -49,10 +50,13 @@ pub struct Book {
     claims: HashMap<Ipv4Addr, Claim>,
     asked: HashMap<Transaction, Asked>,
     in_order: VecDeque<(u64, Transaction)>,
+    forgotten: HashSet<Transaction>,
     /// When a client said that it does not want this address, or not any more.
     given_back: HashMap<(Mac, Ipv4Addr), u64>,
     /// What was asked for until then may have been granted for longer than it is now.
     longer_until: u64,
+    /// But not for less than this.
+    shortest: u64,
     pub complaints: Vec<String>,
     pub acks: u64,
     pub answers: Answers,
@@ -67,14 +71,16 @@ impl Book {
             return;
         }
         match message.kind {
-            wire::DISCOVER | wire::REQUEST => self.request(at, link, message),
+            wire::DISCOVER | wire::REQUEST | wire::INFORM => self.request(at, link, message),
             wire::RELEASE | wire::DECLINE => self.give_back(at, message),
             _ => {}
         }
     }
 
-    pub fn lease_time_changed(&mut self, at: u64) {
+    /// `shortest` is the shortest time that anybody may be given then, in nanoseconds.
+    pub fn lease_time_changed(&mut self, at: u64, shortest: u64) {
         self.longer_until = at;
+        self.shortest = shortest;
     }
 
     pub fn claim(&self, address: Ipv4Addr, at: u64) -> Option<Claim> {
@@ -99,19 +105,23 @@ impl Book {
     fn request(&mut self, at: u64, link: usize, message: &Message) {
         let transaction = (link, message.chaddr, message.xid);
         let (kind, about) = (message.kind, message.about());
-        let known = self.asked.get(&transaction);
-        if known.is_some_and(|asked| (asked.kind, asked.about) == (kind, about)) {
+        self.in_order.push_back((at, transaction));
+        if let Some(known) = self.asked.get_mut(&transaction)
+            && (known.kind, known.about) == (kind, about)
+        {
+            known.last = at;
             return;
         }
+        self.forgotten.remove(&transaction);
         let asked = Asked {
             first: at,
+            last: at,
             kind,
             about,
             is_renewal: kind == wire::REQUEST && !message.ciaddr.is_unspecified(),
             answered: false,
         };
         self.asked.insert(transaction, asked);
-        self.in_order.push_back((at, transaction));
     }
 
     /// From now on it may be anybody's, and what is still on its way to the client does not count.
@@ -127,10 +137,11 @@ impl Book {
         }
     }
 
-    /// A client heeds only what it has asked for, and so does this.
+    /// A client heeds only what it has asked for, and so does this. An answer to nobody is a fault.
     fn reply(&mut self, at: u64, link: usize, reply: &Message) {
         let transaction = (link, reply.chaddr, reply.xid);
         let Some(asked) = self.asked.get_mut(&transaction) else {
+            self.expect_forgotten(at, &transaction, reply);
             return;
         };
         let offered = reply.kind == wire::OFFER;
@@ -152,24 +163,27 @@ impl Book {
     }
 
     fn ack(&mut self, at: u64, link: usize, asked: &Asked, ack: &Message) {
-        let Some(secs) = ack.lease else { return };
+        let Some(secs) = ack.lease else {
+            self.expect_no_lease(at, asked, ack);
+            return;
+        };
         self.acks += 1;
         self.expect_free(at, ack, "given");
         self.expect_asked_for(at, asked, ack);
         let (mac, address) = (ack.chaddr, ack.yiaddr);
         let given_back = self.given_back.get(&(mac, address));
-        if given_back.is_some_and(|back| *back >= asked.first) {
+        if given_back.is_some_and(|back| *back >= asked.last) {
             return;
         }
         let until = match secs {
             FOR_EVER => u64::MAX,
-            secs => asked.first + u64::from(secs) * SECOND,
+            secs => asked.last + u64::from(secs) * SECOND,
         };
         let claim = Claim {
             address,
             mac,
             until,
-            asked: asked.first,
+            asked: asked.last,
             since: at,
             link,
         };
@@ -187,9 +201,9 @@ impl Book {
             // The answer to an older request, late: what the younger one was told holds.
             return Claim { since, ..*old };
         }
-        let shortened = new.until.saturating_add(ROUNDING) < old.until;
-        if shortened && old.asked > self.longer_until {
-            let less = seconds(old.until - new.until);
+        let least = self.least(old, new.asked);
+        if new.until.saturating_add(ROUNDING) < least {
+            let less = seconds(least - new.until);
             let (address, mac) = (new.address, Hardware(new.mac));
             self.complain(
                 at,
@@ -197,6 +211,15 @@ impl Book {
             );
         }
         Claim { since, ..new }
+    }
+
+    /// Until when whoever holds this may use it at least after asking for more time.
+    fn least(&self, old: &Claim, asked: u64) -> u64 {
+        let shortest = asked.saturating_add(self.shortest);
+        match old.asked > self.longer_until {
+            true => old.until,
+            false => old.until.min(shortest),
+        }
     }
 
     fn nak(&mut self, at: u64, link: usize, asked: &Asked, mac: Mac) {
@@ -228,10 +251,33 @@ impl Book {
 
     fn expect_asked_for(&mut self, at: u64, asked: &Asked, ack: &Message) {
         let (about, given) = (asked.about, ack.yiaddr);
-        if asked.kind == wire::REQUEST && about != given && !about.is_unspecified() {
+        if asked.kind != wire::DISCOVER && about != given && !about.is_unspecified() {
             let mac = Hardware(ack.chaddr);
             let what = format_args!("{given} was given to {mac}, which asked for {about}");
             self.complain(at, what);
+        }
+    }
+
+    /// Nobody has asked for this reply, ever.
+    fn expect_forgotten(&mut self, at: u64, transaction: &Transaction, reply: &Message) {
+        let gives = matches!(reply.kind, wire::OFFER | wire::ACK);
+        if gives && !self.forgotten.contains(transaction) {
+            let (address, mac, xid) = (reply.yiaddr, Hardware(reply.chaddr), reply.xid);
+            self.complain(
+                at,
+                format_args!("{address} was told to {mac}, which has not asked as {xid:#010x}"),
+            );
+        }
+    }
+
+    /// Only who asks for options alone gets no time.
+    fn expect_no_lease(&mut self, at: u64, asked: &Asked, ack: &Message) {
+        if asked.kind != wire::INFORM {
+            let (address, mac) = (ack.yiaddr, Hardware(ack.chaddr));
+            self.complain(
+                at,
+                format_args!("{address} was given to {mac} without a lease time"),
+            );
         }
     }
 
@@ -240,8 +286,9 @@ impl Book {
             && let Some((at, transaction)) = self.in_order.pop_front()
         {
             let known = self.asked.get(&transaction);
-            if known.is_some_and(|asked| asked.first == at) {
+            if known.is_some_and(|asked| asked.last == at) {
                 self.asked.remove(&transaction);
+                self.forgotten.insert(transaction);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Hears all that clients on one link send and receive, and when.
 
+use std::cell::Cell;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -15,6 +16,8 @@ const LONGEST: usize = 4096;
 
 pub struct Ear {
     socket: OwnedFd,
+    /// When the last frame was on the wire.
+    last: Cell<u64>,
 }
 
 /// A frame, and when it was on the wire, on [`clock::boot`].
@@ -31,7 +34,10 @@ impl Ear {
             Ok::<_, io::Error>(socket)
         })?;
         let socket = opened.with_context(|| format!("cannot watch {interface}"))?;
-        Ok(Self { socket })
+        Ok(Self {
+            socket,
+            last: Cell::new(0),
+        })
     }
 
     pub fn descriptor(&self) -> i32 {
@@ -43,16 +49,26 @@ impl Ear {
         let mut buffer = [0; LONGEST];
         loop {
             match receive(&self.socket, &mut buffer) {
-                Ok((length, stamp)) => each(Frame {
-                    bytes: &buffer[..length],
-                    at: stamp.map_or_else(clock::boot, |stamp| stamp.saturating_sub(ahead)),
-                }),
+                Ok((length, stamp)) => {
+                    let at = stamp.map_or_else(clock::boot, |stamp| stamp.saturating_sub(ahead));
+                    each(Frame {
+                        bytes: &buffer[..length],
+                        at: self.in_order(at),
+                    });
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 // Its interface is down, or was deleted: what follows tells.
                 Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => {}
                 Err(error) => return Err(error).context("the ledger cannot read a link"),
             }
         }
+    }
+
+    /// What follows on one link is later: `ahead` is not exact, and an answer does not come before its question.
+    fn in_order(&self, at: u64) -> u64 {
+        let at = at.max(self.last.get());
+        self.last.set(at);
+        at
     }
 
     /// How many frames have been lost since the last time because nobody read them in time.

@@ -12,6 +12,7 @@ pub const DECLINE: u8 = 4;
 pub const ACK: u8 = 5;
 pub const NAK: u8 = 6;
 pub const RELEASE: u8 = 7;
+pub const INFORM: u8 = 8;
 
 const BOOTREPLY: u8 = 2;
 const PORTS: [u16; 2] = [67, 68];

@@ -1,6 +1,7 @@
-//! `kill -9` before each system call of the daemon's start that leaves something behind: a file, a map, a pin. Each
+//! `kill -9` at each system call of the daemon's start that leaves something behind: a file, a map, a pin. Each
 //! start meets what all those before it have left.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -22,13 +23,46 @@ const POOL: &str = "10.77.2.0-10.77.9.255";
 const CRASH: usize = 6;
 /// After so many starts that were cut short, one is not, and the leases are asked about.
 const WHOLE: u64 = 8;
-const CALLS: &str = "bpf,openat,write,pwrite64,fsync,fdatasync,ftruncate,fallocate,rename,renameat,renameat2,unlink,\
-    unlinkat,mkdir,mkdirat,mmap";
+const CALLS: [&str; 16] = [
+    "rename",
+    "renameat",
+    "renameat2",
+    "mkdir",
+    "mkdirat",
+    "unlink",
+    "unlinkat",
+    "fsync",
+    "fdatasync",
+    "ftruncate",
+    "fallocate",
+    "write",
+    "pwrite64",
+    "bpf",
+    "openat",
+    "mmap",
+];
+/// No start makes a call as often as this before it is ready.
+const MOST: u64 = 1_000;
+/// The short form: one of the first so many of each of these calls, if a start makes them.
+const SAMPLE: [(&str, usize); 8] = [
+    ("mkdir", 3),
+    ("fsync", 3),
+    ("ftruncate", 1),
+    ("unlink", 1),
+    ("bpf", 90),
+    ("openat", 35),
+    ("rename", 1),
+    ("fdatasync", 1),
+];
+/// Of the sample, so many starts at least are cut short: every start makes these calls.
+const CUT: u64 = 3;
+const WHOLE_SAMPLE: u64 = 3;
 /// Starts the daemon whole if nothing says at which call it ends. The tracer is not its parent: whoever waits for the
-/// daemon waits for itself.
+/// daemon waits for itself. Each thread counts each of its calls by itself.
 const SCRIPT: &str = "\
-read call < @WHEN@ || exec \"$XDHCPD\" \"$@\"
-exec strace -D -f -qq -o /dev/null -e inject=@CALLS@:signal=KILL:when=$call \"$XDHCPD\" \"$@\"";
+read call number < @WHEN@ || exec \"$XDHCPD\" \"$@\"
+exec strace -D -f -qq -o /dev/null -e trace=$call -e inject=$call:signal=KILL:when=$number \
+    \"$XDHCPD\" \"$@\"";
 
 #[test]
 fn no_ack_is_lost_by_a_start_cut_short() -> Result<()> {
@@ -37,9 +71,13 @@ fn no_ack_is_lost_by_a_start_cut_short() -> Result<()> {
     for mode in MODES {
         let lab = Lab::new(2)?;
         let mut starts = Starts::new(&lab, mode, campaign.seed)?;
-        let step = campaign.times(60, 1);
-        let last = starts.cut_all(step)?;
-        starts.tell(&campaign, mode, last);
+        if campaign.is_long() {
+            starts.cut_all()?;
+        } else {
+            starts.cut_sample()?;
+        }
+        starts.end_load()?;
+        starts.tell(&campaign, mode);
     }
     Ok(())
 }
@@ -53,6 +91,8 @@ struct Starts {
     asker: Asker,
     load: Option<Load>,
     cut: u64,
+    /// How often at which call.
+    cut_at: BTreeMap<&'static str, u64>,
     claims: usize,
 }
 
@@ -61,46 +101,71 @@ impl Starts {
         let when = lab.directory("when")?.join("call");
         fs::write(&when, "")?;
         let script = SCRIPT.replace("@WHEN@", &when.to_string_lossy());
-        let binaries = wrapped(&lab.directory("cut")?, &script.replace("@CALLS@", CALLS))?;
+        let binaries = wrapped(&lab.directory("cut")?, &script)?;
         let config = config(lab, mode, POOL, "60s") + ALLOWED;
         let directory = lab.directory("daemon")?;
         let daemon = Daemon::start(&binaries, &lab.server, &directory, &config)?;
         let mut random = Random::new(seed);
+        let ledger = Ledger::watch(&[(&lab.clients[0], INTERFACE)])?;
         let load = Load::start(lab, 0, CLIENTS, random.next())?;
         let starts = Self {
             random,
             when,
             daemon,
-            ledger: Ledger::watch(&[(&lab.clients[0], INTERFACE)])?,
+            ledger,
             asker: Asker::new(&lab.clients[1], &lab.server)?,
             load: Some(load),
             cut: 0,
+            cut_at: BTreeMap::new(),
             claims: 0,
         };
         starts.wait_load()?;
         Ok(starts)
     }
 
-    /// Gives the number of calls after which a start is whole.
-    fn cut_all(&mut self, step: u64) -> Result<u64> {
-        let mut call = 1 + self.random.below(step as usize) as u64;
-        while self.cut_at(call)? {
-            if self.cut.is_multiple_of(WHOLE) || step > 1 {
-                self.start_whole()
-                    .with_context(|| format!("after a start that was cut short at call {call}"))?;
+    /// At each call of each kind, from the first of its kind until a start is whole before it comes.
+    fn cut_all(&mut self) -> Result<()> {
+        for call in CALLS {
+            let mut number = 1;
+            while number <= MOST && self.cut_at(call, number)? {
+                self.start_whole_after(WHOLE, call, number)?;
+                number += 1;
             }
-            call += step;
+            ensure!(number <= MOST, "a start makes {MOST} calls of {call}");
         }
+        Ok(())
+    }
+
+    fn cut_sample(&mut self) -> Result<()> {
+        for (call, first) in SAMPLE {
+            let number = 1 + self.random.below(first) as u64;
+            if self.cut_at(call, number)? {
+                self.start_whole_after(WHOLE_SAMPLE, call, number)?;
+            }
+        }
+        let cut = self.cut;
+        ensure!(cut >= CUT, "only {cut} starts were cut short");
+        Ok(())
+    }
+
+    fn start_whole_after(&mut self, cut: u64, call: &str, number: u64) -> Result<()> {
+        if !self.cut.is_multiple_of(cut) {
+            return Ok(());
+        }
+        self.start_whole()
+            .with_context(|| format!("after a start that was cut short at {call} {number}"))
+    }
+
+    fn end_load(&mut self) -> Result<()> {
         self.start_whole()?;
         self.load.take().context("a load")?.finish()?;
-        self.check()?;
-        Ok(call)
+        self.check()
     }
 
     /// Whether the start was cut short.
-    fn cut_at(&mut self, call: u64) -> Result<bool> {
+    fn cut_at(&mut self, call: &'static str, number: u64) -> Result<bool> {
         self.end()?;
-        fs::write(&self.when, format!("{call}\n"))?;
+        fs::write(&self.when, format!("{call} {number}\n"))?;
         self.daemon.launch()?;
         let ready = self.daemon.wait_ready();
         fs::write(&self.when, "")?;
@@ -111,9 +176,10 @@ impl Starts {
         let killed = status.and_then(|status| status.signal()) == Some(libc::SIGKILL);
         ensure!(
             killed,
-            "a start was to be cut short at call {call}: {error:#}"
+            "a start was to be cut short at {call} {number}: {error:#}"
         );
         self.cut += 1;
+        *self.cut_at.entry(call).or_default() += 1;
         Ok(true)
     }
 
@@ -154,10 +220,17 @@ impl Starts {
         })
     }
 
-    fn tell(&self, campaign: &Campaign, mode: &str, last: u64) {
-        let fault = format!("`kill -9` before each system call of the start, fast path {mode}");
+    fn tell(&self, campaign: &Campaign, mode: &str) {
+        let fault = format!(
+            "`kill -9` at each system call of the start that leaves something behind, fast path {mode}"
+        );
+        let calls = self
+            .cut_at
+            .iter()
+            .map(|(call, times)| format!("{call} {times}"));
+        let calls = calls.collect::<Vec<_>>().join(", ");
         let times = format!(
-            "{} of {last}; in one of {CRASH} all that is in the kernel is lost too",
+            "{} ({calls}); in one of {CRASH} all that is in the kernel is lost too",
             self.cut
         );
         let (acks, claims) = (self.ledger.acks(), self.claims);

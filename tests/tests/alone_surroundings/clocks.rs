@@ -1,5 +1,6 @@
 //! The wall clock, set a day forward and back: while the daemon runs and while it does not, in the same boot and
-//! over a reboot. Leases end on `CLOCK_BOOTTIME`, which nobody can set.
+//! over a reboot. Leases end on `CLOCK_BOOTTIME`, which nobody can set. The long form reboots under load too, the
+//! short one only when all is quiet.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What is full, and who stands still.
+//! What is full, and who stands still. Only the long form uses up the reply templates: that takes thousands of clients.
 
 use std::fmt::Write as _;
 

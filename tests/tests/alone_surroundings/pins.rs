@@ -1,4 +1,5 @@
-//! What somebody else does to the program, its links and its maps.
+//! What somebody else does to the program, its links and its maps. The short form starts on one kind of spoilt pins,
+//! the long one on all.
 
 use std::fs;
 use std::path::{Path, PathBuf};

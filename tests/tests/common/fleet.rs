@@ -184,6 +184,13 @@ impl Fleet {
         Ok(())
     }
 
+    /// One DISCOVER from each client, and nothing more; tells how many OFFERs there were.
+    pub fn offers(&mut self, window: usize) -> Result<usize> {
+        let discovers = self.nodes.iter().map(|node| discover(node.mac));
+        let discovers = discovers.enumerate().collect();
+        Ok(self.ask(discovers, window)?.len())
+    }
+
     fn bound(&mut self, open: Open, ack: &Message) -> Result<()> {
         ensure!(ack.kind() == Some(ACK), "to a REQUEST: no ACK");
         let node = &mut self.nodes[open.node];

@@ -90,6 +90,7 @@ struct Client {
 /// Runs until [`Self::finish`].
 pub struct Load {
     closing: Arc<AtomicBool>,
+    abandoned: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<()>>>,
 }
 
@@ -106,11 +107,14 @@ impl Load {
             next_xid: random.next() as u32,
             random,
             gone: Vec::new(),
+            abandoned: Arc::default(),
         };
+        let abandoned = Arc::clone(&crowd.abandoned);
         let closing = Arc::<AtomicBool>::default();
         let close = Arc::clone(&closing);
         Ok(Self {
             closing,
+            abandoned,
             thread: Some(thread::spawn(move || crowd.run(clients, &close))),
         })
     }
@@ -125,9 +129,13 @@ impl Load {
 }
 
 impl Drop for Load {
-    /// After a failure, nobody is waited for.
+    /// After a failure no client is waited for, but their cable is not needed any more then.
     fn drop(&mut self) {
+        self.abandoned.store(true, Ordering::Relaxed);
         self.closing.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -140,6 +148,7 @@ struct Crowd {
     next_mac: u32,
     next_xid: u32,
     gone: Vec<(Mac, Lease)>,
+    abandoned: Arc<AtomicBool>,
 }
 
 impl Crowd {
@@ -185,6 +194,7 @@ impl Crowd {
             let reply = Message::read(&frame).filter(|reply| !reply.is_request());
             if let Some(reply) = reply
                 && let Some(number) = self.open.get(&reply.xid)
+                && clients[*number].mac == reply.chaddr
             {
                 self.hear(&mut clients[*number], &reply);
             }
@@ -285,7 +295,7 @@ impl Crowd {
             }
         }
         let mut silent = clients.len();
-        while silent > 0 && now() < start + PATIENCE {
+        while silent > 0 && now() < start + PATIENCE && !self.abandoned.load(Ordering::Relaxed) {
             clients.iter_mut().for_each(Client::stay);
             self.turn(clients)?;
             silent = clients.iter().filter(|client| client.waits()).count();

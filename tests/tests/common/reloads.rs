@@ -18,6 +18,16 @@ const LEASE_TIME: u64 = 5;
 /// In a configuration: what differs from one reload to the next.
 const DOMAIN: &str = "lab.example";
 
+/// The shorter of two lease times, as a configuration says them.
+pub fn shortest(lease_times: [&str; 2]) -> Duration {
+    let seconds = |text: &str| match text.strip_suffix('m') {
+        Some(minutes) => minutes.parse().map(|minutes: u64| 60 * minutes),
+        None => text.trim_end_matches('s').parse(),
+    };
+    let [a, b] = lease_times.map(|text| seconds(text).expect("seconds or minutes"));
+    Duration::from_secs(a.min(b))
+}
+
 /// Until it is dropped.
 pub struct Reloads {
     shared: Arc<Shared>,
@@ -99,7 +109,9 @@ impl Reloader {
             let other = number / LEASE_TIME % 2;
             let config = self.config(number, self.lease_times[other as usize]);
             if number % LEASE_TIME == 0 {
-                self.ledger.lease_time_changes(|| self.reload(&config))?;
+                let shortest = shortest(self.lease_times);
+                let reload = || self.reload(&config);
+                self.ledger.lease_time_changes(shortest, reload)?;
             } else {
                 self.reload(&config)?;
             }

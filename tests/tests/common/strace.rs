@@ -35,8 +35,8 @@ impl Inject {
         Ok((inject, binaries))
     }
 
-    /// These calls fail with an error, at the times that strace's `when` says; each thread counts for
-    /// itself.
+    /// These calls fail with an error, at the times that strace's `when` says; each thread counts each call
+    /// for itself.
     pub fn calls(&self, calls: &str, error: &str, when: &str) -> Result<()> {
         fs::write(&self.log, "")?;
         let order = format!("-e trace={calls} -e inject={calls}:error={error}:when={when}");

@@ -155,13 +155,23 @@ fn rounding_to_seconds_is_allowed() {
 fn a_shorter_lease_time_is_told_once() {
     let mut link = Link::default();
     link.bind(A);
-    link.book.lease_time_changed(link.now);
+    link.book.lease_time_changed(link.now, 20 * SECOND);
     link.ask(wire::REQUEST, A);
     link.answer(wire::ACK, A, 20);
     link.content();
     link.ask(wire::REQUEST, A);
     link.answer(wire::ACK, A, 10);
     link.complaint("was shortened by 9.99");
+}
+
+#[test]
+fn less_than_the_shortest_lease_time_is_found() {
+    let mut link = Link::default();
+    link.bind(A);
+    link.book.lease_time_changed(u64::MAX, 20 * SECOND);
+    link.ask(wire::REQUEST, A);
+    link.answer(wire::ACK, A, 18);
+    link.complaint("was shortened by 2.000 s");
 }
 
 #[test]
@@ -199,15 +209,15 @@ fn an_ack_that_crosses_a_release_binds_nobody() {
 }
 
 #[test]
-fn a_lease_counts_from_the_first_of_several_requests() {
+fn a_lease_counts_from_the_last_of_several_requests() {
     let mut link = Link::default();
     link.ask(wire::REQUEST, A);
-    let first = link.now;
     link.pass(5);
     link.repeat(wire::REQUEST, A);
+    let last = link.now;
     link.answer(wire::ACK, A, LEASE);
     let claim = link.book.live(link.now)[0];
-    assert_eq!(claim.until, first + u64::from(LEASE) * SECOND);
+    assert_eq!(claim.until, last + u64::from(LEASE) * SECOND);
     assert_eq!(link.book.answers.renewals().max.as_millis(), 5002);
 }
 
@@ -226,11 +236,43 @@ fn a_late_answer_to_an_older_request_shortens_nothing() {
 }
 
 #[test]
-fn what_nobody_asked_for_is_not_heeded() {
+fn an_answer_to_nobody_is_found_and_not_heeded() {
+    for (kind, mac, later) in [(wire::ACK, A, 1), (wire::OFFER, A, 1), (wire::ACK, B, 0)] {
+        let mut link = Link::default();
+        link.ask(wire::REQUEST, A);
+        link.xid += later;
+        link.answer(kind, mac, LEASE);
+        link.complaint("which has not asked as");
+        assert_eq!((link.book.acks, link.book.live(link.now).len()), (0, 0));
+    }
+}
+
+#[test]
+fn an_answer_that_comes_very_late_is_not_heeded() {
     let mut link = Link::default();
-    link.xid += 99;
+    link.ask(wire::REQUEST, A);
+    link.pass(100);
+    link.repeat(wire::REQUEST, A);
+    link.pass(100);
     link.answer(wire::ACK, A, LEASE);
-    assert_eq!((link.book.acks, link.book.live(link.now).len()), (0, 0));
+    assert_eq!(link.book.acks, 1);
+    link.pass(100);
+    link.answer(wire::ACK, A, LEASE);
+    assert_eq!(link.book.acks, 1);
+    link.content();
+}
+
+#[test]
+fn only_who_asks_for_options_alone_gets_no_lease_time() {
+    let mut link = Link::default();
+    link.ask(wire::INFORM, A);
+    let mut ack = link.message(true, wire::ACK, A);
+    link.book.hear(link.now, 0, &ack);
+    link.content();
+    link.ask(wire::REQUEST, A);
+    ack.xid = link.xid;
+    link.book.hear(link.now, 0, &ack);
+    link.complaint("without a lease time");
 }
 
 #[test]
