@@ -349,8 +349,23 @@ impl World {
         let now = self.server.time;
         if let Some(packet) = hostile::packet(&mut self.clients, &mut self.dice, now) {
             self.carry(&packet);
+            self.race(packet.origin.mac, now);
         }
         Ok(())
+    }
+
+    /// Whom it hurts renews meanwhile: while the harm is on its way to disk, perhaps.
+    fn race(&mut self, victim: Mac, now: u64) {
+        let Some(number) = self.by_mac.get(&victim).copied() else {
+            return;
+        };
+        let client = &mut self.clients[number];
+        if self.dice.percent(50) && client.hurry(now) {
+            client.generation += 1;
+            let generation = client.generation;
+            let delay = self.dice.about(self.plan.latency + self.plan.delay);
+            self.after(delay, Event::Wakes(number, generation));
+        }
     }
 
     /// What the daemon does now and then, and whether its books are right.
