@@ -239,6 +239,9 @@ impl World {
         for (address, mac) in std::mem::take(&mut self.server.given_back) {
             self.ledger.give_up(address, mac, now);
         }
+        for (origin, why) in self.server.ignored.drain(..) {
+            self.trail.ignored(now, &origin, why);
+        }
         for (delay, turn) in std::mem::take(&mut self.server.wants) {
             self.after(delay, Event::Turn(turn, self.life));
         }
@@ -276,7 +279,8 @@ impl World {
         }
         self.server.wants.clear();
         self.server.out.clear();
-        let down = SECOND + self.dice.about(self.plan.down);
+        let mean = if self.is_quiet() { 0 } else { self.plan.down };
+        let down = SECOND + self.dice.about(mean);
         self.after(down, Event::Starts(self.life));
     }
 
@@ -432,6 +436,7 @@ impl World {
             self.quiet_since = Some(self.server.time);
             self.server.storage.set_full(false);
             self.server.storage.fail_at(usize::MAX);
+            self.after(0, Event::Starts(self.life));
             return Ok(());
         }
         let since = self.quiet_since.take().unwrap_or_default();
@@ -450,7 +455,9 @@ impl World {
         for client in &self.clients {
             let excused = client.nature.kind != NatureKind::Dhcp || client.declined > since;
             if self.waits(client) && !excused && client.on_since < since && has_room(client.place) {
-                let what = format!("no address in all of a quiet time: {:?}", client.state);
+                let (state, nature) = (client.state, client.nature);
+                let what =
+                    format!("no address in all of a quiet time: {state:?} {nature:?} {pools:?}");
                 let address = client.address().unwrap_or(Ipv4Addr::UNSPECIFIED);
                 return Err(Wrong::new(what, client.mac, address));
             }
