@@ -66,14 +66,18 @@ impl Context<'_> {
 
 impl Engine {
     /// Somebody answered for an address that is to be offered: puts it in quarantine, as a
-    /// DECLINE does. `None` if it is no longer held for this client (chaddr as slots have it).
+    /// DECLINE does. One that is offered without being held is free; it would be shown to everybody
+    /// in turn, in vain. `None` if another client than this one (chaddr as slots have it) has it by
+    /// now.
     #[must_use]
     pub fn conflict(&self, now: Now, address: Ipv4Addr, chaddr: u64) -> Option<Commit> {
         let state = self.read();
         let held = Held::lock(self, &state, address).ok()??;
-        if held.kind != Kind::Offered || held.lease.chaddr != chaddr {
+        let is_his = held.kind == Kind::Offered && held.lease.chaddr == chaddr;
+        if held.kind.is_taken() && !is_his {
             return None;
         }
+        state.mark(address, true);
         let mac = mac_bytes(chaddr);
         let event = Event {
             kind: EventKind::Conflict,

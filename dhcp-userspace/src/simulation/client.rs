@@ -116,6 +116,18 @@ impl Client {
         self.lease.filter(|_| settled).map(|lease| lease.address)
     }
 
+    /// Somebody has it renew at once what it has; false if it has nothing.
+    pub(super) fn hurry(&mut self, now: u64) -> bool {
+        let bound = self.state == State::Bound;
+        match &mut self.lease {
+            Some(lease) if bound && self.nature.kind == Kind::Dhcp => {
+                lease.renew = now;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Its timer rings.
     pub(super) fn wake(&mut self, world: &mut World<'_>) {
         let goes = self.state != State::Off && world.now >= self.goes && !world.quiet;

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::client::Client;
 use super::dice::Dice;
+use super::nature::Kind;
 use super::packet::{Origin, Packet};
 use super::site::{PLACES, SERVER};
 use super::wire::{self, ANYONE, Ask};
@@ -22,6 +23,10 @@ pub(super) fn packet(clients: &mut [Client], dice: &mut Dice, now: u64) -> Optio
         _ => victim.place,
     };
     let steals = dice.percent(40);
+    // Where BOOTP and DHCP are spoken in one name, DHCP wins: an address for good becomes a lease.
+    if !steals && victim.nature.kind == Kind::Bootp {
+        return None;
+    }
     let mac = if steals {
         let [a, b, c, d, e] = OWN;
         [a, b, c, d, e, dice.range(0, 30) as u8]

@@ -30,7 +30,7 @@ use dice::Dice;
 use plan::Plan;
 use world::World;
 
-const DAY: u64 = 24 * 3600 * SECOND;
+const HOUR: u64 = 3600 * SECOND;
 
 /// Seeds that found something once, which every run begins with.
 const FOUND: [u64; 0] = [];
@@ -51,11 +51,11 @@ impl Sum {
     fn run(&mut self, seed: u64, extent: Extent) {
         let plan = Plan::any(&mut Dice::new(seed), extent.clients);
         let mut world = World::new(plan.clone(), seed);
-        if let Err(wrong) = world.run(extent.days * DAY) {
+        if let Err(wrong) = world.run(extent.hours * HOUR) {
             panic!("XDHCPD_SEED={seed} with {plan:?} finds, {wrong}");
         }
         println!("seed {seed}: {}", world.describe());
-        self.time += extent.days * DAY;
+        self.time += extent.hours * HOUR;
         self.acks += world.ledger.acks;
         self.looks += world.looks;
         self.packets += world.server.counts.packets;
@@ -83,7 +83,7 @@ impl Sum {
             self.looks,
             fates.join(", "),
         );
-        let days = format!("{} simulated days", self.time / DAY);
+        let days = format!("{} simulated days", self.time / HOUR / 24);
         campaign.tell(&fault, days, &checked, 0, "not measured");
     }
 }
@@ -95,24 +95,24 @@ const FATES: &str = "kills, power cuts, reloads, full and failing disks";
 struct Extent {
     /// Clients, at most.
     clients: usize,
-    days: u64,
+    hours: u64,
 }
 
 /// What every run begins with, and all there is of the short form.
 const SHORT: Extent = Extent {
     clients: 40,
-    days: 1,
+    hours: 14,
 };
 
 /// Seeds of the long form are of either kind: few clients that meet each other often, or many.
 const LONG: [Extent; 2] = [
     Extent {
         clients: 80,
-        days: 7,
+        hours: 7 * 24,
     },
     Extent {
         clients: 3000,
-        days: 2,
+        hours: 2 * 24,
     },
 ];
 
@@ -120,7 +120,7 @@ const LONG: [Extent; 2] = [
 fn nobody_loses_what_was_promised() {
     let campaign = Campaign::from_env();
     let mut sum = Sum::default();
-    for seed in FOUND.into_iter().chain(campaign.seed..campaign.seed + 3) {
+    for seed in FOUND.into_iter().chain(campaign.seed..campaign.seed + 2) {
         sum.run(seed, SHORT);
     }
     if campaign.is_long() {

@@ -70,7 +70,8 @@ impl Plan {
             copies: dice.pick(&[0, 20, 100]),
             delay: dice.pick(&[SECOND / 100, SECOND / 2, 3 * SECOND]),
             latency: dice.pick(&[SECOND / 500, SECOND / 20, SECOND]),
-            sweep: dice.pick(&[5 * SECOND, 20 * SECOND, 60 * SECOND]),
+            // Not as often as the daemon does: each sweep walks over the whole table.
+            sweep: dice.pick(&[15 * SECOND, 60 * SECOND, 120 * SECOND]),
             upkeep: HOUR / 4,
             fate: dice.pick(&[HOUR / 6, HOUR, 12 * HOUR]),
             down: dice.pick(&[2 * SECOND, 60 * SECOND, HOUR / 2]),

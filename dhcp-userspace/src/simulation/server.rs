@@ -71,6 +71,8 @@ pub(super) struct Server {
     durable: BTreeMap<Ipv4Addr, (Kind, Mac, u64)>,
     pub(super) out: Vec<Sent>,
     pub(super) wants: Vec<(u64, Turn)>,
+    /// Why packets were not answered.
+    pub(super) ignored: Vec<(Origin, &'static str)>,
     /// RELEASEs and DECLINEs that were handled.
     pub(super) given_back: Vec<(Ipv4Addr, Mac)>,
     /// The journal failed: the daemon ends at once.
@@ -94,6 +96,7 @@ impl Server {
             out: Vec::new(),
             wants: Vec::new(),
             given_back: Vec::new(),
+            ignored: Vec::new(),
             failed: false,
             counts: Counts::default(),
             scratch: Box::default(),
@@ -282,6 +285,9 @@ impl Server {
         }
         if let Some(RELEASE | DECLINE) = origin.kind {
             self.given_back.push((origin.address, origin.mac));
+        }
+        if let Outcome::Ignore(why) = outcome {
+            self.ignored.push((origin, why.label()));
         }
         let waited = match outcome {
             Outcome::Ignore(Ignored::OtherServer) => daemon.later.remove(&origin.mac),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
 use super::ledger::Wrong;
-use super::packet::{Packet, Sent};
+use super::packet::{Origin, Packet, Sent};
 use super::wire::Told;
 use crate::clock::SECOND;
 use crate::config::model::Mac;
@@ -28,6 +28,7 @@ struct Step {
 enum What {
     Asked(Option<u8>, bool),
     Told(Option<u8>),
+    Ignored(&'static str),
     Note(&'static str),
 }
 
@@ -51,6 +52,16 @@ impl Trail {
             address: told.address,
             place: sent.origin.place,
             what: What::Told(told.kind),
+        });
+    }
+
+    pub(super) fn ignored(&mut self, time: u64, origin: &Origin, why: &'static str) {
+        self.push(Step {
+            time,
+            mac: origin.mac,
+            address: origin.address,
+            place: origin.place,
+            what: What::Ignored(why),
         });
     }
 
@@ -127,6 +138,7 @@ impl std::fmt::Display for Step {
                 "{time} [{place}] {mac:02x?} <- {} {address}",
                 name(kind)
             ),
+            What::Ignored(why) => write!(to, "{time} [{place}] {mac:02x?} ignored: {why}"),
             What::Note(what) => write!(to, "{time} -- {what}"),
         }
     }

@@ -239,6 +239,9 @@ impl World {
         for (address, mac) in std::mem::take(&mut self.server.given_back) {
             self.ledger.give_up(address, mac, now);
         }
+        for (origin, why) in self.server.ignored.drain(..) {
+            self.trail.ignored(now, &origin, why);
+        }
         for (delay, turn) in std::mem::take(&mut self.server.wants) {
             self.after(delay, Event::Turn(turn, self.life));
         }
@@ -276,7 +279,8 @@ impl World {
         }
         self.server.wants.clear();
         self.server.out.clear();
-        let down = SECOND + self.dice.about(self.plan.down);
+        let mean = if self.is_quiet() { 0 } else { self.plan.down };
+        let down = SECOND + self.dice.about(mean);
         self.after(down, Event::Starts(self.life));
     }
 
@@ -349,8 +353,23 @@ impl World {
         let now = self.server.time;
         if let Some(packet) = hostile::packet(&mut self.clients, &mut self.dice, now) {
             self.carry(&packet);
+            self.race(packet.origin.mac, now);
         }
         Ok(())
+    }
+
+    /// Whom it hurts renews meanwhile: while the harm is on its way to disk, perhaps.
+    fn race(&mut self, victim: Mac, now: u64) {
+        let Some(number) = self.by_mac.get(&victim).copied() else {
+            return;
+        };
+        let client = &mut self.clients[number];
+        if self.dice.percent(50) && client.hurry(now) {
+            client.generation += 1;
+            let generation = client.generation;
+            let delay = self.dice.about(self.plan.latency + self.plan.delay);
+            self.after(delay, Event::Wakes(number, generation));
+        }
     }
 
     /// What the daemon does now and then, and whether its books are right.
@@ -417,6 +436,7 @@ impl World {
             self.quiet_since = Some(self.server.time);
             self.server.storage.set_full(false);
             self.server.storage.fail_at(usize::MAX);
+            self.after(0, Event::Starts(self.life));
             return Ok(());
         }
         let since = self.quiet_since.take().unwrap_or_default();
@@ -435,7 +455,9 @@ impl World {
         for client in &self.clients {
             let excused = client.nature.kind != NatureKind::Dhcp || client.declined > since;
             if self.waits(client) && !excused && client.on_since < since && has_room(client.place) {
-                let what = format!("no address in all of a quiet time: {:?}", client.state);
+                let (state, nature) = (client.state, client.nature);
+                let what =
+                    format!("no address in all of a quiet time: {state:?} {nature:?} {pools:?}");
                 let address = client.address().unwrap_or(Ipv4Addr::UNSPECIFIED);
                 return Err(Wrong::new(what, client.mac, address));
             }

@@ -146,6 +146,42 @@ fn a_strangers_address_rests_and_the_client_gets_another() {
 }
 
 #[test]
+fn a_stranger_on_an_address_that_is_not_held_keeps_nobody_from_another() {
+    let net = |prefix, pool| {
+        let mut net = subnet(prefix, pool);
+        (net.policy.conflict_check, net.network) = (Some(CHECK), Some(0));
+        net
+    };
+    let mut config = config(vec![
+        net("10.0.0.0/16", ("10.0.1.10", "10.0.1.10")),
+        net("10.9.0.0/16", ("10.9.1.10", "10.9.1.19")),
+    ]);
+    config.networks = vec!["shared".into()];
+    let mut lab = Lab::new(config);
+    let address = later(&lab, &Message::discover(A)).unwrap().event.address;
+    assert_eq!(
+        (address, lab.engine.offers_not_held()),
+        (ip("10.0.1.10"), 1)
+    );
+    let commit = lab.engine.conflict(lab.now, address, mac_bits(&A, 0));
+    let commit = commit.expect("free, and a stranger has it");
+    let other = later(&lab, &Message::discover(A)).unwrap().event.address;
+    assert_eq!(other, ip("10.9.1.10"), "while its record is on its way");
+    lab.commit(commit);
+    assert_eq!(lab.engine.lease_at(address).unwrap().kind, Kind::Declined);
+    let other = later(&lab, &Message::discover(B)).unwrap().event.address;
+    assert_ne!(other, address);
+    assert_eq!(lab.reply(&Message::selecting(A, ip("10.9.1.10"))).kind(), 5);
+    let leased = lab
+        .engine
+        .conflict(lab.now, ip("10.9.1.10"), mac_bits(&B, 0));
+    assert!(leased.is_none(), "A's by now");
+    lab.pass(601 * SECOND);
+    lab.sweep();
+    lab.engine.audit().unwrap();
+}
+
+#[test]
 fn an_offer_that_is_not_held_waits_alike() {
     let delay = Duration::from_secs(5);
     for check in [None, Some(CHECK)] {
