@@ -227,7 +227,7 @@ fn a_slot_that_was_closed_for_a_record_is_newer_than_another_clients() {
             old.send(&Message::release(B, address)).unwrap();
         }
         assert_eq!(old.reply(&Message::selecting(A, address)).kind(), 5);
-        let (told, lost) = killed_at_a_renewal(&mut old, address, last);
+        let (told, lost) = killed_at_a_renewal(&mut old, address, &last);
         let lease = lost.engine.lease_at(address).unwrap();
         assert_eq!(
             (lease.kind, lease.mac, lease.expires),
@@ -246,7 +246,7 @@ fn a_slot_that_was_closed_for_a_record_is_newer_than_one_that_has_lapsed() {
         old.reply(&Message::renewing(A, address));
     }
     assert!(last[0].reserved_until < old.now.boot);
-    let (told, lost) = killed_at_a_renewal(&mut old, address, last);
+    let (told, lost) = killed_at_a_renewal(&mut old, address, &last);
     let lease = lost.engine.lease_at(address).unwrap();
     assert_eq!(
         (lease.kind, lease.mac, lease.expires),
@@ -255,7 +255,7 @@ fn a_slot_that_was_closed_for_a_record_is_newer_than_one_that_has_lapsed() {
 }
 
 /// What A was told, and the server that was started over these records.
-fn killed_at_a_renewal(old: &mut Lab, address: Ipv4Addr, last: Vec<Record>) -> (u64, Lab) {
+fn killed_at_a_renewal(old: &mut Lab, address: Ipv4Addr, last: &[Record]) -> (u64, Lab) {
     old.pass(LEASE * 3 / 4);
     while let Outcome::Reply(_) = old.handle(&Message::renewing(A, address), &mut Vec::new()) {
         old.pass(LEASE * 3 / 4);
@@ -267,7 +267,7 @@ fn killed_at_a_renewal(old: &mut Lab, address: Ipv4Addr, last: Vec<Record>) -> (
     let mut lab = Lab::over(small(), Arc::clone(table));
     lab.now = old.now;
     assert_eq!(
-        lab.engine.restore(replay(&last), lab.now),
+        lab.engine.restore(replay(last), lab.now),
         1,
         "and is written again"
     );
