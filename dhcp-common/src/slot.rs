@@ -348,6 +348,12 @@ impl Slot {
         self.state.store(self.state.load() & !LOCKED);
     }
 
+    /// Whether somebody is writing the fields, or was killed at it: they may be of two leases.
+    #[must_use]
+    pub fn is_being_written(&self) -> bool {
+        self.state.load() & WRITING != 0
+    }
+
     /// Nobody has the slot locked or is writing it any more: whoever did was killed.
     pub fn adopt(&self) {
         self.state.store(self.state.load() & !(LOCKED | WRITING));

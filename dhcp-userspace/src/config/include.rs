@@ -1,7 +1,9 @@
 //! Included files: found by pattern, each read once.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::decode::decode;
@@ -12,6 +14,8 @@ use super::written::Inventory;
 use super::yaml;
 
 const HINT: &str = "correct the name; only a pattern with * or ? may match nothing";
+const HINT_DIRECTORY: &str =
+    "let the user that xdhcpd runs as read it, say by `chmod 750` and `chgrp`, and try again";
 
 /// Reads what a file includes, and what that includes.
 pub(super) struct Includer<'a> {
@@ -34,10 +38,13 @@ impl Includer<'_> {
                 continue;
             };
             self.directories.extend(directories(base, &pattern));
-            for path in matching(base, &pattern) {
-                if let Err(problem) = self.read(&path) {
-                    self.report.add(scalar.place, &at, problem);
-                }
+            let add = |problem| self.report.add(scalar.place, &at, problem);
+            let found = matching(base, &pattern).unwrap_or_else(|problem| {
+                add(problem);
+                Vec::new()
+            });
+            for path in found {
+                self.read(&path).unwrap_or_else(add);
             }
         }
     }
@@ -69,24 +76,27 @@ impl Includer<'_> {
 }
 
 /// The files that a pattern means, by name. One without `*` and `?` means one file, whether it
-/// is there or not.
-fn matching(base: &Path, pattern: &str) -> Vec<PathBuf> {
+/// is there or not. Where a directory cannot be listed nobody knows which files are meant: without
+/// them the configuration would be another one.
+fn matching(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, Problem> {
     let mut paths = vec![base.to_owned()];
     for part in Path::new(pattern).components() {
         let part = part.as_os_str().to_string_lossy();
         paths = if part.contains(['*', '?']) {
-            paths.iter().flat_map(|dir| entries(dir, &part)).collect()
+            let listed: Result<Vec<_>, _> = paths.iter().map(|dir| entries(dir, &part)).collect();
+            listed?.concat()
         } else {
             paths.iter().map(|dir| dir.join(&*part)).collect()
         };
     }
-    paths
+    Ok(paths)
 }
 
 /// The directories where files may be that a pattern means, as far as they exist.
 fn directories(base: &Path, pattern: &str) -> Vec<PathBuf> {
     let parent = Path::new(pattern).parent().unwrap_or(Path::new(""));
-    let found = matching(base, &parent.to_string_lossy());
+    // What cannot be listed is told where the files are looked for.
+    let found = matching(base, &parent.to_string_lossy()).unwrap_or_default();
     let canonical = |path: PathBuf| match path.as_os_str().is_empty() {
         true => fs::canonicalize("."),
         false => fs::canonicalize(path),
@@ -95,26 +105,39 @@ fn directories(base: &Path, pattern: &str) -> Vec<PathBuf> {
     found.filter(|path| path.is_dir()).collect()
 }
 
-/// The entries of a directory that match, hidden ones left out.
-fn entries(dir: &Path, pattern: &str) -> Vec<PathBuf> {
+/// The entries of a directory that match, hidden ones left out. What is no directory has none.
+fn entries(dir: &Path, pattern: &str) -> Result<Vec<PathBuf>, Problem> {
     let dir_or_here = if dir.as_os_str().is_empty() {
         Path::new(".")
     } else {
         dir
     };
-    let Ok(entries) = fs::read_dir(dir_or_here) else {
-        return Vec::new();
+    let names = match names(dir_or_here) {
+        Ok(names) => names,
+        Err(error) if is_no_directory(&error) => return Ok(Vec::new()),
+        Err(error) => {
+            let what = format!("cannot list {}: {error}", dir_or_here.display());
+            return Err(Problem::new(what, HINT_DIRECTORY));
+        }
     };
-    let names = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok());
+    let names = names.into_iter().filter_map(|name| name.into_string().ok());
     let visible = names.filter(|name| !name.starts_with('.'));
     let mut found: Vec<PathBuf> = visible
         .filter(|name| matches(pattern.as_bytes(), name.as_bytes()))
         .map(|name| dir.join(name))
         .collect();
     found.sort();
-    found
+    Ok(found)
+}
+
+fn names(dir: &Path) -> io::Result<Vec<OsString>> {
+    let entries = fs::read_dir(dir)?;
+    entries.map(|entry| Ok(entry?.file_name())).collect()
+}
+
+fn is_no_directory(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+    kinds.contains(&error.kind())
 }
 
 /// Whether a name matches: `*` is any number of bytes, `?` is one.
@@ -140,6 +163,25 @@ mod tests {
         assert_eq!(directories(base.path(), "hosts.d/*.yaml").len(), 1);
         assert_eq!(directories(base.path(), "h*/*.yaml"), [hosts]);
         assert!(directories(base.path(), "none/*.yaml").is_empty());
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_listed_is_no_empty_one() {
+        let base = tempfile::tempdir().unwrap();
+        fs::write(base.path().join("file"), "").unwrap();
+        let none = |pattern| matching(base.path(), pattern).ok() == Some(Vec::new());
+        assert!(none("none/*.yaml") && none("file/*.yaml") && none("*/*.yaml"));
+        // Nobody can list it, root neither.
+        std::os::unix::fs::symlink("loop", base.path().join("loop")).unwrap();
+        let problem = matching(base.path(), "loop/*.yaml").unwrap_err();
+        assert!(problem.what.starts_with("cannot list "), "{}", problem.what);
+
+        let main = base.path().join("dhcp.yaml");
+        let error = crate::config::parse("include: [loop/*.yaml]", &main).unwrap_err();
+        assert!(
+            error.to_string().contains("include[0]: cannot list "),
+            "{error}"
+        );
     }
 
     #[test]

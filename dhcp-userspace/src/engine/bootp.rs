@@ -98,15 +98,18 @@ impl<'a> Context<'a> {
         Ok(match self.subnet(id).policy.bootp {
             Bootp::Off => None,
             Bootp::Reserved => self.reserved_address(id)?,
-            Bootp::Dynamic => self.own_address(id)?.filter(|held| self.has_room(id, held)),
+            Bootp::Dynamic => self
+                .own_address(id)?
+                .filter(|held| self.has_room(id, held) && self.is_surely_his(id, held)),
         })
     }
 
     /// Messages cost nothing to forge and addresses are given for good: clients that are new get
     /// no more of a pool, and no faster, than by rapid commit. One that has an address by other
-    /// means needs none.
+    /// means needs none. There is no OFFER that could wait for a probe.
     fn new_address(&self, id: SubnetId) -> Option<Held<'a>> {
-        if !self.request.ciaddr.is_unspecified() || !self.may_hold(id) {
+        let is_new = self.request.ciaddr.is_unspecified();
+        if !is_new || self.doubts() || !self.may_hold(id) {
             return None;
         }
         self.free_address(id).filter(|held| self.has_room(id, held))

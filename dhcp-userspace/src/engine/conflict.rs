@@ -56,10 +56,12 @@ impl Context<'_> {
     }
 
     /// A client that has its address, or had it less than a lease ago, is the one who would
-    /// answer. An offer that was made before may still be waiting for its probe.
+    /// answer, unless a later lease of another client's is lost. An offer that was made before may
+    /// still be waiting for its probe.
     fn was_his_just_now(&self, held: &Held<'_>, terms: &Terms<'_>) -> bool {
         let recent = held.lease.expires.saturating_add(nanos(terms.times.lease)) > self.now.boot;
         let lapsed = held.kind == Kind::Expired && held.lease.expires != 0 && recent;
+        let lapsed = lapsed && !self.doubts();
         held.is_of(self.chaddr) && (held.kind == Kind::Bound || lapsed)
     }
 }

@@ -7,9 +7,12 @@
 //!
 //! - offers no address before it has asked the network for it, also where no `conflict_check` is
 //!   configured: if somebody answers, the address goes into quarantine;
-//! - believes who asks for more time, or after a restart for the address that it had, if the
-//!   address looks free and may be its, or for more time at one in quarantine, where it must have
-//!   been the one who answered: that is how lost leases come back.
+//! - gives no address without an OFFER before, by BOOTP or to a client after a restart, unless the
+//!   client has it now by what is known: that it had it once may be all that is left of what was
+//!   written. Nor does it refuse one after a restart: silence makes it ask with a DISCOVER;
+//! - believes who asks for more time if the address looks free and may be its, or is only offered
+//!   to another client, whose offer is over then, or is in quarantine, where it must have been the
+//!   one who answered: that is how lost leases come back.
 //!
 //! Addresses that look free are not withheld altogether: one damaged record would then stop a
 //! network for days. Who is silent when asked, and does not renew, is the one that can lose.
@@ -81,7 +84,8 @@ impl<'a> Context<'a> {
         self.now.boot < self.engine.doubt.0.load(Ordering::Relaxed)
     }
 
-    /// The address of a client that has answered for it by now, and asks for more time.
+    /// The address of a client that asks for more time, if nobody else has been given it: the
+    /// client has answered for it by now, or will, to the probe that an OFFER waits for.
     pub(super) fn found_in_use(
         &self,
         id: SubnetId,
@@ -91,7 +95,20 @@ impl<'a> Context<'a> {
             return Ok(None);
         }
         let held = Held::lock(self.engine, self.state, address)?;
-        Ok(held.filter(|held| held.kind == Kind::Declined))
+        Ok(held.filter(|held| matches!(held.kind, Kind::Declined | Kind::Offered)))
+    }
+
+    /// Whether the address, which is no other client's, may be had without asking the network.
+    pub(super) fn is_surely_his(&self, id: SubnetId, held: &Held<'_>) -> bool {
+        let bound = held.kind == Kind::Bound && held.is_of(self.chaddr);
+        !self.doubts() || bound || self.reserved(id) == Some(held.address)
+    }
+
+    /// Whether the client may have a lease of this address that is lost: nobody else is known to.
+    pub(super) fn may_have_lost(&self, id: SubnetId, address: Ipv4Addr) -> bool {
+        let index = self.engine.table.index(address);
+        let is_bound = |index| self.engine.table.slot(index).kind() == Kind::Bound;
+        self.doubts() && self.may_have(id, address) && !index.is_some_and(is_bound)
     }
 
     pub(super) fn conflict_check(&self, id: SubnetId) -> Option<ConflictCheck> {

@@ -80,6 +80,8 @@ use state::State;
 pub struct Engine {
     table: Arc<Table>,
     templates: Templates,
+    /// Slots that an earlier run was writing when it was killed.
+    torn: Vec<u32>,
     state: RwLock<State>,
     /// Held by who replaces the state or a part of it, for as long as that takes.
     changing: Mutex<()>,
@@ -141,7 +143,7 @@ impl Engine {
     /// If the table has no room for the addresses of the configuration.
     pub fn new(config: Arc<Config>, table: Arc<Table>) -> Result<Self, Full> {
         let templates = Templates::new(&table);
-        restore::adopt(&table, &templates);
+        let torn = restore::adopt(&table, &templates);
         let state = State::new(config, Vec::new(), &table)?;
         Ok(Self {
             marks: Marks::new(table.size().slots()),
@@ -159,6 +161,7 @@ impl Engine {
             changing: Mutex::default(),
             templates,
             table,
+            torn,
         })
     }
 

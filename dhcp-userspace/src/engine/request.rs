@@ -128,8 +128,10 @@ impl<'a> Context<'a> {
             let no = self.no(address, WRONG_NETWORK)?;
             return self.nak_if(self.is_known(), &no, reply);
         };
-        match self.seize(id, address, !self.doubts())? {
+        let held = self.seize(id, address, true)?;
+        match held.filter(|held| self.is_surely_his(id, held)) {
             Some(held) => self.grant(id, held, EventKind::Bind, reply),
+            None if self.may_have_lost(id, address) => Err(Ignored::Unknown.into()),
             None => self.nak_if(self.is_known_in(id), &no(id, address, NOT_YOURS), reply),
         }
     }

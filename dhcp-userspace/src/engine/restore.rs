@@ -17,9 +17,14 @@ use crate::lease::templates::Templates;
 
 /// Makes the slots of an earlier run usable: no thread has them locked, offers are over, and
 /// templates that are named are counted. Leases that the kernel may extend it goes on extending.
-pub(super) fn adopt(table: &Table, templates: &Templates) {
+/// Tells which slots were being written: what they say belongs to no one lease.
+pub(super) fn adopt(table: &Table, templates: &Templates) -> Vec<u32> {
+    let mut torn = Vec::new();
     for (_, index) in table.addresses() {
         let slot = table.slot(index);
+        if slot.is_being_written() {
+            torn.push(index);
+        }
         slot.adopt();
         let mut lease = slot.lease();
         if slot.kind() == Kind::Offered {
@@ -34,6 +39,7 @@ pub(super) fn adopt(table: &Table, templates: &Templates) {
         }
     }
     templates.adopted();
+    torn
 }
 
 impl Engine {
@@ -47,23 +53,26 @@ impl Engine {
     /// and should get them once more.
     pub fn restore(&self, records: impl IntoIterator<Item = Record>, now: Now) -> usize {
         let mut state = self.write_state();
-        let mut known = vec![false; self.table.size().slots() as usize];
+        // Whether there is a record, and it counts.
+        let mut known = vec![None; self.table.size().slots() as usize];
         let mut lost = 0;
         for record in records {
             // Outside of all pools too: a reload may bring the pool back. Without room in the
             // table the address is not one that could be given.
             if let Ok(index) = self.table.add(record.address) {
                 state.know_block(index, record.address);
-                known[index as usize] = !self.is_outdated(index, &record, now);
-                lost += usize::from(self.was_told_more(index, &record, now));
-                if known[index as usize] {
+                let outdated = self.is_outdated(index, &record, now);
+                known[index as usize] = Some(!outdated);
+                lost += usize::from(outdated || self.was_told_more(index, &record, now));
+                if !outdated {
                     self.apply(&state, index, record, now);
                 }
             }
         }
         for (address, index) in self.table.addresses() {
-            if !known[index as usize] {
-                lost += usize::from(self.is_open(index, now));
+            let record = known[index as usize];
+            lost += usize::from(record.is_none() && self.is_open(index, now));
+            if record != Some(true) {
                 self.without_record(&state, address, index, now);
             }
         }
@@ -72,24 +81,41 @@ impl Engine {
         lost
     }
 
-    /// Whether the slot must be newer than the last record: it is closed before another record
-    /// of its address is written, and this one is open.
+    /// Whether the slot must be newer than the last record. It is closed before another record of
+    /// its address is written, so an open one is newer than all but that of its own lease. One
+    /// that was closed for a record is newer than all that this cannot be: another client's, as no
+    /// lease that runs goes straight to another client, and one by which the lease is over.
     fn is_outdated(&self, index: u32, record: &Record, now: Now) -> bool {
-        let chaddr = self.table.slot(index).lease().chaddr;
-        let same = record.kind == RecordKind::Bound && chaddr == mac_bits(&record.mac, 0);
-        self.is_open(index, now) && !same
+        let his = self.is_his(index, record);
+        let bound = record.kind == RecordKind::Bound;
+        if self.table.slot(index).is_valid() {
+            return self.is_open(index, now) && !(his && bound);
+        }
+        let lapsed = bound && record.reserved_until <= now.boot;
+        self.is_running(index, now) && (!his || lapsed)
     }
 
     /// Whether there was a later record of the same lease: nothing is granted beyond one.
     fn was_told_more(&self, index: u32, record: &Record, now: Now) -> bool {
+        let same = self.is_his(index, record) && record.kind == RecordKind::Bound;
         let told = self.table.slot(index).expires();
-        let same = self.is_open(index, now) && !self.is_outdated(index, record, now);
-        same && told > record.reserved_until
+        same && self.is_running(index, now) && told > record.reserved_until
+    }
+
+    fn is_his(&self, index: u32, record: &Record) -> bool {
+        self.table.slot(index).lease().chaddr == mac_bits(&record.mac, 0)
+    }
+
+    /// Whether the slot has a lease that was in force when the last run ended, whether the kernel
+    /// may extend it or not.
+    fn is_running(&self, index: u32, now: Now) -> bool {
+        let slot = self.table.slot(index);
+        let bound = slot.kind() == Kind::Bound && slot.expires() > now.boot;
+        bound && !self.torn.contains(&index)
     }
 
     fn is_open(&self, index: u32, now: Now) -> bool {
-        let slot = self.table.slot(index);
-        slot.kind() == Kind::Bound && slot.is_valid() && slot.expires() > now.boot
+        self.table.slot(index).is_valid() && self.is_running(index, now)
     }
 
     /// What a slot becomes of which the journal says nothing, or nothing new enough.

@@ -5,6 +5,7 @@ mod bootp;
 mod captures;
 mod classes;
 mod delay;
+mod doubt;
 mod fast;
 mod flood;
 mod forcerenew;
