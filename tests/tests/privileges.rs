@@ -1,6 +1,8 @@
 //! Without root: what the daemon may, at start and from then on, and whether that is enough.
 
 mod common;
+#[path = "privileges/prepared.rs"]
+mod prepared;
 #[path = "privileges/sandbox.rs"]
 mod sandbox;
 #[path = "privileges/status.rs"]
@@ -54,10 +56,13 @@ impl Site {
         fs::set_permissions(above, fs::Permissions::from_mode(0o711))?;
         fs::set_permissions(lab.bpffs(), fs::Permissions::from_mode(0o700))?;
         let id = process::output(Command::new("id").args(["-u", USER]))?;
+        let uid = id.trim().parse()?;
+        // As systemd makes a runtime directory: the control socket is in it.
+        chown(&directory, Some(uid), Some(uid))?;
         Ok(Self {
             lab,
             directory,
-            uid: id.trim().parse()?,
+            uid,
         })
     }
 
@@ -93,7 +98,7 @@ subnets:
         Binaries::in_directory(&here)
     }
 
-    /// What the systemd unit does before each start, and systemd with the runtime directory.
+    /// What the systemd unit does before each start.
     fn prepare(&self, yaml: &str) -> Result<()> {
         let path = self.directory.join("dhcp.yaml");
         fs::write(
@@ -102,8 +107,7 @@ subnets:
         )?;
         let mut command = self.lab.server.command(self.binaries()?.xdhcpd());
         command.args(["hand-over", "--user", USER, "--config"]);
-        process::output(command.arg(path))?;
-        Ok(chown(&self.directory, Some(self.uid), Some(self.uid))?)
+        process::output(command.arg(path)).map(drop)
     }
 
     fn client(&self, number: u8) -> Result<RawClient> {

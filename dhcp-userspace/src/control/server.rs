@@ -1,13 +1,12 @@
 //! The daemon's end of the control socket.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Gid, Uid};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf, UCred};
 use tokio::net::{UnixListener, UnixStream};
@@ -23,6 +22,9 @@ const USUAL_REQUEST: u64 = 64 << 10;
 const CONNECTIONS: usize = 64;
 /// Who connects has something to ask.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A daemon that starts keeps the lock for much less than these tries take, some seconds.
+const LOCK_TRIES: u32 = 1000;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 /// Lines that wait for a slow reader before the answering thread does.
 const LINES: usize = 256;
 
@@ -60,6 +62,14 @@ pub enum BindError {
         "another xdhcpd listens on {0}: stop it first, or give this one its own control_socket"
     )]
     InUse(PathBuf),
+    #[error(
+        "another process keeps {0} locked (`fuser {0}` names it): end it, or change control_socket"
+    )]
+    Locked(PathBuf),
+    #[error(
+        "cannot listen on {path}: {source}; its directory must be of the user that xdhcpd runs as"
+    )]
+    Directory { path: PathBuf, source: io::Error },
     #[error("cannot listen on {path}: {source}")]
     Io { path: PathBuf, source: io::Error },
 }
@@ -70,11 +80,16 @@ pub enum BindError {
 /// # Errors
 /// If another daemon listens there, or the directory cannot be written.
 pub fn bind(path: &Path) -> Result<UnixListener, BindError> {
-    let failed = |source| BindError::Io {
-        path: path.to_owned(),
-        source,
+    let failed = |source: io::Error| {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => BindError::Directory { path, source },
+            _ => BindError::Io { path, source },
+        }
     };
-    let _alone = alone(path).map_err(failed)?;
+    let Some(_alone) = alone(path, LOCK_TRIES).map_err(failed)? else {
+        return Err(BindError::Locked(directory(path).to_owned()));
+    };
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(BindError::InUse(path.to_owned()));
     }
@@ -82,17 +97,26 @@ pub fn bind(path: &Path) -> Result<UnixListener, BindError> {
 }
 
 /// Makes the directory and locks it: of two daemons that start at once, each of which finds the
-/// socket of a dead one, the second must not remove that of the first.
-fn alone(path: &Path) -> io::Result<File> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(directory)?;
-    let directory = match directory.as_os_str().is_empty() {
-        true => Path::new("."),
-        false => directory,
-    };
-    let directory = File::open(directory)?;
-    directory.lock()?;
-    Ok(directory)
+/// socket of a dead one, the second must not remove that of the first. None if somebody else keeps
+/// it locked: whoever may open it can.
+fn alone(path: &Path, tries: u32) -> io::Result<Option<File>> {
+    std::fs::create_dir_all(directory(path))?;
+    let directory = File::open(directory(path))?;
+    for _ in 0..tries {
+        match directory.try_lock() {
+            Ok(()) => return Ok(Some(directory)),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory,
+        _ => Path::new("."),
+    }
 }
 
 fn listen(path: &Path) -> io::Result<UnixListener> {
@@ -102,18 +126,6 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
     Ok(listener)
-}
-
-/// Gives the socket to the user that the daemon becomes: that user's group are its operators.
-///
-/// # Errors
-/// If the system refuses.
-pub fn hand_over(path: &Path, user: Uid, group: Gid) -> Result<(), BindError> {
-    let owner = (Some(user.as_raw()), Some(group.as_raw()));
-    std::os::unix::fs::chown(path, owner.0, owner.1).map_err(|source| BindError::Io {
-        path: path.to_owned(),
-        source,
-    })
 }
 
 fn is_socket(path: &Path) -> bool {
@@ -277,7 +289,6 @@ mod tests {
     use super::super::protocol::Filter;
     use super::*;
     use serde_json::{Value, json};
-    use std::fs::TryLockError;
 
     fn service() -> Service {
         let answer = |request, item: &mut dyn FnMut(Value) -> bool| match request {
@@ -322,11 +333,18 @@ mod tests {
     fn one_alone_looks_and_binds() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("control.sock");
-        let held = alone(&path).unwrap();
+        let held = alone(&path, 1).unwrap();
+        assert!(held.is_some());
         let other = File::open(directory.path()).unwrap();
         assert!(matches!(other.try_lock(), Err(TryLockError::WouldBlock)));
         drop(held);
         other.try_lock().unwrap();
+        assert!(
+            alone(&path, 2).unwrap().is_none(),
+            "it does not wait for ever"
+        );
+        let error = bind(&path).unwrap_err().to_string();
+        assert!(error.contains("fuser"), "{error}");
     }
 
     /// Each finds the socket of a daemon that is dead.

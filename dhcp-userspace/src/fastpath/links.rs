@@ -5,29 +5,22 @@ use std::path::{Path, PathBuf};
 
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpLinkId};
-use aya::programs::{ProgramError, Xdp, XdpError, XdpMode, loaded_programs};
+use aya::programs::{ProgramError, Xdp, XdpError, XdpMode};
 
 use super::maps::describe;
 use super::netlink::{self, Device};
 use super::pins;
 
-/// What our program is called in the kernel.
-const OURS: &str = "xdhcp";
-
 /// Why the program is not attached.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
     #[error(
-        "another XDP program ({program}) is attached; detach it with `ip link set dev {interface} \
-         xdp off` to let the kernel answer"
+        "another XDP program ({program}) is attached; to let the kernel answer, detach it with \
+         `ip link set dev {interface} xdp off`, or, if it is one of `bpftool link`, by whoever holds \
+         that link: another xdhcpd's with `xdhcpctl --socket <its control socket> fastpath detach \
+         --config <its configuration>`"
     )]
     Taken { interface: String, program: String },
-    #[error(
-        "another xdhcpd's XDP program ({program}) is attached, pinned below another \
-         fast_path.pin_dir; detach it with `xdhcpctl --socket <that server's control socket> \
-         fastpath detach --config <that server's configuration>` to let the kernel answer"
-    )]
-    TakenByUs { program: String },
     #[error("{0}")]
     Refused(String),
 }
@@ -145,33 +138,13 @@ fn explain(error: &ProgramError, device: &Device) -> AttachError {
     }
 }
 
+/// What program it is, only CAP_SYS_ADMIN could tell.
 fn taken(device: &Device) -> AttachError {
-    let (id, name) = other(device);
-    let program = match (id, &name) {
-        (None, _) => "of unknown id".to_owned(),
-        (Some(id), None) => format!("id {id}"),
-        (Some(id), Some(name)) => format!("id {id}, `{name}`"),
-    };
-    if name.as_deref() == Some(OURS) {
-        return AttachError::TakenByUs { program };
-    }
-    AttachError::Taken {
-        interface: device.name.clone(),
-        program,
-    }
-}
-
-/// Id and name of the program that is attached, as far as they can be told.
-fn other(device: &Device) -> (Option<u32>, Option<String>) {
     let devices = netlink::devices().unwrap_or_default();
     let now = devices.into_iter().find(|now| now.index == device.index);
-    let Some(id) = now.and_then(|now| now.xdp.any()) else {
-        return (None, None);
-    };
-    let program = loaded_programs()
-        .flatten()
-        .find(|program| program.id() == id);
-    let name = program.as_ref().and_then(|program| program.name_as_str());
-    let name = name.filter(|name| !name.is_empty()).map(str::to_owned);
-    (Some(id), name)
+    let id = now.and_then(|now| now.xdp.any());
+    AttachError::Taken {
+        interface: device.name.clone(),
+        program: id.map_or_else(|| "of unknown id".to_owned(), |id| format!("id {id}")),
+    }
 }

@@ -21,8 +21,10 @@ mod links;
 mod maps;
 mod off;
 mod pins;
+mod places;
 mod policy;
 mod ports;
+mod report;
 mod size;
 #[cfg(test)]
 mod testing;
@@ -43,8 +45,8 @@ use dhcp_common::wire::mac_bits;
 
 pub use attach_pass::{Pass, PassError, attach_pass};
 pub use off::{FLOOR, Off, Platform, Release};
-pub use pins::Pins;
-pub use ports::{PortMode, PortReport};
+pub use pins::{BPF_FS_MAGIC, Pins};
+pub use report::{PortMode, PortReport};
 
 use self::host::HostEnv;
 use self::kernel::Kernel;

@@ -117,17 +117,25 @@ impl Pins {
     pub fn make(&self) -> Result<(), PinError> {
         let current = self.current();
         if !on_bpffs(&current) {
-            if !self.root.starts_with(BPFFS) {
-                let missing = self.root.parent().unwrap_or(&self.root);
-                return Err(PinError::NoBpffs(missing.to_owned()));
-            }
-            mount(Path::new(BPFFS))?;
+            self.mount_bpffs()?;
         }
         let made = fs::create_dir_all(&current);
         made.map_err(|error| PinError::Make {
             path: current,
             error,
         })
+    }
+
+    /// Mounts a bpffs at its usual place.
+    ///
+    /// # Errors
+    /// If the pins are to be elsewhere, or the system refuses.
+    pub fn mount_bpffs(&self) -> Result<(), PinError> {
+        if !self.root.starts_with(BPFFS) {
+            let missing = self.root.parent().unwrap_or(&self.root);
+            return Err(PinError::NoBpffs(missing.to_owned()));
+        }
+        mount(Path::new(BPFFS))
     }
 
     /// The directories of the bpffs on the way to the pins, but for our own.
@@ -279,7 +287,8 @@ fn layout_hash() -> u32 {
 }
 
 const BPFFS: &str = "/sys/fs/bpf";
-const BPF_FS_MAGIC: libc::c_long = 0xcafe_4a11;
+/// What statfs(2) says of a bpffs.
+pub const BPF_FS_MAGIC: libc::c_long = 0xcafe_4a11;
 
 /// Whether a path, or the nearest directory above it that exists, is on a bpffs.
 fn on_bpffs(path: &Path) -> bool {

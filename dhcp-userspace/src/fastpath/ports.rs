@@ -1,13 +1,10 @@
 //! The interfaces that are served: attaches, watches and reports.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::path::PathBuf;
 
 use aya::programs::Xdp;
 use aya::programs::links::FdLink;
-use dhcp_common::layout::{PORTS, Port as Place};
-use dhcp_common::wire::mac_bits;
 
 use super::ethtool;
 use super::links::{self, AttachError, Hook};
@@ -15,48 +12,26 @@ use super::maps::describe;
 use super::netlink::{self, Device};
 use super::off::Off;
 use super::pins::{self, PinError, Pins};
+use super::places::{crowded_out, place};
 use super::policy::{self, Choice, Facts, Peer};
+use super::report::{PortMode, PortReport};
 use crate::config::model::FastPathMode;
 use crate::engine::Interface;
 use crate::lease::table::Table;
 
-/// Who answers renewals on an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PortMode {
-    /// The kernel, in the driver.
-    Native,
-    /// The kernel, in the network stack.
-    Generic,
-    /// The daemon.
-    Userspace,
-}
-
-impl fmt::Display for PortMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Native => "native",
-            Self::Generic => "generic",
-            Self::Userspace => "userspace",
-        })
-    }
-}
-
-/// How an interface is served, and why so.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct PortReport {
-    pub ifindex: u32,
-    pub name: String,
-    pub mode: PortMode,
-    pub why: String,
-}
+/// Looks (a minute of them) after which a program is no longer one that is taken off all the time.
+const QUIET: u32 = 60;
 
 struct Port {
     report: PortReport,
     kind: String,
     link: Option<FdLink>,
-    /// Another program is where this one belongs.
-    is_taken: bool,
+    /// Belongs where it is not, for a reason that may pass: each look tries again.
+    tries_again: bool,
+    /// Looks until the log says again that somebody takes the program off, and what came of it.
+    quiet: u32,
+    /// What the log says.
+    told: PortMode,
     /// Replies lost on a veth before this run.
     tx_errors: u64,
 }
@@ -172,7 +147,7 @@ impl Ports {
     /// not: to the daemon where VLAN tags have become hidden, to generic XDP where native replies on
     /// veth get lost. Attaches again what somebody else has taken off.
     pub fn check(&mut self, hooks: &mut Hooks<'_>) {
-        let watched = |port: &Port| port.link.is_some() || port.is_taken;
+        let watched = |port: &Port| port.link.is_some() || port.tries_again;
         if !self.0.values().any(watched) {
             return;
         }
@@ -221,25 +196,37 @@ impl Port {
             },
             kind: String::new(),
             link: None,
-            is_taken: false,
+            tries_again: false,
+            quiet: 0,
+            told: PortMode::Userspace,
             tx_errors: 0,
         }
     }
 
     /// Attaches the program where it belongs, or as near to it as it goes, and says so.
     fn attach(&mut self, device: &Device, devices: &[Device], hooks: &mut Hooks<'_>) {
-        let name = &device.name;
+        self.try_attach(device, devices, hooks);
+        self.tell_attached();
+    }
+
+    fn try_attach(&mut self, device: &Device, devices: &[Device], hooks: &mut Hooks<'_>) {
         let (choice, why) = decide(device, devices, hooks);
         let attached = attach(device, choice, why, hooks);
         self.kind.clone_from(&device.kind);
         self.take(attached);
-        let PortReport { mode, why, .. } = &self.report;
-        if self.link.is_none() {
-            tracing::warn!("{name}: the daemon answers renewals, not the kernel: {why}");
-            return;
-        }
-        tracing::info!("{name}: the kernel answers renewals ({mode} XDP): {why}");
         self.tx_errors = tx_errors(&self.report, &self.kind).unwrap_or(0);
+    }
+
+    fn tell_attached(&mut self) {
+        self.told = self.report.mode;
+        let PortReport {
+            name, mode, why, ..
+        } = &self.report;
+        if self.link.is_some() {
+            tracing::info!("{name}: the kernel answers renewals ({mode} XDP): {why}");
+        } else {
+            tracing::warn!("{name}: the daemon answers renewals, not the kernel: {why}");
+        }
     }
 
     fn take(&mut self, attached: Attached) {
@@ -253,25 +240,48 @@ impl Port {
             .map_or(PortMode::Userspace, |(_, hook)| mode(*hook));
         self.report.why = why;
         self.link = link.map(|(link, _)| link);
-        self.is_taken = is_taken;
+        self.tries_again = is_taken;
     }
 
     fn check(&mut self, device: &Device, devices: &[Device], hooks: &mut Hooks<'_>) {
+        self.quiet = self.quiet.saturating_sub(1);
         if self.link.is_none() {
             if device.xdp.any().is_none() {
-                self.attach(device, devices, hooks);
+                self.attach_again(device, devices, hooks);
             }
         } else if let (Choice::Userspace, why) = decide(device, devices, hooks) {
             self.leave_to_daemon(why, hooks.pins);
         } else if self.was_taken_off(device, hooks.program) {
+            self.put_back(device, devices, hooks);
+        } else if let Some(why) = self.trouble(device, devices, hooks.mode) {
+            self.fall_back(device, why, hooks);
+        } else {
+            self.tell_change();
+        }
+    }
+
+    fn attach_again(&mut self, device: &Device, devices: &[Device], hooks: &mut Hooks<'_>) {
+        self.try_attach(device, devices, hooks);
+        self.tries_again = self.link.is_none();
+        self.tell_change();
+    }
+
+    fn put_back(&mut self, device: &Device, devices: &[Device], hooks: &mut Hooks<'_>) {
+        if self.quiet == 0 {
             let name = &device.name;
             tracing::warn!(
                 "{name}: somebody else has taken the XDP program off: attaching it again"
             );
-            self.detach(hooks.pins);
-            self.attach(device, devices, hooks);
-        } else if let Some(why) = self.trouble(device, devices, hooks.mode) {
-            self.fall_back(device, why, hooks);
+        }
+        self.detach(hooks.pins);
+        self.attach_again(device, devices, hooks);
+        self.quiet = QUIET;
+    }
+
+    /// Who takes the program off at each look is told of once.
+    fn tell_change(&mut self) {
+        if self.quiet == 0 && self.report.mode != self.told {
+            self.tell_attached();
         }
     }
 
@@ -296,7 +306,7 @@ impl Port {
         let path = pins.link(self.report.ifindex);
         let pinned = link.pin(&path);
         // Without a link and with nothing on the interface, the next check attaches it again.
-        self.is_taken = pinned.is_err();
+        self.tries_again = pinned.is_err();
         let link = pinned.map_err(|error| PinError::Pin {
             path,
             error: describe(&error),
@@ -310,6 +320,7 @@ impl Port {
         let name = &self.report.name;
         tracing::warn!("{name}: the daemon answers renewals from now on, not the kernel: {why}");
         self.report.why = why;
+        self.told = self.report.mode;
     }
 
     fn trouble(&self, device: &Device, devices: &[Device], mode: FastPathMode) -> Option<String> {
@@ -326,6 +337,7 @@ impl Port {
     fn fall_back(&mut self, device: &Device, why: String, hooks: &mut Hooks<'_>) {
         self.detach(hooks.pins);
         self.take(attach(device, Choice::Generic, why, hooks));
+        self.told = self.report.mode;
         let PortReport {
             name, mode, why, ..
         } = &self.report;
@@ -337,7 +349,7 @@ impl Port {
             links::forget(&pins.link(self.report.ifindex));
         }
         self.link = None;
-        self.is_taken = false;
+        self.tries_again = false;
         self.report.mode = PortMode::Userspace;
     }
 }
@@ -404,7 +416,7 @@ fn attach(device: &Device, choice: Choice, why: String, hooks: &mut Hooks<'_>) -
     for hook in wanted {
         match links::attach(hooks.program, device, *hook, pin.as_deref()) {
             Ok(link) => return Attached::as_wanted(link, *hook, reason),
-            Err(error @ (AttachError::Taken { .. } | AttachError::TakenByUs { .. })) => {
+            Err(error @ AttachError::Taken { .. }) => {
                 return Attached::not_at_all(error.to_string(), true);
             }
             Err(error) => {
@@ -420,34 +432,6 @@ fn kept_generic() -> String {
     "generic XDP was kept from the last run, which could not attach to the driver; to try again, \
      run `xdhcpctl fastpath detach` and restart"
         .into()
-}
-
-fn crowded_out() -> String {
-    format!("another interface has the same index modulo {PORTS}, which is its place in the table")
-}
-
-/// Writes the interfaces to their places in the table; tells which have one.
-fn place(interfaces: &[Interface], table: &Table) -> BTreeSet<u32> {
-    let mut places: BTreeMap<usize, &Interface> = BTreeMap::new();
-    for interface in interfaces {
-        places
-            .entry(interface.index as usize % PORTS)
-            .or_insert(interface);
-    }
-    for (at, place) in table.meta().ports.iter().enumerate() {
-        match places.get(&at) {
-            Some(interface) => set_place(place, interface.index, mac_bits(&interface.mac, 0)),
-            None => set_place(place, 0, 0),
-        }
-    }
-    places.values().map(|interface| interface.index).collect()
-}
-
-/// Leaves a place alone that is right already: the program may be reading it.
-fn set_place(place: &Place, index: u32, mac: u64) {
-    if place.mac_of(index) != Some(mac) {
-        place.set(index, mac);
-    }
 }
 
 /// All interfaces; none if the kernel does not list them.

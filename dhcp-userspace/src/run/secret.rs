@@ -50,6 +50,8 @@ fn make(path: &Path) -> io::Result<Secret> {
     file.write_all(&secret)?;
     file.sync_all()?;
     std::fs::rename(&part, path)?;
+    // Else a power cut might take the name back, and with it the nonces that clients have by then.
+    File::open(path.parent().unwrap_or(path))?.sync_all()?;
     Ok(secret)
 }
 

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use dhcp_common::Reason;
 use rustix::fs::Mode;
 use sd_notify::NotifyState;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Notify;
 
 use super::core::Core;
@@ -43,14 +44,17 @@ pub fn daemon(path: &Path) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     let user = privileges::user_of(&config)?;
+    let places = runtime.block_on(take_places(&config))?;
     if let Some(user) = &user {
         privileges::hand_over(&config, user)?;
     }
-    let (listeners, port) = runtime.block_on(take_places(&config))?;
-    if let Some(user) = &user {
-        server::hand_over(&config.server.control_socket, user.uid, user.gid)?;
-    }
     privileges::enter(user.as_ref(), &config)?;
+    // In a directory that may be the user's, where root had better make nothing.
+    let control = {
+        let _runtime = runtime.enter();
+        server::bind(&config.server.control_socket)?
+    };
+    let (listeners, port) = places.with(control);
     let ground = Ground::take(&config)?;
     privileges::settle()?;
     let (daemon, shared) = Daemon::start(path, &config, port, ground)?;
@@ -67,7 +71,11 @@ fn end_with_any_thread() {
         print(panic);
         let thread = std::thread::current();
         let needed = |name: &str| {
-            name.starts_with("worker-") || matches!(name, "sweeper" | "journal" | "prober" | "main")
+            name.starts_with("worker-")
+                || matches!(
+                    name,
+                    "sweeper" | "journal" | "journal-helper" | "prober" | "main"
+                )
         };
         if thread.name().is_some_and(needed) {
             std::process::exit(1);
@@ -75,11 +83,28 @@ fn end_with_any_thread() {
     }));
 }
 
-/// Everything that another process may hold: first, so that nothing is changed in vain.
-async fn take_places(config: &Config) -> anyhow::Result<(Listeners, Port67)> {
+/// Ports: what another process may hold, and may take a capability.
+struct Places {
+    port: Port67,
+    metrics: Option<TcpListener>,
+    bulk: Option<TcpListener>,
+}
+
+impl Places {
+    fn with(self, control: UnixListener) -> (Listeners, Port67) {
+        let listeners = Listeners {
+            control,
+            metrics: self.metrics,
+            bulk: self.bulk,
+        };
+        (listeners, self.port)
+    }
+}
+
+/// First, so that nothing is changed in vain.
+async fn take_places(config: &Config) -> anyhow::Result<Places> {
     select::served(config, &interface::list()?)?;
     let port = port67::take()?;
-    let control = server::bind(&config.server.control_socket)?;
     let metrics = match config.server.metrics {
         None => None,
         Some(address) => {
@@ -94,12 +119,11 @@ async fn take_places(config: &Config) -> anyhow::Result<(Listeners, Port67)> {
             Some(listener.context("cannot serve bulk lease queries on TCP port 67")?)
         }
     };
-    let listeners = Listeners {
-        control,
+    Ok(Places {
+        port,
         metrics,
         bulk,
-    };
-    Ok((listeners, port))
+    })
 }
 
 /// What stands before any thread does: the journal's lock, and the lease table with its program.

@@ -1,17 +1,19 @@
 //! What root made is given to the user that the daemon is to be: state, pins, the way to them.
 
-use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, chownat, fstat, openat};
+use rustix::fs::{
+    AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Stat, chownat, fchmod, fchown, flock,
+    fstat, fstatfs, openat,
+};
+use rustix::io::Errno;
 
-use super::{PrivilegeError, User};
+use super::{PrivilegeError, User, way};
 use crate::config::Config;
 use crate::config::model::FastPathMode;
-use crate::fastpath::Pins;
+use crate::fastpath::{BPF_FS_MAGIC, Pins};
 
 /// Our directories are not deep; somebody else's might be made to be.
 const DEPTH: usize = 8;
@@ -19,43 +21,79 @@ const SEARCH_GROUP: u32 = 0o010;
 const SEARCH_OTHERS: u32 = 0o001;
 
 /// Makes the directories that the daemon will want, as root, and gives them and what root has left in
-/// them to the user.
+/// them to the user. That user may have prepared the directories that are its own, so no way through
+/// them leads elsewhere: see [`way`].
 ///
 /// # Errors
-/// If the system refuses, or a directory belongs to another user.
+/// If the system refuses, a directory belongs to another user, or a daemon uses the state.
 pub fn hand_over(config: &Config, user: &User) -> Result<(), PrivilegeError> {
     let state = &config.server.state_dir;
-    whose(
-        state,
-        user,
-        make(state).and_then(|()| give_tree(state, user)),
-    )?;
+    whose(state, user, give_state(state, user))?;
     if let Some(directory) = config.server.control_socket.parent()
-        && !directory.exists()
+        && !directory.as_os_str().is_empty()
     {
         whose(directory, user, make_for_operators(directory, user))?;
     }
     pins(config, user)
 }
 
+fn give_state(path: &Path, user: &User) -> io::Result<()> {
+    let directory = way::make(path)?.directory;
+    not_in_use(&directory)?;
+    give_tree(&directory, path, user)
+}
+
+/// A daemon started by mistake must not change what another one uses.
+fn not_in_use(state: &OwnedFd) -> io::Result<()> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::RDONLY;
+    let lock = openat(state, c"journal", flags | OFlags::DIRECTORY, Mode::empty())
+        .and_then(|journal| openat(&journal, c"lock", flags, Mode::empty()));
+    match lock.map(|lock| flock(&lock, FlockOperation::NonBlockingLockShared)) {
+        Ok(Err(Errno::WOULDBLOCK)) => Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            "another xdhcpd uses it: stop it first, or give this one its own state_dir",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Without a bpffs there are no pins, which the daemon will say.
 fn pins(config: &Config, user: &User) -> Result<(), PrivilegeError> {
     let pins = Pins::of(config);
-    let wanted = config.fast_path.mode != FastPathMode::Off;
-    if wanted && pins.make().is_err() || !pins.root().exists() {
+    let root = pins.root();
+    let makes = config.fast_path.mode != FastPathMode::Off;
+    let Some(directory) = whose(root, user, pin_root(&pins, makes))? else {
         return Ok(());
-    }
-    let given = give_tree(pins.root(), user);
-    whose(pins.root(), user, given)?;
-    let directory = &config.fast_path.pin_dir;
-    whose(directory, user, give_directory(directory, user))?;
+    };
+    whose(root, user, give_tree(&directory, root, user))?;
+    let above = &config.fast_path.pin_dir;
+    whose(above, user, give_directory(above, user))?;
     for above in pins.bpffs_above() {
         whose(&above, user, open_way(&above, user))?;
     }
     Ok(())
 }
 
-fn whose(path: &Path, user: &User, done: io::Result<()>) -> Result<(), PrivilegeError> {
+/// The directory of the pins; none if it is not there and not wanted, or there is no bpffs for it.
+fn pin_root(pins: &Pins, makes: bool) -> io::Result<Option<OwnedFd>> {
+    if makes {
+        let is_bpffs = is_bpffs(&way::nearest(pins.root())?)?;
+        if !is_bpffs && pins.mount_bpffs().is_err() {
+            return Ok(None);
+        }
+        return Ok(Some(way::make(pins.root())?.directory));
+    }
+    match way::open(pins.root()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        directory => directory.map(Some),
+    }
+}
+
+fn is_bpffs(directory: &OwnedFd) -> io::Result<bool> {
+    Ok(fstatfs(directory)?.f_type == BPF_FS_MAGIC)
+}
+
+fn whose<T>(path: &Path, user: &User, done: io::Result<T>) -> Result<T, PrivilegeError> {
     done.map_err(|error| PrivilegeError::HandOver {
         path: path.to_owned(),
         user: user.name.clone(),
@@ -63,24 +101,22 @@ fn whose(path: &Path, user: &User, done: io::Result<()>) -> Result<(), Privilege
     })
 }
 
-/// The group may go to the socket in it.
+/// The group may go to the socket in it. One that is there is as its owner wants it.
 fn make_for_operators(path: &Path, user: &User) -> io::Result<()> {
-    make(path)?;
-    fs::set_permissions(path, Permissions::from_mode(0o750))?;
-    give_directory(path, user)
-}
-
-fn make(path: &Path) -> io::Result<()> {
-    fs::create_dir_all(path)
+    let place = way::make(path)?;
+    if !place.is_made {
+        return Ok(());
+    }
+    fchmod(&place.directory, Mode::RWXU | Mode::RGRP | Mode::XGRP)?;
+    give(&place.directory, &fstat(&place.directory)?, user)
 }
 
 /// Gives a directory with what root has left in it. Its owner may have prepared it for us, so nothing is
 /// followed, neither symbolic links nor other names of a file.
-fn give_tree(path: &Path, user: &User) -> io::Result<()> {
-    let directory = open_directory(path)?;
-    let about = of_root_or(user, &directory, path)?;
-    give_below(&directory, user, DEPTH)?;
-    give(&directory, &about, user)
+fn give_tree(directory: &OwnedFd, path: &Path, user: &User) -> io::Result<()> {
+    let about = of_root_or(user, directory, path)?;
+    give_below(directory, user, DEPTH)?;
+    give(directory, &about, user)
 }
 
 fn give_below(directory: &OwnedFd, user: &User, depth: usize) -> io::Result<()> {
@@ -108,7 +144,7 @@ fn give_below(directory: &OwnedFd, user: &User, depth: usize) -> io::Result<()> 
 }
 
 fn give_directory(path: &Path, user: &User) -> io::Result<()> {
-    let directory = open_directory(path)?;
+    let directory = way::open(path)?;
     let about = of_root_or(user, &directory, path)?;
     give(&directory, &about, user)
 }
@@ -128,12 +164,6 @@ fn of_root_or(user: &User, directory: &OwnedFd, path: &Path) -> io::Result<Stat>
     Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
 }
 
-/// Follows a symbolic link, which root has made.
-fn open_directory(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-    Ok(openat(CWD, path, flags, Mode::empty())?)
-}
-
 /// Root's only: what belongs to anybody else is not ours to give.
 fn give(what: &OwnedFd, about: &Stat, user: &User) -> io::Result<()> {
     if about.st_uid != 0 {
@@ -145,27 +175,28 @@ fn give(what: &OwnedFd, about: &Stat, user: &User) -> io::Result<()> {
 
 /// systemd mounts the bpffs for root alone. Who can search it can use the pins that it may use, and
 /// see no others.
-fn open_way(directory: &Path, user: &User) -> io::Result<()> {
-    let about = fs::metadata(directory)?;
-    let mode = about.mode() & 0o7777;
+fn open_way(path: &Path, user: &User) -> io::Result<()> {
+    let directory = way::open(path)?;
+    let about = fstat(&directory)?;
+    let mode = about.st_mode & 0o7777;
     let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
-    let searches = about.uid() == uid
-        || about.gid() == gid && mode & SEARCH_GROUP != 0
+    let searches = about.st_uid == uid
+        || about.st_gid == gid && mode & SEARCH_GROUP != 0
         || mode & SEARCH_OTHERS != 0;
     if searches {
         return Ok(());
     }
     // No group had any rights: then it is ours that gets one.
     let mode = if mode & 0o070 == 0 {
-        std::os::unix::fs::chown(directory, None, Some(gid))?;
+        fchown(&directory, None, Some(user.gid))?;
         mode | SEARCH_GROUP
     } else {
         mode | SEARCH_OTHERS
     };
-    fs::set_permissions(directory, Permissions::from_mode(mode))?;
+    fchmod(&directory, Mode::from_raw_mode(mode))?;
     tracing::info!(
         "{} can be searched by {} now, to reach its pins (mode {mode:o})",
-        directory.display(),
+        path.display(),
         user.name
     );
     Ok(())

@@ -5,6 +5,7 @@
 
 mod hand_over;
 mod user;
+mod way;
 
 use std::fs;
 use std::io;
