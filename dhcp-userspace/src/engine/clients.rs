@@ -101,14 +101,6 @@ impl Clients {
         }
     }
 
-    /// Notes what the journal knows, unless something newer is there.
-    pub(super) fn restore(&self, key: ClientKey, client: Client) {
-        let mut known = self.0.entry(key).or_insert_with(|| client.clone());
-        if known.since <= client.since {
-            *known = client;
-        }
-    }
-
     /// Forgets a client that had this address.
     pub(super) fn forget(&self, key: &ClientKey, address: Ipv4Addr) {
         self.0.remove_if(key, |_, client| client.address == address);

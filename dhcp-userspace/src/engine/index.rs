@@ -64,7 +64,7 @@ impl Engine {
     }
 
     /// Of a client's addresses in one subnet, the one that it has now counts, or the latest.
-    fn rekey(&self, state: &State, chaddr: u64, client: Client) {
+    pub(super) fn rekey(&self, state: &State, chaddr: u64, client: Client) {
         let key = state.key_of(client.address, chaddr);
         let rank = |client: &Client| (self.is_bound_to(client.address, chaddr), client.since);
         let known = self.clients.get(&key);

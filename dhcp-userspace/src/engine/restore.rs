@@ -184,7 +184,6 @@ impl Engine {
     }
 
     fn remember(&self, state: &State, chaddr: u64, record: Record) {
-        let key = state.key_of(record.address, chaddr);
         let client = Client {
             address: record.address,
             since: record.since.max(1),
@@ -193,7 +192,8 @@ impl Engine {
             relay_agent: record.relay_agent.into(),
             xid: 0,
         };
-        self.clients.restore(key, client);
+        // Not simply the latest: one that it gave back since may have the later record.
+        self.rekey(state, chaddr, client);
     }
 }
 

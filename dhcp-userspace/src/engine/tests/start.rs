@@ -98,6 +98,31 @@ fn with_a_new_table_a_renewed_lease_is_not_recorded_every_second() {
 }
 
 #[test]
+fn a_client_is_known_by_the_address_that_it_has_not_by_one_that_it_had() {
+    let mut old = Lab::small();
+    let address = old.bind(A);
+    old.pass(SECOND);
+    // A copy of what it asked before comes late.
+    let other = ip("10.0.1.15");
+    assert_eq!(old.reply(&Message::selecting(A, other)).kind(), 5);
+    assert_eq!(old.reply(&Message::renewing(A, address)).kind(), 5);
+    for gives_back in [false, true] {
+        if gives_back {
+            old.pass(SECOND);
+            old.send(&Message::release(A, other)).unwrap();
+        } else {
+            old.records.iter_mut().for_each(|record| {
+                if record.address == other {
+                    record.reserved_until = old.now.boot;
+                }
+            });
+        }
+        assert_eq!(fresh(&old).bind(A), address, "given back: {gives_back}");
+    }
+    assert_eq!(pinned(&old).bind(A), address);
+}
+
+#[test]
 fn with_a_pinned_table_nothing_is_lost() {
     let mut old = Lab::small();
     let address = old.bind(A);
