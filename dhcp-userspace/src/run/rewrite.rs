@@ -97,7 +97,7 @@ pub fn go_on(core: &Core, journal: &Handle<Ticket>) {
     if next.is_none() && again.is_empty() {
         return;
     }
-    let written = write(core, journal, next, again);
+    let written = write(core, journal, next, &again);
     let mut progress = core.rewrite.lock();
     // Unless all was asked for anew meanwhile.
     if progress.next.is_none() {
@@ -121,7 +121,7 @@ fn write(
     core: &Core,
     journal: &Handle<Ticket>,
     next: Option<Ipv4Addr>,
-    again: HashSet<Ipv4Addr>,
+    again: &HashSet<Ipv4Addr>,
 ) -> Written {
     let mut written = Written::default();
     let wanted = |address| again.contains(&address) || next.is_some_and(|next| address >= next);
