@@ -52,8 +52,10 @@ fn fills_up(wanted: &str) -> Result<()> {
         !without.is_empty(),
         "leases were given that are not on disk"
     );
+    // What was written of a refused record is taken back, so there may be room for a few more.
     new.try_bind(100)?;
-    assert_eq!(new.unbound(), without);
+    let (before, without) = (without, new.unbound());
+    assert!(!without.is_empty() && without.iter().all(|client| before.contains(client)));
     assert!(count(&daemon, &["ignored", "disk-full"])? > 0);
     assert!(daemon.process().log().contains("the disk is full"));
     let bound = leases(&daemon)?

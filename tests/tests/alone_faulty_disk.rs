@@ -432,7 +432,7 @@ fn told_of(site: &mut Site<'_>, files: &[JournalFile]) -> Result<usize> {
 /// Nothing is lost, and soon all of it is on disk again.
 fn with_what_the_kernel_knows(site: &mut Site<'_>) -> Result<()> {
     site.verify()?;
-    let written = "handed to the journal once more";
+    let written = "all leases are in the journal once more";
     site.daemon.process().wait_for_line(written, 0, LIMIT)?;
     // Records are on disk in the order in which they were handed in.
     Fleet::new(site.lab, 500..501)?.bind()?;

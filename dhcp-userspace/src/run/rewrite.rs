@@ -53,6 +53,10 @@ impl Rewrite {
         }
     }
 
+    pub fn is_under_way(&self) -> bool {
+        self.lock().is_asked
+    }
+
     /// The journal did not take a record: the disk is full, or the queue.
     pub fn refused(&self) {
         let mut progress = self.lock();

@@ -13,6 +13,8 @@ use crate::journal::{CLOCK_STEP, Handle};
 pub struct WallClock {
     /// How far it was ahead of `CLOCK_BOOTTIME`.
     seen: u64,
+    /// Since the start.
+    was_set: bool,
     written: Written,
 }
 
@@ -20,6 +22,8 @@ pub struct WallClock {
 enum Written {
     Due,
     Under(Outcome),
+    /// But records of earlier boots may have another.
+    OnDisk,
     Done,
 }
 
@@ -29,6 +33,7 @@ impl WallClock {
     pub fn new(now: Now) -> Self {
         Self {
             seen: now.to_unix(0),
+            was_set: false,
             written: Written::Due,
         }
     }
@@ -39,7 +44,7 @@ impl WallClock {
             let seconds = (offset as f64 - self.seen as f64) / SECOND as f64;
             tracing::info!("the wall clock was set by {seconds:+.1} s; leases go on as they were");
             core.rewrite.ask_for_earlier_boots();
-            (self.seen, self.written) = (offset, Written::Due);
+            (self.seen, self.was_set, self.written) = (offset, true, Written::Due);
         }
         match &self.written {
             Written::Due => {
@@ -48,10 +53,17 @@ impl WallClock {
                 }
             }
             Written::Under(outcome) => match rewrite::is_durable(outcome) {
-                Some(true) => self.written = Written::Done,
+                Some(true) => self.written = Written::OnDisk,
                 Some(false) => self.written = Written::Due,
                 None => {}
             },
+            Written::OnDisk if core.rewrite.is_under_way() => {}
+            Written::OnDisk => {
+                if self.was_set {
+                    tracing::info!("the journal has the wall clock");
+                }
+                self.written = Written::Done;
+            }
             Written::Done => {}
         }
     }

@@ -129,7 +129,7 @@ impl Machine {
         let from = site.log_len();
         self.set(seconds)?;
         site.hear("the wall clock was set by", from)?;
-        site.hear("handed to the journal once more", from)?;
+        site.hear("the journal has the wall clock", from)?;
         // What is told of a later record shows that the earlier ones are on disk.
         self.clients += 1;
         RawClient::new(&site.lab.clients[1], INTERFACE, self.clients)?.bind()?;
