@@ -55,6 +55,9 @@ pub(super) struct Ledger {
     claims: BTreeMap<Ipv4Addr, Claim>,
     /// When the server last heard, in this client's name, that it gives the address back.
     given_up: BTreeMap<(Ipv4Addr, Mac), u64>,
+    /// From when until when each client was told that it has an address, whether it heard so or not: a late
+    /// copy of what it asked before is answered like any request.
+    told: BTreeMap<(Mac, Ipv4Addr), (u64, u64)>,
     pub(super) acks: u64,
 }
 
@@ -88,6 +91,21 @@ impl Ledger {
             self.claims.remove(&address);
         }
         Ok(())
+    }
+
+    /// An ACK is on its way.
+    pub(super) fn tell(&mut self, mac: Mac, address: Ipv4Addr, decided: u64, until: u64) {
+        let before = self.told.get(&(mac, address));
+        let since = before
+            .filter(|(_, until)| *until > decided)
+            .map_or(decided, |(since, _)| *since);
+        self.told.insert((mac, address), (since, until));
+    }
+
+    /// Whether the server had reason to think that the client has this address.
+    pub(super) fn was_told(&self, mac: Mac, address: Ipv4Addr, decided: u64) -> bool {
+        let told = self.told.get(&(mac, address));
+        told.is_some_and(|(since, until)| *since < decided && *until > decided)
     }
 
     /// Who may count on an address.
@@ -138,6 +156,7 @@ impl Ledger {
     /// All claims that count at this time; older ones are forgotten.
     pub(super) fn each(&mut self, now: u64) -> impl Iterator<Item = (Ipv4Addr, Claim)> + '_ {
         self.claims.retain(|_, claim| claim.until > now);
+        self.told.retain(|_, (_, until)| *until > now);
         // A message is not on its way for longer than a lease.
         self.given_up
             .retain(|_, at| *at + 3600 * 1_000_000_000 > now);
