@@ -72,24 +72,25 @@ impl Ledger {
             decided,
         } = *taken;
         self.acks += 1;
+        let given_up = self.given_up.get(&(address, mac));
+        if given_up.is_some_and(|at| *at >= decided) {
+            // On its way while the address was given back in the client's name.
+            self.drop_claim(address, mac);
+            return Ok(());
+        }
         let before = self.holder(address, decided);
         if let Some(other) = before.filter(|other| other.mac != mac) {
             let what = format!("ACK to a second client; the first one's lease: {other:?}");
             return Err(Wrong::new(what, mac, address));
         }
-        let given_up = self.given_up.get(&(address, mac));
-        if given_up.is_none_or(|at| *at < decided) {
-            let since = before.map_or(decided, |own| own.since);
-            let claim = Claim {
-                mac,
-                since,
-                until,
-                place,
-            };
-            self.claims.insert(address, claim);
-        } else {
-            self.claims.remove(&address);
-        }
+        let since = before.map_or(decided, |own| own.since);
+        let claim = Claim {
+            mac,
+            since,
+            until,
+            place,
+        };
+        self.claims.insert(address, claim);
         Ok(())
     }
 
@@ -204,6 +205,9 @@ mod tests {
         ledger.give_up(ADDRESS, ONE, 20);
         ledger.take(&ack(ONE, 10)).unwrap();
         assert!(ledger.holder(ADDRESS, 30).is_none());
+        ledger.take(&ack(TWO, 30)).unwrap();
+        ledger.take(&ack(ONE, 15)).unwrap();
+        assert_eq!(ledger.holder(ADDRESS, 40).unwrap().mac, TWO);
     }
 
     #[test]
