@@ -149,7 +149,7 @@ impl Client {
         self.goes = world.now + world.dice.about(self.nature.on);
         self.stage = 0;
         match self.lease {
-            Some(lease) if self.nature.remembers => {
+            Some(lease) if self.nature.remembers && self.nature.kind == Kind::Dhcp => {
                 self.begin(State::Rebooting(lease.address), world);
             }
             _ => self.start(world),
@@ -383,7 +383,9 @@ impl Client {
                 && world.site.allows(place, self.mac, *address)
         };
         let own: Vec<_> = self.had.iter().copied().filter(his).collect();
-        let excused = self.impersonated || decided <= world.site.since;
+        let excused = self.impersonated
+            || decided <= world.site.since
+            || world.ledger.was_told(self.mac, address, decided);
         if own.is_empty() || own.contains(&address) || excused {
             return Ok(());
         }

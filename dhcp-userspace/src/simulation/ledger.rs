@@ -55,6 +55,9 @@ pub(super) struct Ledger {
     claims: BTreeMap<Ipv4Addr, Claim>,
     /// When the server last heard, in this client's name, that it gives the address back.
     given_up: BTreeMap<(Ipv4Addr, Mac), u64>,
+    /// From when until when each client was told that it has an address, whether it heard so or not: a late
+    /// copy of what it asked before is answered like any request.
+    told: BTreeMap<(Mac, Ipv4Addr), (u64, u64)>,
     pub(super) acks: u64,
 }
 
@@ -69,25 +72,41 @@ impl Ledger {
             decided,
         } = *taken;
         self.acks += 1;
+        let given_up = self.given_up.get(&(address, mac));
+        if given_up.is_some_and(|at| *at >= decided) {
+            // On its way while the address was given back in the client's name.
+            self.drop_claim(address, mac);
+            return Ok(());
+        }
         let before = self.holder(address, decided);
         if let Some(other) = before.filter(|other| other.mac != mac) {
             let what = format!("ACK to a second client; the first one's lease: {other:?}");
             return Err(Wrong::new(what, mac, address));
         }
-        let given_up = self.given_up.get(&(address, mac));
-        if given_up.is_none_or(|at| *at < decided) {
-            let since = before.map_or(decided, |own| own.since);
-            let claim = Claim {
-                mac,
-                since,
-                until,
-                place,
-            };
-            self.claims.insert(address, claim);
-        } else {
-            self.claims.remove(&address);
-        }
+        let since = before.map_or(decided, |own| own.since);
+        let claim = Claim {
+            mac,
+            since,
+            until,
+            place,
+        };
+        self.claims.insert(address, claim);
         Ok(())
+    }
+
+    /// An ACK is on its way.
+    pub(super) fn tell(&mut self, mac: Mac, address: Ipv4Addr, decided: u64, until: u64) {
+        let before = self.told.get(&(mac, address));
+        let since = before
+            .filter(|(_, until)| *until > decided)
+            .map_or(decided, |(since, _)| *since);
+        self.told.insert((mac, address), (since, until));
+    }
+
+    /// Whether the server had reason to think that the client has this address.
+    pub(super) fn was_told(&self, mac: Mac, address: Ipv4Addr, decided: u64) -> bool {
+        let told = self.told.get(&(mac, address));
+        told.is_some_and(|(since, until)| *since < decided && *until > decided)
     }
 
     /// Who may count on an address.
@@ -138,6 +157,7 @@ impl Ledger {
     /// All claims that count at this time; older ones are forgotten.
     pub(super) fn each(&mut self, now: u64) -> impl Iterator<Item = (Ipv4Addr, Claim)> + '_ {
         self.claims.retain(|_, claim| claim.until > now);
+        self.told.retain(|_, (_, until)| *until > now);
         // A message is not on its way for longer than a lease.
         self.given_up
             .retain(|_, at| *at + 3600 * 1_000_000_000 > now);
@@ -185,6 +205,9 @@ mod tests {
         ledger.give_up(ADDRESS, ONE, 20);
         ledger.take(&ack(ONE, 10)).unwrap();
         assert!(ledger.holder(ADDRESS, 30).is_none());
+        ledger.take(&ack(TWO, 30)).unwrap();
+        ledger.take(&ack(ONE, 15)).unwrap();
+        assert_eq!(ledger.holder(ADDRESS, 40).unwrap().mac, TWO);
     }
 
     #[test]

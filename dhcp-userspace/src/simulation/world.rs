@@ -122,8 +122,12 @@ impl World {
                 break;
             }
             self.server.time = at;
-            self.happen(event)
-                .map_err(|wrong| self.trail.tell(&wrong, at))?;
+            if let Err(wrong) = self.happen(event) {
+                let engine = self.server.daemon.as_ref().map(|daemon| &daemon.engine);
+                let known = engine.map(|engine| engine.lease_of(wrong.mac));
+                let trail = self.trail.tell(&wrong, at);
+                return Err(format!("{trail}the server knows {known:?}"));
+            }
         }
         Ok(())
     }
@@ -252,6 +256,11 @@ impl World {
                 let who = (origin.mac, origin.place);
                 self.ledger
                     .refuse(&self.server.site, who, origin.address, now)?;
+            }
+            if let Some(secs) = told.grants() {
+                let until = sent.decided + secs * SECOND;
+                self.ledger
+                    .tell(told.mac, told.address, sent.decided, until);
             }
             let Some(number) = self.by_mac.get(&told.mac).copied() else {
                 continue;
