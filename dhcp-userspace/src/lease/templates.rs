@@ -216,14 +216,18 @@ mod tests {
         Content { facts, body }
     }
 
-    #[test]
-    fn equal_content_is_shared_and_reused_when_no_run_copies_it() {
+    fn table(templates: u32) -> Table {
         let size = Size {
             blocks: 1,
             pages: 1,
-            templates: 3,
+            templates,
         };
-        let table = Table::anonymous(size).unwrap();
+        Table::anonymous(size).unwrap()
+    }
+
+    #[test]
+    fn equal_content_is_shared_and_reused_when_no_run_copies_it() {
+        let table = table(3);
         let templates = Templates::new(&table);
         let intern = |mark| templates.intern(&table, &content(mark));
         let one = intern(1).unwrap();
@@ -247,12 +251,7 @@ mod tests {
 
     #[test]
     fn what_somebody_holds_is_given_to_nobody_else() {
-        let size = Size {
-            blocks: 1,
-            pages: 1,
-            templates: 3,
-        };
-        let table = Table::anonymous(size).unwrap();
+        let table = table(3);
         let templates = Templates::new(&table);
         let (templates, table) = (&templates, &table);
         let hold = |mark: u8| {
@@ -275,12 +274,7 @@ mod tests {
 
     #[test]
     fn an_earlier_run_is_adopted() {
-        let size = Size {
-            blocks: 1,
-            pages: 1,
-            templates: 4,
-        };
-        let table = Table::anonymous(size).unwrap();
+        let table = table(4);
         let before = Templates::new(&table);
         before.intern(&table, &content(1)).unwrap();
         let two = before.intern(&table, &content(2)).unwrap();
@@ -298,13 +292,8 @@ mod tests {
 
     #[test]
     fn equal_content_at_two_places_is_freed_at_both() {
-        let size = Size {
-            blocks: 1,
-            pages: 1,
-            templates: 3,
-        };
         for first in [1, 2] {
-            let table = Table::anonymous(size).unwrap();
+            let table = table(3);
             for index in [1, 2] {
                 let Content { facts, body } = content(1);
                 table.template(index).write(&facts, &body);

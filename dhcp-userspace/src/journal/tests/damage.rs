@@ -242,12 +242,17 @@ fn a_frame_hidden_in_an_option_is_not_found() {
     log.append(&bound(2), NOW).unwrap();
     log.sync().unwrap();
     let file = all_files(&storage).remove(0);
-    let mut content = storage.content(&file);
-    content[frames(&storage, &file)[1].0 as usize] ^= 1;
-    storage.set_content(&file, &content);
+    change(&storage, &file, 1);
     let (_, replayed) = open(&storage);
     assert_eq!(replayed.records, [bound(2)]);
     assert_eq!(replayed.damage[0].lost, Some(1));
+}
+
+/// Changes a bit in a frame.
+fn change(storage: &Faulty, file: &str, frame: usize) {
+    let mut content = storage.content(file);
+    content[frames(storage, file)[frame].0 as usize] ^= 1;
+    storage.set_content(file, &content);
 }
 
 #[test]
@@ -255,9 +260,7 @@ fn damage_found_while_running_is_told_once() {
     let storage = full();
     let (log, _) = open(&storage);
     let file = files(&storage, ".segment").remove(0);
-    let mut content = storage.content(&file);
-    content[frames(&storage, &file)[2].0 as usize] ^= 1;
-    storage.set_content(&file, &content);
+    change(&storage, &file, 2);
     let damage = log.upkeep().compact(NOW, &AtomicBool::new(false)).unwrap();
     assert_eq!(
         (damage.len(), &damage[0].file, damage[0].lost),
@@ -273,9 +276,7 @@ fn damage_is_told_though_the_compaction_that_found_it_fails() {
     let storage = full();
     let (log, _) = open(&storage);
     let file = files(&storage, ".segment").remove(0);
-    let mut content = storage.content(&file);
-    content[frames(&storage, &file)[2].0 as usize] ^= 1;
-    storage.set_content(&file, &content);
+    change(&storage, &file, 2);
     storage.set_full(true);
     let (upkeep, mut told) = (log.upkeep(), Vec::new());
     let mut compact = |at| {
