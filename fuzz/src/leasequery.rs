@@ -1,14 +1,12 @@
 //! Lease queries, by datagram (RFC 4388) and behind lengths on a connection (RFC 6926), of a server
 //! that has leases of several kinds.
 
-use dhcp_common::slot::Link;
 use dhcp_userspace::clock::SECOND;
-use dhcp_userspace::engine::Incoming;
 use dhcp_userspace::packet::{MessageType, Request};
 use dhcproto::v4::Message;
 use dhcproto::{Decodable, Decoder};
 
-use crate::site::{Disk, RELAY, SERVER, Site};
+use crate::site::{SERVER, Site};
 
 /// Queries of one input; what comes behind them is left.
 const MANY: usize = 16;
@@ -34,11 +32,11 @@ fn with_leases() -> Site {
     let mut site = Site::default();
     for (who, quiet) in [(1, 4000), (2, 60), (3, 0)] {
         let request = message(who, &[53, 1, 3, 50, 4, 10, 0, 1, 10 + who, 61, 2, 0, who]);
-        let _ = send(&mut site, &request);
+        let _ = site.relayed(&request);
         if who == 2 {
             let mut release = message(who, &[53, 1, 7]);
             release[12..16].copy_from_slice(&[10, 0, 1, 10 + who]);
-            let _ = send(&mut site, &release);
+            let _ = site.relayed(&release);
         }
         site.pass(quiet * SECOND);
     }
@@ -53,23 +51,6 @@ fn message(who: u8, options: &[u8]) -> Vec<u8> {
     bytes.extend(options);
     bytes.push(255);
     bytes
-}
-
-fn send(site: &mut Site, payload: &[u8]) -> Option<Vec<u8>> {
-    let packet = Incoming {
-        link: Link {
-            ifindex: 3,
-            outer: 0,
-            inner: 0,
-        },
-        l2: &[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0x99, 8, 0],
-        source: RELAY,
-        source_port: 67,
-        destination: SERVER,
-        destination_port: 67,
-        payload,
-    };
-    site.send(&packet, Disk::Works).map(<[u8]>::to_vec)
 }
 
 fn by_connection(site: &Site, query: &[u8]) {
@@ -96,7 +77,7 @@ fn by_datagram(site: &mut Site, query: &[u8]) {
     let is_query =
         Request::parse(query).is_ok_and(|request| request.message_type == MessageType::LeaseQuery);
     let before = site.engine.leases();
-    let _ = send(site, query);
+    let _ = site.relayed(query);
     if is_query {
         assert_eq!(site.engine.leases(), before);
     }

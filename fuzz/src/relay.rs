@@ -3,12 +3,10 @@
 
 use std::net::Ipv4Addr;
 
-use dhcp_common::slot::Link;
-use dhcp_userspace::engine::Incoming;
 use dhcp_userspace::packet::{Request, put, registry, suboption};
 
 use crate::input::parts;
-use crate::site::{Disk, RELAY, SERVER, Site};
+use crate::site::{L2, RELAY, Site};
 
 /// Clients behind the relay; a part begins with the number of the one that asks.
 const CLIENTS: u8 = 4;
@@ -41,21 +39,8 @@ fn ask(site: &mut Site, who: u8, agent: &[u8], options: &[u8]) -> Option<Ipv4Add
     if let Ok(request) = Request::parse(&payload) {
         agrees(&request, agent);
     }
-    let packet = Incoming {
-        link: Link {
-            ifindex: 3,
-            outer: 0,
-            inner: 0,
-        },
-        l2: &[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0x99, 8, 0],
-        source: RELAY,
-        source_port: 67,
-        destination: SERVER,
-        destination_port: 67,
-        payload: &payload,
-    };
-    let reply = site.send(&packet, Disk::Works)?;
-    let reply = &reply[packet.l2.len() + 28..];
+    let reply = site.relayed(&payload)?;
+    let reply = &reply[L2.len() + 28..];
     assert_eq!(agent_in(reply), agent, "option 82 comes back as it was");
     let address: [u8; 4] = reply[16..20].try_into().expect("4 bytes");
     Some(address.into())

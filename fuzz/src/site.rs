@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use dhcp_common::slot::Kind;
+use dhcp_common::slot::{Kind, Link};
 use dhcp_userspace::clock::{Now, SECOND};
 use dhcp_userspace::config::{self, Config};
 use dhcp_userspace::engine::{Commit, Engine, Incoming, Interface, Outcome, Swept};
@@ -18,6 +18,8 @@ use crate::reply;
 
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 pub const RELAY: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 1);
+/// Of what the relay's router sends.
+pub const L2: [u8; 14] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0x99, 8, 0];
 pub const SERVER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 /// Interfaces: one that clients are on, one for proxyDHCP, one without a subnet.
 pub const LINKS: [u32; 3] = [3, 4, 5];
@@ -79,6 +81,24 @@ impl Site {
             books: Books::default(),
             reply: Vec::new(),
         })
+    }
+
+    /// A message by way of the relay, on a disk that works; the reply's frame.
+    pub fn relayed(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
+        let packet = Incoming {
+            link: Link {
+                ifindex: 3,
+                outer: 0,
+                inner: 0,
+            },
+            l2: &L2,
+            source: RELAY,
+            source_port: 67,
+            destination: SERVER,
+            destination_port: 67,
+            payload,
+        };
+        self.send(&packet, Disk::Works).map(<[u8]>::to_vec)
     }
 
     /// Hands a message in, does what the outcome says, and tells the reply that was sent.

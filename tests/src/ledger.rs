@@ -149,6 +149,15 @@ impl Ledger {
         std::mem::take(&mut self.settled().book.answers)
     }
 
+    /// The same, where all is to be well: tells how many were asked about.
+    pub fn judge(&self, asker: &mut Asker) -> Result<usize> {
+        let verified = self.verify(asker)?;
+        let lost = verified.lost;
+        ensure!(lost.is_empty(), "lost:\n{}", lost.join("\n"));
+        self.content()?;
+        Ok(verified.claims)
+    }
+
     /// Asks the server about every live claim. What its client gives back meanwhile, or what ends, is not judged.
     pub fn verify(&self, asker: &mut Asker) -> Result<Verified> {
         let before = self.live();
