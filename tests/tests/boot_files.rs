@@ -206,7 +206,7 @@ fn forty_machines_at_once() -> Result<()> {
     all_get_the_file(&Site::new()?)
 }
 
-/// Who finds no place waits for one, or asks again, as installers and curl do.
+/// Who finds no place waits for its turn, or asks again, as installers and curl do.
 #[test]
 fn forty_machines_in_ten_places() -> Result<()> {
     all_get_the_file(&Site::with(", max_transfers: 10")?)
@@ -233,8 +233,7 @@ fn all_get_the_file(site: &Site) -> Result<()> {
     };
     let started = (1..=40).map(start).collect::<Result<Vec<_>>>()?;
     for (number, mut client) in (1..=40).zip(started) {
-        // Who finds no place by TFTP asks again some seconds later.
-        let status = client.wait_end(10 * PATIENCE)?;
+        let status = client.wait_end(2 * PATIENCE)?;
         ensure!(status.success(), "{number}: {}", client.log());
         let got = fs::read(site.lab.directory("fetched")?.join(number.to_string()))?;
         ensure!(got == bytes, "{number} got {} bytes", got.len());

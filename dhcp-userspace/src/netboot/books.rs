@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -14,12 +14,12 @@ use super::report::{Ended, NotFound, Protocol, Totals, Transfer};
 use super::root::OpenError;
 use crate::clock::{Now, SECOND};
 
-/// Places of one client for each protocol, so that it cannot take all. Firmware uses one, an
+/// What one client may have of each protocol, so that it cannot take all. Firmware uses one, an
 /// installer a few.
 pub const MAX_PER_CLIENT: usize = 16;
-/// Connections for each place, most of which may be idle or waiting.
-const CONNECTIONS_PER_PLACE: usize = 4;
-const MIN_CONNECTIONS: usize = 256;
+/// Clients for each place, most of which may wait or, by HTTP, be idle.
+const CLIENTS_PER_PLACE: usize = 4;
+const MIN_CLIENTS: usize = 256;
 /// How long an HTTP request waits for a place: UEFI firmware gives up after 5 seconds.
 const QUEUED: Duration = Duration::from_secs(4);
 
@@ -33,12 +33,10 @@ pub struct Books {
 
 #[derive(Default)]
 struct State {
-    /// Of TFTP.
-    places: Shares,
-    /// Of HTTP, which answers one request at a time on each.
-    connections: Shares,
-    /// The places of HTTP: who waits longest gets the next.
-    queue: Option<Arc<Semaphore>>,
+    /// Connections of HTTP, and clients of TFTP that have answered.
+    clients: [Shares; Protocol::ALL.len()],
+    /// The places of each protocol: who waits longest gets the next.
+    queues: Option<[Arc<Semaphore>; Protocol::ALL.len()]>,
     next: u64,
     transfers: BTreeMap<u64, Arc<Progress>>,
     missing: Missing,
@@ -72,7 +70,8 @@ impl Books {
     pub fn set_max(&self, max: usize) {
         if self.max.swap(max, Relaxed) != max {
             // Who has a place of the old ones keeps it.
-            self.lock().queue = Some(Arc::new(Semaphore::new(max)));
+            let queues = Protocol::ALL.map(|_| Arc::new(Semaphore::new(max)));
+            self.lock().queues = Some(queues);
         }
     }
 
@@ -80,21 +79,27 @@ impl Books {
         self.max.load(Relaxed)
     }
 
-    /// A client of TFTP that may be somebody else: it is to [`Place::take`] its place once it has
-    /// answered. `None` if there is none, which is counted.
+    /// Connections of HTTP, and as many clients of TFTP.
+    fn max_clients(&self) -> usize {
+        let most = self.max().saturating_mul(CLIENTS_PER_PLACE);
+        most.max(MIN_CLIENTS)
+    }
+
+    /// A client of TFTP that may be somebody else: it is to [`Place::enter`] once it has answered.
+    /// `None` if there are too many, which is counted.
     pub fn greet(self: &Arc<Self>, client: SocketAddr) -> Option<Place> {
-        let has_room = self.lock().places.has_room(client.ip(), self.max());
+        let most = self.max_clients();
+        let has_room = self.lock().clients[Protocol::Tftp as usize].has_room(client.ip(), most);
         if !has_room {
             self.count(Protocol::Tftp, Ended::Busy);
         }
-        has_room.then(|| self.place(Protocol::Tftp, client, None))
+        has_room.then(|| self.place(Protocol::Tftp, client))
     }
 
     /// A connection of HTTP; `None` if there are too many, which is counted.
     pub fn connect(self: &Arc<Self>, client: SocketAddr) -> Option<Connection> {
-        let most = self.max().saturating_mul(CONNECTIONS_PER_PLACE);
-        let most = most.max(MIN_CONNECTIONS);
-        if !self.lock().connections.take(client.ip(), most) {
+        let most = self.max_clients();
+        if !self.lock().clients[Protocol::Http as usize].take(client.ip(), most) {
             self.count(Protocol::Http, Ended::Busy);
             return None;
         }
@@ -102,18 +107,13 @@ impl Books {
         Some(Connection { books, client })
     }
 
-    fn place(
-        self: &Arc<Self>,
-        protocol: Protocol,
-        client: SocketAddr,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Place {
+    fn place(self: &Arc<Self>, protocol: Protocol, client: SocketAddr) -> Place {
         Place {
             books: Arc::clone(self),
             protocol,
             client,
-            is_taken: AtomicBool::new(false),
-            _permit: permit,
+            has_entered: AtomicBool::new(false),
+            permit: OnceLock::new(),
         }
     }
 
@@ -142,7 +142,7 @@ impl Books {
     #[cfg(test)]
     pub fn is_idle(&self) -> bool {
         let state = self.lock();
-        state.places.taken == 0 && state.transfers.is_empty()
+        state.clients[Protocol::Tftp as usize].taken == 0 && state.transfers.is_empty()
     }
 
     pub fn totals(&self) -> Vec<Totals> {
@@ -225,40 +225,57 @@ pub struct Connection {
 impl Connection {
     /// A place for one response. Waits for a while; `None` if there is none then, which is counted.
     pub async fn place(&self) -> Option<Place> {
-        let queue = self.books.lock().queue.clone()?;
-        let Ok(Ok(permit)) = timeout(QUEUED, queue.acquire_owned()).await else {
-            self.books.count(Protocol::Http, Ended::Busy);
+        let place = self.books.place(Protocol::Http, self.client);
+        if timeout(QUEUED, place.wait()).await.is_err() {
+            place.ended(Ended::Busy);
             return None;
-        };
-        Some(self.books.place(Protocol::Http, self.client, Some(permit)))
+        }
+        Some(place)
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let connections = &mut self.books.lock().connections;
-        connections.give_back(self.client.ip());
+        let clients = &mut self.books.lock().clients;
+        clients[Protocol::Http as usize].give_back(self.client.ip());
     }
 }
 
-/// One of the places that there are for transfers, given back on drop.
+/// One of the places that there are for transfers, or the way to it; given back on drop.
 pub struct Place {
     books: Arc<Books>,
     pub protocol: Protocol,
     pub client: SocketAddr,
-    /// For good, by TFTP.
-    is_taken: AtomicBool,
-    /// What HTTP has of its queue.
-    _permit: Option<OwnedSemaphorePermit>,
+    /// It is among the clients of TFTP.
+    has_entered: AtomicBool,
+    permit: OnceLock<OwnedSemaphorePermit>,
 }
 
 impl Place {
-    /// The client is who it says: false if there is no place left by now. To be called once.
-    pub fn take(&self) -> bool {
-        let places = &mut self.books.lock().places;
-        let taken = places.take(self.client.ip(), self.books.max());
-        self.is_taken.store(taken, Relaxed);
-        taken
+    /// The client of TFTP is who it says: false if there are too many by now. To be called once.
+    pub fn enter(&self) -> bool {
+        let most = self.books.max_clients();
+        let clients = &mut self.books.lock().clients[Protocol::Tftp as usize];
+        let entered = clients.take(self.client.ip(), most);
+        self.has_entered.store(entered, Relaxed);
+        entered
+    }
+
+    /// Waits for its turn.
+    pub async fn wait(&self) {
+        let queue = self
+            .books
+            .lock()
+            .queues
+            .as_ref()
+            .map(|queues| Arc::clone(&queues[self.protocol as usize]));
+        if let Some(queue) = queue {
+            let permit = queue
+                .acquire_owned()
+                .await
+                .expect("no queue is ever closed");
+            let _ = self.permit.set(permit);
+        }
     }
 
     /// A request ended without a transfer.
@@ -311,8 +328,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if self.is_taken.load(Relaxed) {
-            self.books.lock().places.give_back(self.client.ip());
+        if self.has_entered.load(Relaxed) {
+            let clients = &mut self.books.lock().clients;
+            clients[Protocol::Tftp as usize].give_back(self.client.ip());
         }
     }
 }
@@ -333,6 +351,10 @@ impl Ongoing {
         counters
             .bytes
             .fetch_add(bytes.saturating_sub(before), Relaxed);
+    }
+
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     pub fn resent(&self, blocks: u64) {
@@ -377,21 +399,38 @@ mod tests {
     }
 
     #[test]
-    fn places_are_bounded_in_all_and_for_each_client() {
-        let books = books(MAX_PER_CLIENT + 1);
-        let greeted: Vec<_> = (0..=MAX_PER_CLIENT)
+    fn clients_are_bounded_in_all_and_each() {
+        let books = books(1);
+        let mine: Vec<_> = (0..=MAX_PER_CLIENT)
             .map(|_| books.greet(client(1)).unwrap())
             .collect();
-        let taken = greeted.iter().filter(|place| place.take());
-        assert_eq!(taken.count(), MAX_PER_CLIENT);
+        let entered = mine.iter().filter(|place| place.enter());
+        assert_eq!(entered.count(), MAX_PER_CLIENT);
         assert!(books.greet(client(1)).is_none());
-        let (other, late) = (books.greet(client(2)).unwrap(), books.greet(client(3)));
-        assert!(other.take() && !late.unwrap().take());
-        assert!(books.greet(client(3)).is_none());
-        drop((other, greeted));
-        assert!(books.greet(client(3)).is_some());
+        let late = books.greet(client(250)).unwrap();
+        let others: Vec<_> = (MAX_PER_CLIENT..MIN_CLIENTS)
+            .map(|i| books.greet(client(2 + (i % 200) as u8)).unwrap())
+            .collect();
+        assert!(others.iter().all(Place::enter) && !late.enter());
+        assert!(books.greet(client(250)).is_none());
+        drop((mine, others));
+        assert!(books.greet(client(250)).unwrap().enter());
         assert_eq!(books.totals()[0].busy, 2);
-        assert!(books.lock().places.of.is_empty());
+        assert!(books.lock().clients[0].of.is_empty());
+    }
+
+    /// Who waits longest is next, and who left is not waited for.
+    #[tokio::test]
+    async fn places_are_given_in_order() {
+        let books = books(1);
+        let [first, second, third] = [1, 2, 3].map(|last| books.greet(client(last)).unwrap());
+        first.wait().await;
+        let (mut left, mut waits) = (Box::pin(second.wait()), Box::pin(third.wait()));
+        assert!(timeout(Duration::ZERO, &mut left).await.is_err());
+        assert!(timeout(Duration::ZERO, &mut waits).await.is_err());
+        drop(left);
+        drop(first);
+        waits.await;
     }
 
     #[test]
@@ -401,10 +440,10 @@ mod tests {
             .filter_map(|_| books.connect(client(1)))
             .collect();
         assert_eq!(mine.len(), MAX_PER_CLIENT);
-        let others: Vec<_> = (0..MIN_CONNECTIONS)
+        let others: Vec<_> = (0..MIN_CLIENTS)
             .filter_map(|i| books.connect(client(2 + (i % 200) as u8)))
             .collect();
-        assert_eq!(mine.len() + others.len(), MIN_CONNECTIONS);
+        assert_eq!(mine.len() + others.len(), MIN_CLIENTS);
         drop((mine, others));
         assert!(books.connect(client(1)).is_some());
         assert_eq!(books.totals()[1].busy, 1 + MAX_PER_CLIENT as u64);

@@ -243,9 +243,44 @@ fn refusals_have_their_codes() {
     assert!(!site.path("f").exists());
 }
 
-/// No answer, so that the client asks again; an error would end its boot.
+/// It speaks with the transfer's port by then, and repeats itself there only.
 #[test]
-fn a_client_without_a_place_waits_for_one() {
+fn a_client_without_a_place_waits_for_its_turn() {
+    let site = Site::new(1);
+    site.file("f", 600);
+    for (options, packets) in [("", 1), ("tsize 0", 0)] {
+        let (mut first, mut second) = (Client::new(&site), Client::new(&site));
+        first.ask("f", "");
+        first.block();
+        first.ack(1);
+        first.block();
+        second.ask("f", options);
+        second.receive();
+        for _ in 0..3 {
+            second.ack(packets);
+        }
+        second.socket.set_nonblocking(true).unwrap();
+        // Another client, which has no need of a place, is answered after those.
+        let mut third = Client::new(&site);
+        third.ask("nothing", "");
+        third.receive();
+        let early = second.socket.recv(&mut [0; 600]).unwrap_err();
+        assert_eq!(early.kind(), ErrorKind::WouldBlock);
+        second.socket.set_nonblocking(false).unwrap();
+        first.ack(2);
+        for block in packets + 1..=2 {
+            assert_eq!(second.block().0, block);
+            second.ack(block);
+        }
+        site.wait_idle();
+    }
+    let totals = site.wait(Protocol::Tftp, |totals| totals.complete == 4);
+    assert_eq!((totals.busy, totals.aborted), (0, 0));
+}
+
+/// Who waits and goes away is not waited for.
+#[test]
+fn a_client_may_leave_while_it_waits() {
     let site = Site::new(1);
     site.file("f", 600);
     let (mut first, mut second) = (Client::new(&site), Client::new(&site));
@@ -254,11 +289,12 @@ fn a_client_without_a_place_waits_for_one() {
     first.ack(1);
     first.block();
     second.ask("f", "");
-    site.wait(Protocol::Tftp, |totals| totals.busy == 1);
+    second.block();
+    second.ack(1);
+    second.send(b"\0\x05\0\0enough\0");
+    site.wait(Protocol::Tftp, |totals| totals.aborted == 1);
     first.ack(2);
     site.wait_idle();
-    second.ask("f", "");
-    assert_eq!(second.block().0, 1);
 }
 
 /// As many requests as somebody likes to make up, in the name of machines that do not answer.

@@ -1,10 +1,11 @@
 //! The TFTP service: RFC 1350 with the options of RFC 2347 to 2349 and 7440, read only.
 //!
 //! Whoever asks may have made up its address, so a client takes a place only once it has answered.
-//! Until then it counts among a few others, the oldest of which makes room for the newest.
+//! Until then it counts among a few others, the oldest of which makes room for the newest. Who has
+//! answered waits for its turn, as it cannot ask anew: it now speaks with the transfer's port only.
 //!
-//! `netascii` is served as `octet`. Broadcast requests are ignored. A request that finds no place
-//! gets no answer: the client asks again, where an error would end its boot.
+//! `netascii` is served as `octet`. Broadcast requests are ignored. A request that comes when too
+//! many wait gets no answer: the client asks again, where an error would end its boot.
 
 pub mod options;
 pub mod packet;
@@ -186,9 +187,9 @@ impl Job {
             terms,
             oack,
             ongoing: self.place.begin(root::shown(read.file), opened.size),
+            heard: Arc::clone(&self.heard),
         };
-        let heard = || self.heard.swap(true, Relaxed) || self.place.take();
-        transfer::run(transfer, heard).await;
+        transfer::run(transfer).await;
     }
 }
 

@@ -10,7 +10,7 @@ const FIRST: Duration = Duration::from_secs(1);
 const SHORTEST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(4);
 /// Silence after which the client is taken for gone.
-const GIVE_UP: Duration = Duration::from_secs(30);
+pub const GIVE_UP: Duration = Duration::from_secs(30);
 /// What a client that was never heard is sent: nobody else is to be flooded in its name.
 const UNHEARD_SENDS: u32 = 3;
 /// Such a client soon asks again by itself.

@@ -3,18 +3,20 @@
 use std::fs::File;
 use std::io;
 use std::ops::RangeInclusive;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytes::Bytes;
 use tokio::net::UdpSocket;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::books::Ongoing;
 use super::super::read::piece;
 use super::super::report::Ended;
 use super::options::Terms;
 use super::packet::{self, Code, HEADER, Packet};
-use super::retry::Retry;
+use super::retry::{self, Retry};
 use super::window::{Next, Window};
 
 /// Read at once.
@@ -36,6 +38,8 @@ pub struct Transfer {
     /// Empty if no option was agreed on.
     pub oack: Vec<u8>,
     pub ongoing: Ongoing,
+    /// Set once the client has answered.
+    pub heard: Arc<AtomicBool>,
 }
 
 /// Why a transfer ended before the client had all.
@@ -43,7 +47,7 @@ pub struct Transfer {
 enum Stop {
     #[error("the client ended it: {0}")]
     Client(String),
-    #[error("as many transfers as there may be are under way")]
+    #[error("too many clients wait for files; try again later")]
     Busy,
     #[error("the client does not answer")]
     Silence,
@@ -64,14 +68,15 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// Sends it. `heard` is called when the client has answered, and tells whether it may go on.
-pub async fn run(transfer: Transfer, heard: impl Fn() -> bool) {
+/// Sends it.
+pub async fn run(transfer: Transfer) {
     let Transfer {
         socket,
         source,
         terms,
         oack,
         ongoing,
+        heard,
     } = transfer;
     let mut line = Line {
         window: Window::new(source.size / terms.block + 1, terms.window),
@@ -82,8 +87,9 @@ pub async fn run(transfer: Transfer, heard: impl Fn() -> bool) {
         source,
         oack,
         ongoing,
+        heard,
     };
-    let stop = line.run(heard).await.err();
+    let stop = line.run().await.err();
     line.end(stop).await;
 }
 
@@ -95,12 +101,13 @@ struct Line {
     block: u64,
     oack: Vec<u8>,
     ongoing: Ongoing,
+    heard: Arc<AtomicBool>,
     /// What is sent next.
     packet: Vec<u8>,
 }
 
 impl Line {
-    async fn run(&mut self, heard: impl Fn() -> bool) -> Result<(), Stop> {
+    async fn run(&mut self) -> Result<(), Stop> {
         let mut next = self.open().await?;
         loop {
             match next {
@@ -108,7 +115,7 @@ impl Line {
                 Next::Send(blocks) => self.send(blocks).await?,
                 Next::Nothing => {}
             }
-            next = self.listen(&heard).await?;
+            next = self.listen().await?;
         }
     }
 
@@ -122,7 +129,7 @@ impl Line {
         Ok(Next::Nothing)
     }
 
-    async fn listen(&mut self, heard: &impl Fn() -> bool) -> Result<Next, Stop> {
+    async fn listen(&mut self) -> Result<Next, Stop> {
         let mut bytes = [0; RECEIVED];
         let received = timeout_at(self.retry.deadline(), self.socket.recv(&mut bytes)).await;
         let Ok(received) = received else {
@@ -133,10 +140,38 @@ impl Line {
             received => received?,
         };
         match packet::parse(&bytes[..len]) {
-            Some(Packet::Ack(_)) if !heard() => Err(Stop::Busy),
-            Some(Packet::Ack(block)) => Ok(self.acked(block)),
+            Some(Packet::Ack(block)) => {
+                let next = self.acked(block);
+                if next != Next::Done && !self.heard.swap(true, Relaxed) {
+                    self.take_place().await?;
+                }
+                Ok(next)
+            }
             Some(Packet::Error(words)) => Err(Stop::Client(super::super::root::shown(words))),
             _ => Ok(Next::Nothing),
+        }
+    }
+
+    /// The client is who it says. It repeats itself while it waits, unless it goes.
+    async fn take_place(&self) -> Result<(), Stop> {
+        let place = self.ongoing.place();
+        if !place.enter() {
+            return Err(Stop::Busy);
+        }
+        let (mut turn, mut bytes) = (pin!(place.wait()), [0; RECEIVED]);
+        loop {
+            let received = timeout(retry::GIVE_UP, self.socket.recv(&mut bytes));
+            let received = tokio::select! {
+                () = &mut turn => return Ok(()),
+                received = received => received.map_err(|_| Stop::Silence)?,
+            };
+            let len = match received {
+                Err(error) if is_loss(&error) => continue,
+                received => received?,
+            };
+            if let Some(Packet::Error(words)) = packet::parse(&bytes[..len]) {
+                return Err(Stop::Client(super::super::root::shown(words)));
+            }
         }
     }
 
@@ -212,9 +247,17 @@ impl Line {
         if ended == Ended::Complete {
             self.ongoing.has(self.source.size);
         }
-        if let Stop::Read(_) = stop {
-            let words = packet::error(Code::NotDefined, "the file cannot be read to its end");
-            let _ = self.socket.send(&words).await;
+        let words = match stop {
+            Stop::Read(_) => Some("the file cannot be read to its end"),
+            // The client would repeat itself to this port until it gives up.
+            Stop::Busy => Some("too many clients wait for files; try again later"),
+            _ => None,
+        };
+        if let Some(words) = words {
+            let _ = self
+                .socket
+                .send(&packet::error(Code::NotDefined, words))
+                .await;
         }
         self.ongoing.end(ended);
     }
