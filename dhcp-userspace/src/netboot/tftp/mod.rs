@@ -114,7 +114,8 @@ impl Conversations {
             request: request.clone(),
             heard: Arc::clone(&heard),
         };
-        let task = tokio::spawn(job.run()).abort_handle();
+        // Handles to it may be kept for long: what they hold on to is to be small.
+        let task = tokio::spawn(Box::pin(job.run())).abort_handle();
         self.unheard.add(task.clone(), Arc::clone(&heard));
         let conversation = Conversation {
             request,
