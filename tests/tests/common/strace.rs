@@ -25,7 +25,7 @@ impl Inject {
         };
         // With -D the daemon stays our child, and strace is a grandchild in the same group.
         let script = format!(
-            "{before}\nif [ -s {order} ]; then exec strace -D -f -Y -qq --seccomp-bpf -o {log} $(cat {order}) \
+            "{before}\nif [ -s {order} ]; then exec strace -D -f -y -Y -qq --seccomp-bpf -o {log} $(cat {order}) \
              \"$XDHCPD\" \"$@\"; fi\nexec \"$XDHCPD\" \"$@\"",
             order = inject.order.display(),
             log = inject.log.display(),
@@ -47,14 +47,30 @@ impl Inject {
         Ok(fs::write(&self.order, "")?)
     }
 
-    /// The threads whose calls have failed on demand since [`Self::calls`], once for each call.
-    pub fn failed(&self) -> Result<Vec<String>> {
+    /// The calls that have failed on demand since [`Self::calls`].
+    pub fn failed(&self) -> Result<Vec<Failed>> {
         let log = fs::read_to_string(&self.log)?;
         let failed = log.lines().filter(|line| line.contains("(INJECTED)"));
-        let thread = |line: &str| {
-            let (_, name) = line.split_once('<')?;
-            Some(name.split_once('>')?.0.to_owned())
-        };
-        Ok(failed.filter_map(thread).collect())
+        Ok(failed.filter_map(Failed::read).collect())
+    }
+}
+
+/// A call that failed on demand.
+#[derive(Debug)]
+pub struct Failed {
+    pub thread: String,
+    /// The path of the descriptor that it was about; empty if it was about none.
+    pub path: String,
+}
+
+impl Failed {
+    /// From a line such as `71<journal> fdatasync(9</var/lib/xdhcpd/journal/1.new>) = -1 ...`.
+    fn read(line: &str) -> Option<Self> {
+        let mut names = line.split('<').skip(1);
+        let mut name = || Some(names.next()?.split_once('>')?.0.to_owned());
+        Some(Self {
+            thread: name()?,
+            path: name().unwrap_or_default(),
+        })
     }
 }
