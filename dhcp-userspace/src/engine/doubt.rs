@@ -54,6 +54,11 @@ impl Engine {
         Duration::from_nanos(until.saturating_sub(now.boot))
     }
 
+    /// Whether any of the lost leases may still run.
+    pub fn is_in_doubt(&self, now: Now) -> bool {
+        now.boot < self.doubt.0.load(Ordering::Relaxed)
+    }
+
     /// Of the leases that are known: those that are lost were hardly promised for longer.
     fn last_promise(&self, state: &State) -> u64 {
         let in_pools = |address: &Ipv4Addr| state.subnet_of(*address).is_some();
@@ -81,7 +86,7 @@ fn longest_lease(config: &Config) -> Duration {
 impl<'a> Context<'a> {
     /// Whether an address that looks free may be somebody's.
     pub(super) fn doubts(&self) -> bool {
-        self.now.boot < self.engine.doubt.0.load(Ordering::Relaxed)
+        self.engine.is_in_doubt(self.now)
     }
 
     /// The address of a client that asks for more time, if nobody else has been given it: the
