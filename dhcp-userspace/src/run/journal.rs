@@ -61,13 +61,19 @@ pub fn restore(engine: &Engine, replayed: Replayed, now: Now) -> bool {
     // The kept files outlast a restart, and with them what follows from the damage, until the
     // sweeper finds that nothing of it is missed any more.
     if is_damaged || !replayed.kept.is_empty() {
-        let until = engine.doubt(now);
+        let doubted = engine.doubt(now);
         tracing::warn!(
-            hours = until.as_secs() / 3600,
+            hours = doubted.lasts.as_secs() / 3600,
             "leases may be lost with the damaged part of the journal: for so long no address is \
              offered before the network was asked for it, and clients that ask for more time are \
              believed"
         );
+        if doubted.for_good {
+            tracing::warn!(
+                "addresses given to BOOTP clients for good may be lost too, and are in use beyond that \
+                 time: make reservations for such clients"
+            );
+        }
     }
     is_damaged || lost > 0
 }
