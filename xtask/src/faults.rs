@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Result, bail, ensure};
 use clap::Args;
 use serde_json::{Value, json};
+use xdhcpd_tests::interrupt;
 
 use crate::build_ebpf;
 use crate::daemon::{self, Profile};
@@ -122,6 +123,7 @@ pub(crate) fn faults(options: &Options) -> Result<()> {
     for campaign in chosen {
         let before = report.failed();
         let rows = campaign.run(&run, &mut report);
+        interrupt::check()?;
         let (campaign, command) = (campaign.name, run.command(campaign.name));
         if report.failed() > before {
             failed.push(format!("  {command}"));
