@@ -66,7 +66,7 @@ fn main() -> ExitCode {
         Task::Run(options) => run::run(&options),
         Task::Test(options) => tidily(|| test::test(&options)),
         Task::Bench => bench::bench(),
-        Task::Mutants => tidily(mutants),
+        Task::Mutants => tidily(plant_all),
         Task::Faults(options) => tidily(|| faults::faults(&options)),
         Task::Fuzz(options) => tidily(|| fuzz::fuzz(&options)),
         Task::Advisories(options) => advisories::advisories(&options),
@@ -81,7 +81,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn mutants() -> Result<()> {
+fn plant_all() -> Result<()> {
     let (found, _) = interleavings::faults()?;
     let (caught, _) = mutants::mutants()?;
     println!("{} passed, 0 failed", found + caught);

@@ -15,7 +15,7 @@ use crate::paths;
 use crate::progress::{self, step};
 
 /// Frames that each faulty program is given.
-const FRAMES: &str = "100000";
+pub(crate) const FRAMES: &str = "100000";
 /// With which each of the faults is found by so few.
 const SEED: &str = "2026";
 const TEST: &str = "kernel_versus_engine";
