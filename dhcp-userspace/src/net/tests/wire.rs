@@ -279,7 +279,7 @@ fn sockets_that_were_opened_before_keep_their_buffers() {
         let limit: i32 = limit.trim().parse().unwrap();
         let mut sizes = || {
             let sockets = socket::open_prepared(&server, &[], 2, &mut prepared).unwrap();
-            let sizes = sockets.iter().map(|socket| socket.receive_buffer());
+            let sizes = sockets.iter().map(Socket::receive_buffer);
             sizes.collect::<Vec<_>>()
         };
         assert_eq!(sizes(), [16 << 20; 2]);
