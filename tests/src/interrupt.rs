@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
 
+static CAUGHT: AtomicBool = AtomicBool::new(false);
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// From now on SIGINT, SIGTERM and SIGHUP make [`check`] fail instead of ending the process.
@@ -13,6 +14,12 @@ pub fn catch() {
         // SAFETY: the handler only stores to an atomic, which is async-signal-safe.
         unsafe { libc::signal(signal, handler as libc::sighandler_t) };
     }
+    CAUGHT.store(true, Ordering::Relaxed);
+}
+
+/// Whether [`catch`] was called: whoever starts a process has to end it then.
+pub fn is_caught() -> bool {
+    CAUGHT.load(Ordering::Relaxed)
 }
 
 extern "C" fn remember(_signal: libc::c_int) {

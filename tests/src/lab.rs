@@ -100,8 +100,9 @@ fn connect(server: &Namespace, switch: &Namespace, clients: &[Namespace]) -> Res
     Ok(cables)
 }
 
-/// Removes what labs have left whose process was killed outright.
-fn remove_stale() {
+/// Removes what labs have left whose process was killed outright: namespaces with what runs in them,
+/// mounts and files.
+pub fn remove_stale() {
     namespace::remove_stale();
     let Ok(directory) = fs::canonicalize(env::temp_dir()) else {
         return;

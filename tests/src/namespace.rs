@@ -109,9 +109,11 @@ pub(crate) fn remove_stale() {
     }
 }
 
-/// Whether this is the name of something of ours whose process is no more.
+/// Whether this is the name of something of ours whose process is no more. One that nobody has waited
+/// for yet has no command line.
 pub(crate) fn is_stale(name: &str) -> bool {
-    owner(name).is_some_and(|pid| !Path::new("/proc").join(pid).exists())
+    let command_line = |pid| fs::read(Path::new("/proc").join(pid).join("cmdline"));
+    owner(name).is_some_and(|pid| command_line(pid).map_or(true, |line| line.is_empty()))
 }
 
 /// How the names of all that this process makes begin.

@@ -276,10 +276,12 @@ fn compaction_and_reloads_do_not_hold_up_answers() -> Result<()> {
     );
     println!("  starts, until ready: {starts:.2?} s");
     let checked = format!(
-        "{} binds and renewals answered; binds {}; without compaction {}",
+        "{} binds and renewals answered; p50/p99, with and without compaction: binds {} and {}, renewals {} and {}",
         during.binds.len(),
-        million::summary(&during.binds),
-        million::summary(&without.binds)
+        million::quantiles(&during.binds),
+        million::quantiles(&without.binds),
+        million::quantiles(&during.renewals),
+        million::quantiles(&without.renewals)
     );
     let fault = format!("journal of {leases} leases compacted");
     campaign.tell(

@@ -214,6 +214,11 @@ fn root_becomes_a_user_and_hands_over_what_it_has() -> Result<()> {
     expect_owner(&site.directory.join("state"), site.uid)?;
     expect_owner(&site.lab.bpffs().join("xdhcpd"), site.uid)?;
     renew_in_kernel(&daemon, &client, &lease)?;
+    let log = daemon.process().log();
+    ensure!(
+        !log.contains("a receive buffer of"),
+        "its first sockets are root's: {log}"
+    );
     another_interface(&site, &daemon, &user)?;
 
     daemon.terminate()?;
@@ -371,6 +376,33 @@ fn a_configuration_that_the_user_cannot_read_is_refused_at_start() -> Result<()>
         error.contains("more.yaml") && error.contains("chmod 640"),
         "{error}"
     );
+    Ok(())
+}
+
+/// The same, where files may appear.
+#[test]
+fn a_directory_that_the_user_cannot_list_is_refused_at_start() -> Result<()> {
+    let site = Site::new()?;
+    let user = format!(", user: {USER}");
+    let mut last = None;
+    for (pattern, closed) in [
+        ("hosts.d/*.yaml", "hosts.d"),
+        ("sites/*/hosts.yaml", "sites"),
+    ] {
+        let closed = site.directory.join(closed);
+        fs::create_dir(&closed)?;
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o711))?;
+        let yaml = site.yaml(&user, &format!("include: ['{pattern}']\n"));
+        let Err(error) = site.start(&yaml, Vec::new()) else {
+            anyhow::bail!("it started");
+        };
+        let error = format!("{error:#}");
+        let wanted = format!("chmod 750 {}", closed.display());
+        ensure!(error.contains(&wanted), "{wanted}: {error}");
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o755))?;
+        last = Some(yaml);
+    }
+    site.start(&last.context("two patterns")?, Vec::new())?;
     Ok(())
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use anyhow::Result;
 use xdhcpd_tests::lab::SERVER;
 use xdhcpd_tests::raw::{QINQ, VLAN, tagged};
-use xdhcpd_tests::{Client, Kind, Lab, Namespace, Process, RawSocket, Relay, Veth, process};
+use xdhcpd_tests::{
+    Client, Kind, Lab, Namespace, Process, RawSocket, Relay, Veth, lab, process, wait_until,
+};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -23,6 +25,30 @@ fn a_namespace_goes_with_its_value_and_takes_its_processes() -> Result<()> {
     drop(namespace);
     assert!(!path.exists());
     assert!(!sleeper.wait_end(LIMIT)?.success());
+    Ok(())
+}
+
+/// Of one that was killed outright, and that nobody has waited for yet.
+#[test]
+fn what_a_killed_lab_has_left_is_removed() -> Result<()> {
+    let mut owner = Command::new("sleep").arg("600").spawn()?;
+    let name = format!("xdlab-{}-0-left", owner.id());
+    process::output(Command::new("ip").args(["netns", "add", &name]))?;
+    let path = std::path::Path::new("/run/netns").join(&name);
+    let mut left = Command::new("nsenter");
+    left.arg(format!("--net={}", path.display()));
+    let directory = tempfile::tempdir()?;
+    let log = directory.path().join("log");
+    let mut left = Process::start("left", left.args(["sleep", "600"]), &log)?;
+    lab::remove_stale();
+    assert!(path.exists(), "its owner lives");
+    owner.kill()?;
+    wait_until("its end", LIMIT, || {
+        lab::remove_stale();
+        Ok((!path.exists()).then_some(()))
+    })?;
+    assert!(!left.wait_end(LIMIT)?.success());
+    owner.wait()?;
     Ok(())
 }
 

@@ -9,11 +9,13 @@ use std::process::Command;
 use anyhow::{Result, bail, ensure};
 use clap::Args;
 use serde_json::{Value, json};
+use xdhcpd_tests::interrupt;
 
 use crate::build_ebpf;
 use crate::daemon::{self, Profile};
 use crate::fuzz;
 use crate::interleavings;
+use crate::mutants;
 use crate::packages;
 use crate::paths;
 use crate::privileges;
@@ -35,8 +37,16 @@ enum What {
     Unit(&'static str, &'static [&'static str]),
     /// The loom models, and the faults that they must find.
     Interleavings,
+    /// Faults put into the XDP program, which takes root to load.
+    Mutants,
     /// libFuzzer.
     Fuzzers,
+}
+
+impl What {
+    const fn takes_root(&self) -> bool {
+        matches!(self, Self::EndToEnd(_) | Self::Mutants)
+    }
 }
 
 const fn campaign(name: &'static str, time: &'static str, what: What) -> Campaign {
@@ -67,6 +77,7 @@ const CAMPAIGNS: &[Campaign] = &[
     campaign("interleavings", COUNTED, What::Interleavings),
     campaign("races", SECS, What::EndToEnd("alone_races")),
     campaign("packets", COUNTED, What::EndToEnd("kernel_versus_engine")),
+    campaign("mutants", COUNTED, What::Mutants),
     campaign(
         "corpus",
         COUNTED,
@@ -122,6 +133,7 @@ pub(crate) fn faults(options: &Options) -> Result<()> {
     for campaign in chosen {
         let before = report.failed();
         let rows = campaign.run(&run, &mut report);
+        interrupt::check()?;
         let (campaign, command) = (campaign.name, run.command(campaign.name));
         if report.failed() > before {
             failed.push(format!("  {command}"));
@@ -165,8 +177,7 @@ fn prepare(chosen: &[&Campaign]) -> Result<()> {
     if chosen.iter().any(|one| matches!(one.what, What::Fuzzers)) {
         packages::ensure(&[packages::FUZZ])?;
     }
-    let end_to_end = |campaign: &&&Campaign| matches!(campaign.what, What::EndToEnd(_));
-    let Some(first) = chosen.iter().find(end_to_end) else {
+    let Some(first) = chosen.iter().find(|one| one.what.takes_root()) else {
         return Ok(());
     };
     ensure!(
@@ -176,7 +187,11 @@ fn prepare(chosen: &[&Campaign]) -> Result<()> {
     );
     packages::ensure(&[packages::LAB, packages::FAULTS])?;
     build_ebpf::build()?;
-    daemon::build(Profile::Release)
+    let serves = |one: &&Campaign| matches!(one.what, What::EndToEnd(_));
+    if chosen.iter().any(serves) {
+        daemon::build(Profile::Release)?;
+    }
+    Ok(())
 }
 
 impl Campaign {
@@ -187,6 +202,7 @@ impl Campaign {
             What::EndToEnd(file) => self.test("xdhcpd-tests", &["--test", file, "--"], run, report),
             What::Unit(package, arguments) => self.test(package, arguments, run, report),
             What::Interleavings => interleavings(report),
+            What::Mutants => mutants(report),
             What::Fuzzers => fuzz::rows(run.secs, run.seed, report),
         };
         let rows = told.unwrap_or_else(|error| {
@@ -246,7 +262,34 @@ fn interleavings(report: &mut Report) -> Result<Vec<Value>> {
     })])
 }
 
+fn mutants(report: &mut Report) -> Result<Vec<Value>> {
+    let (caught, time) = mutants::mutants()?;
+    report.pass("faulty XDP programs that are found out", caught, time);
+    Ok(vec![json!({
+        "fault": "the XDP program itself, with a fault put into it",
+        "times": format!("{caught} faults, one at a time"),
+        "checked": format!("each is found by {} mutated frames", mutants::FRAMES),
+        "lost": 0,
+        "pause": "-",
+    })])
+}
+
 /// Short enough to be typed.
 fn random_seed() -> u64 {
     RandomState::new().build_hasher().finish() % 1_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_campaign_can_be_chosen_by_its_name() {
+        let names: Vec<_> = CAMPAIGNS.iter().map(|one| one.name.to_owned()).collect();
+        assert_eq!(choose(&names).unwrap().len(), names.len());
+        assert_eq!(choose(&[]).unwrap().len(), names.len());
+        let mutants = choose(&["mutants".to_owned()]).unwrap();
+        assert!(mutants[0].what.takes_root() && mutants.len() == 1);
+        assert!(choose(&["mutant".to_owned()]).is_err());
+    }
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use xdhcpd_tests::interrupt;
 
 use crate::mutants::{Mutant, mutant, plant};
 use crate::paths;
@@ -158,6 +159,7 @@ fn is_found(fault: &Fault) -> Result<bool> {
     plant(&fault.mutant, &tree)?;
     let mut command = models();
     let run = command.current_dir(&tree).arg(fault.model).output()?;
+    interrupt::check()?;
     let output = String::from_utf8_lossy(&run.stdout);
     let name = fault.mutant.name;
     ensure!(

@@ -23,7 +23,9 @@ mod test;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
+use xdhcpd_tests::{interrupt, lab};
 
 /// Builds, runs and tests xdhcpd.
 #[derive(Parser)]
@@ -62,19 +64,13 @@ fn main() -> ExitCode {
         Task::BuildEbpf => build_ebpf::build().map(|object| println!("{}", object.display())),
         Task::BuildAndLoad(options) => build_and_load::build_and_load(&options),
         Task::Run(options) => run::run(&options),
-        Task::Test(options) => test::test(&options),
+        Task::Test(options) => tidily(|| test::test(&options)),
         Task::Bench => bench::bench(),
-        Task::Mutants => {
-            let all = interleavings::faults().and_then(|(found, _)| {
-                let (caught, _) = mutants::mutants()?;
-                Ok(found + caught)
-            });
-            all.map(|caught| println!("{caught} passed, 0 failed"))
-        }
-        Task::Faults(options) => faults::faults(&options),
-        Task::Fuzz(options) => fuzz::fuzz(&options),
+        Task::Mutants => tidily(plant_all),
+        Task::Faults(options) => tidily(|| faults::faults(&options)),
+        Task::Fuzz(options) => tidily(|| fuzz::fuzz(&options)),
         Task::Advisories(options) => advisories::advisories(&options),
-        Task::Ci => ci::ci(),
+        Task::Ci => tidily(ci::ci),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -83,4 +79,26 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn plant_all() -> Result<()> {
+    let (found, _) = interleavings::faults()?;
+    let (caught, _) = mutants::mutants()?;
+    println!("{} passed, 0 failed", found + caught);
+    Ok(())
+}
+
+/// Ctrl-C ends what the work has started, and then nothing of any lab is left; nor is at the start,
+/// whatever became of an earlier run.
+fn tidily(work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let tidy = || {
+        if privileges::is_root() {
+            lab::remove_stale();
+        }
+    };
+    interrupt::catch();
+    tidy();
+    let done = work();
+    tidy();
+    done.and_then(|()| interrupt::check())
 }

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use xdhcpd_tests::interrupt;
 
 use crate::build_ebpf;
 use crate::compiler::{self, Compiler};
@@ -14,7 +15,7 @@ use crate::paths;
 use crate::progress::{self, step};
 
 /// Frames that each faulty program is given.
-const FRAMES: &str = "100000";
+pub(crate) const FRAMES: &str = "100000";
 /// With which each of the faults is found by so few.
 const SEED: &str = "2026";
 const TEST: &str = "kernel_versus_engine";
@@ -201,6 +202,7 @@ fn test(last: &str) -> Command {
 fn caught(mutant: &Mutant, object: &Path) -> Result<bool> {
     let mut command = test("the_kernel_says_what_the_engine_says");
     let run = command.env("XDHCPD_TEST_OBJECT", object).output()?;
+    interrupt::check()?;
     let output = String::from_utf8_lossy(&run.stdout);
     let name = mutant.name;
     ensure!(

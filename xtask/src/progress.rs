@@ -1,11 +1,15 @@
 //! Steps that show their name and time while a command runs, and its output only if it fails.
 
 use std::io::{self, BufRead, BufReader, IsTerminal, PipeReader};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use xdhcpd_tests::interrupt;
 
 const TICK: Duration = Duration::from_millis(100);
 
@@ -40,6 +44,10 @@ pub(crate) fn try_step_telling(
 ) -> Result<Finished> {
     let (started, line) = (now(), StepLine::new(name));
     let (reader, writer) = io::pipe()?;
+    if interrupt::is_caught() {
+        // The Ctrl-C comes to us alone, and we end all of it.
+        command.process_group(0);
+    }
     let child = command
         .stdin(Stdio::null())
         .stdout(writer.try_clone()?)
@@ -49,14 +57,35 @@ pub(crate) fn try_step_telling(
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut child =
         child.with_context(|| format!("could not start {:?}", command.get_program()))?;
-    let output = read(reader, &line, pick)?;
+    let group = child.id().cast_signed();
+    let output = unless(interrupt::happened, group, || read(reader, &line, pick))?;
     let status = child.wait()?;
     let time = started.elapsed();
     line.finish(status.success(), time);
+    interrupt::check()?;
     Ok(Finished {
         status,
         output,
         time,
+    })
+}
+
+/// Does the work, during which a process group is ended once something has `happened`.
+fn unless<T>(happened: fn() -> bool, group: libc::pid_t, work: impl FnOnce() -> T) -> T {
+    let (done, is_done) = channel::<()>();
+    let watch = move || {
+        while is_done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+            if happened() {
+                // SAFETY: kill takes no pointers; the group's first process has not been waited for.
+                unsafe { libc::kill(-group, libc::SIGTERM) };
+            }
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(watch);
+        let worked = work();
+        drop(done);
+        worked
     })
 }
 
@@ -158,6 +187,23 @@ mod tests {
         let finished = try_step("speaking", &mut shell("echo one; echo two >&2; exit 4")).unwrap();
         assert_eq!(finished.output, "one\ntwo\n");
         assert_eq!(finished.status.code(), Some(4));
+    }
+
+    #[test]
+    fn who_interrupts_a_step_ends_all_that_it_started() {
+        let (reader, writer) = io::pipe().unwrap();
+        let mut command = shell("sleep 600 & wait");
+        let mut child = command.stdout(writer).process_group(0).spawn().unwrap();
+        drop(command);
+        let group = child.id().cast_signed();
+        // Both of them hold the pipe.
+        let output = unless(
+            || true,
+            group,
+            || read(reader, &StepLine::new("a"), |_| None),
+        );
+        assert_eq!(output.unwrap(), "");
+        assert!(!child.wait().unwrap().success());
     }
 
     #[test]

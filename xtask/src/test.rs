@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use xdhcpd_tests::interrupt;
 
 use crate::build_ebpf;
 use crate::compiler;
@@ -102,7 +103,7 @@ fn interleavings(report: &mut Report, filter: Option<&str>) -> Result<()> {
     run(report, "interleavings (loom)", models, &[])?;
     if filter.is_none() {
         let name = "faults that interleavings bring out";
-        faults(report, name, interleavings::faults());
+        faults(report, name, interleavings::faults())?;
     }
     Ok(())
 }
@@ -132,13 +133,14 @@ fn end_to_end(report: &mut Report, filter: Option<&str>, object: Result<(), Stri
     }
     if filter.is_none() {
         let name = "faulty XDP programs that are found out";
-        faults(report, name, mutants::mutants());
+        faults(report, name, mutants::mutants())?;
     }
     Ok(())
 }
 
 /// Faults put into the code on purpose.
-fn faults(report: &mut Report, name: &str, caught: Result<(usize, Duration)>) {
+fn faults(report: &mut Report, name: &str, caught: Result<(usize, Duration)>) -> Result<()> {
+    interrupt::check()?;
     match caught {
         Ok((caught, time)) => report.pass(name, caught, time),
         Err(error) => {
@@ -146,6 +148,7 @@ fn faults(report: &mut Report, name: &str, caught: Result<(usize, Duration)>) {
             report.fail(name);
         }
     }
+    Ok(())
 }
 
 fn end_to_end_test(name: &str, filter: Option<&str>) -> Command {

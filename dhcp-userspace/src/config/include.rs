@@ -92,16 +92,27 @@ fn matching(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, Problem> {
     Ok(paths)
 }
 
-/// The directories where files may be that a pattern means, as far as they exist.
+/// The directories where files may be that a pattern means, or directories that lead to them, as far
+/// as they exist.
 fn directories(base: &Path, pattern: &str) -> Vec<PathBuf> {
-    let parent = Path::new(pattern).parent().unwrap_or(Path::new(""));
+    let file = Path::new(pattern);
+    let has_pattern = |path: &Path| path.to_string_lossy().contains(['*', '?']);
+    let is_listed = |path: &&Path| {
+        *path == file
+            || path
+                .file_name()
+                .is_some_and(|name| has_pattern(name.as_ref()))
+    };
+    let listed = file.ancestors().filter(is_listed);
+    let parents = listed.map(|path| path.parent().unwrap_or(Path::new("")));
     // What cannot be listed is told where the files are looked for.
-    let found = matching(base, &parent.to_string_lossy()).unwrap_or_default();
+    let found =
+        parents.flat_map(|parent| matching(base, &parent.to_string_lossy()).unwrap_or_default());
     let canonical = |path: PathBuf| match path.as_os_str().is_empty() {
         true => fs::canonicalize("."),
         false => fs::canonicalize(path),
     };
-    let found = found.into_iter().filter_map(|path| canonical(path).ok());
+    let found = found.filter_map(|path| canonical(path).ok());
     found.filter(|path| path.is_dir()).collect()
 }
 
@@ -161,7 +172,8 @@ mod tests {
         fs::create_dir(&hosts).unwrap();
         let hosts = fs::canonicalize(hosts).unwrap();
         assert_eq!(directories(base.path(), "hosts.d/*.yaml").len(), 1);
-        assert_eq!(directories(base.path(), "h*/*.yaml"), [hosts]);
+        let above = fs::canonicalize(base.path()).unwrap();
+        assert_eq!(directories(base.path(), "h*/*.yaml"), [hosts, above]);
         assert!(directories(base.path(), "none/*.yaml").is_empty());
     }
 

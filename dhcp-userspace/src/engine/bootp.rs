@@ -13,6 +13,7 @@ use super::grant::nanos;
 use super::held::{Entry, Held};
 use super::state::SubnetId;
 use super::terms::Terms;
+use crate::clock::Now;
 use crate::config::model::Bootp;
 use crate::journal::Kind as RecordKind;
 use crate::packet::{Message, wrap};
@@ -23,14 +24,18 @@ const FOR_GOOD: Duration = Duration::from_secs(u32::MAX as u64);
 /// What a small vendor area has room for, the most useful first.
 const FIRST: [u8; 5] = [option::SUBNET_MASK, 3, 6, option::HOSTNAME, 15];
 
+/// What ends later has no end.
+pub(super) fn lasts_for_good(now: Now) -> u64 {
+    now.boot.saturating_add(nanos(FOR_GOOD / 2))
+}
+
 impl Held<'_> {
     /// Whether the client got the address by BOOTP. A lease of DHCP that lasts as long is on disk
     /// for longer, or has a memo.
-    pub(super) fn is_for_good(&self, now: u64) -> bool {
+    pub(super) fn is_for_good(&self, now: Now) -> bool {
         let lease = &self.lease;
-        let enough = now.saturating_add(nanos(FOR_GOOD / 2));
         let alone = lease.memo == memo::NONE && lease.reserved_until == lease.expires;
-        self.kind == Kind::Bound && alone && lease.expires > enough
+        self.kind == Kind::Bound && alone && lease.expires > lasts_for_good(now)
     }
 }
 
@@ -46,7 +51,7 @@ impl<'a> Context<'a> {
         let envelope = self.to_yiaddr(address);
         wrap(reply, &message, terms.server, &envelope);
         let same = held.kind == Kind::Bound && held.is_of(self.chaddr);
-        if same && held.is_for_good(self.now.boot) {
+        if same && held.is_for_good(self.now) {
             return Ok(Outcome::Reply(self.event(EventKind::Renew, address)));
         }
         let until = self.now.boot.saturating_add(nanos(FOR_GOOD));

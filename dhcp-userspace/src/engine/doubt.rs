@@ -23,14 +23,15 @@ use std::time::Duration;
 
 use dhcp_common::slot::Kind;
 
+use super::bootp::lasts_for_good;
 use super::context::Context;
-use super::grant::promise;
+use super::grant::{nanos, promise};
 use super::held::Held;
 use super::state::{State, SubnetId};
 use super::{Engine, Stop};
 use crate::clock::Now;
 use crate::config::Config;
-use crate::config::model::{ConflictCheck, Level};
+use crate::config::model::{Bootp, ConflictCheck, Level, Subnet};
 
 /// Where the configuration has none.
 const CHECK: ConflictCheck = ConflictCheck {
@@ -38,30 +39,61 @@ const CHECK: ConflictCheck = ConflictCheck {
     reservations: false,
 };
 
+/// For how long a lease for good counts. Whoever got one never asks for more time, so nothing but the
+/// probe of each offer finds it: by then most machines were on at some time when somebody was offered
+/// an address.
+const FOR_GOOD_COUNTS: Duration = Duration::from_secs(30 * 86400);
+
+/// What a server does not know, and for how long that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Doubted {
+    pub lasts: Duration,
+    /// Leases for good may be among what is lost: they outlast this.
+    pub for_good: bool,
+}
+
 /// Until when the journal may have lost leases, ns of `CLOCK_BOOTTIME`.
 #[derive(Debug, Default)]
 pub(super) struct Doubt(AtomicU64);
 
 impl Engine {
     /// The journal has lost records that were written before now; tells for how long they count.
-    pub fn doubt(&self, now: Now) -> Duration {
+    pub fn doubt(&self, now: Now) -> Doubted {
         let state = self.read();
         let config = &state.config;
-        let longest = longest_lease(config);
-        let until = promise(now.boot, longest, config.fast_path.reserve);
-        let until = until.max(self.last_promise(&state));
+        let promised = promise(now.boot, longest_lease(config), config.fast_path.reserve);
+        let ends = self.promises(&state).chain([promised]);
+        let (for_good, ends): (Vec<_>, Vec<_>) = ends.partition(|end| *end > lasts_for_good(now));
+        let for_good = !for_good.is_empty() || gives_for_good(config);
+        let least = if for_good {
+            FOR_GOOD_COUNTS
+        } else {
+            Duration::ZERO
+        };
+        let until = now.boot.saturating_add(nanos(least));
+        let until = ends.into_iter().fold(until, u64::max);
         self.doubt.0.store(until, Ordering::Relaxed);
-        Duration::from_nanos(until.saturating_sub(now.boot))
+        let lasts = Duration::from_nanos(until - now.boot);
+        Doubted { lasts, for_good }
+    }
+
+    /// Whether any of the lost leases may still run.
+    pub fn is_in_doubt(&self, now: Now) -> bool {
+        now.boot < self.doubt.0.load(Ordering::Relaxed)
     }
 
     /// Of the leases that are known: those that are lost were hardly promised for longer.
-    fn last_promise(&self, state: &State) -> u64 {
+    fn promises(&self, state: &State) -> impl Iterator<Item = u64> {
         let in_pools = |address: &Ipv4Addr| state.subnet_of(*address).is_some();
         let slots = self.table.addresses();
-        let slots = slots.filter(|(address, _)| in_pools(address));
-        let ends = slots.map(|(_, index)| self.table.slot(index).lease().reserved_until);
-        ends.max().unwrap_or(0)
+        let slots = slots.filter(move |(address, _)| in_pools(address));
+        slots.map(|(_, index)| self.table.slot(index).lease().reserved_until)
     }
+}
+
+fn gives_for_good(config: &Config) -> bool {
+    let gives = |subnet: &Subnet| subnet.policy.bootp == Bootp::Dynamic;
+    config.subnets.iter().any(gives)
 }
 
 fn longest_lease(config: &Config) -> Duration {
@@ -81,7 +113,7 @@ fn longest_lease(config: &Config) -> Duration {
 impl<'a> Context<'a> {
     /// Whether an address that looks free may be somebody's.
     pub(super) fn doubts(&self) -> bool {
-        self.now.boot < self.engine.doubt.0.load(Ordering::Relaxed)
+        self.engine.is_in_doubt(self.now)
     }
 
     /// The address of a client that asks for more time, if nobody else has been given it: the

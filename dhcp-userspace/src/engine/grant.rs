@@ -62,7 +62,7 @@ impl<'a> Context<'a> {
         } else {
             self.memo(id, address, &composed, reply).unwrap_or_default()
         };
-        held.anew = same && held.is_for_good(self.now.boot);
+        held.anew = same && held.is_for_good(self.now);
         let durable = same && !held.anew && !update.moved && until <= held.lease.reserved_until;
         let reserved_until = if durable {
             held.lease.reserved_until

@@ -55,6 +55,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 pub use api::{
     Change, Commit, Event, EventKind, Ignored, Incoming, Interface, Later, Outcome, Probe,
 };
+pub use doubt::Doubted;
 pub use explain::Explanation;
 pub use forcerenew::{Forced, NotForced};
 pub use known::Known;

@@ -1,10 +1,11 @@
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::log::Shared;
 use super::queue::{Batch, Notice, Queue, Rejected};
 use super::{Damage, JournalError, Log, Record, Stats, Upkeep};
 use crate::clock::Now;
@@ -28,6 +29,8 @@ pub struct Committer<T> {
 pub struct Handle<T> {
     queue: Arc<Queue<T>>,
     stats: Arc<Stats>,
+    /// The directory is another server's once the threads have ended, whoever has a handle then.
+    log: Weak<Shared>,
 }
 
 /// What became of records. Called on the committer thread, while the next records queue up.
@@ -61,6 +64,7 @@ impl<T: Send + 'static> Committer<T> {
         let handle = Handle {
             queue: Arc::clone(&queue),
             stats: log.stats(),
+            log: Arc::downgrade(&log.upkeep().shared),
         };
         let helper = Helper {
             upkeep: log.upkeep(),
@@ -129,6 +133,7 @@ impl<T> Clone for Handle<T> {
         Self {
             queue: Arc::clone(&self.queue),
             stats: Arc::clone(&self.stats),
+            log: Weak::clone(&self.log),
         }
     }
 }
@@ -153,6 +158,15 @@ impl<T> Handle<T> {
     #[must_use]
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// All that was lost by damage is in the journal again, or has run out: [`Upkeep::supersede`].
+    ///
+    /// # Errors
+    /// As that has them.
+    pub fn supersede(&self) -> Result<usize, JournalError> {
+        let log = self.log.upgrade();
+        log.map_or(Ok(0), |shared| Upkeep { shared }.supersede())
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Files {
     pub(super) live_bytes: u64,
     /// Damage in these files that was reported.
     pub(super) known: Vec<Damage>,
+    /// Those out of use that are cause for doubt.
+    pub(super) kept: Vec<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -171,6 +173,7 @@ impl Upkeep {
         };
         let new: Vec<_> = found.iter().filter(|one| !is_known(one)).cloned().collect();
         files.known.extend(new.iter().cloned());
+        self.shared.stats.damage.add(new.len() as u64);
         new
     }
 
@@ -224,6 +227,8 @@ impl Upkeep {
             let text = name.to_string();
             if damaged.contains(text.as_str()) {
                 rename(&*self.shared.storage, &text, &name.damaged())?;
+                let mut files = self.shared.files.lock().expect("no panics while held");
+                files.kept.push(name.damaged());
             } else {
                 remove(&*self.shared.storage, &text)?;
             }

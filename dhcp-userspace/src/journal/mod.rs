@@ -36,12 +36,13 @@
 //! | `…n-k.segment` | records in the order of writing; the newest ones are zeros to be written over |
 //! | `…n-k.snapshot` | the last records of all segments up to number n, which are removed then |
 //! | `….new` | not finished; removed at the next start |
-//! | `….damaged` | had damage and is out of use: look at it or send it in, then remove it |
+//! | `….damaged` | had damage and is out of use; leases may be lost with it, so a start that finds it doubts |
+//! | `….superseded` | the same, when all leases had been written again, or the lost ones had run out |
 //! | `lock` | the process id of the last owner |
 //!
 //! Disk space: two to three times the live leases, and at least some segments of 64 MiB. To move a
 //! server, stop it and copy the directory with all names as they are: they hold the keys of the
-//! checksums. Damage means a failing disk or memory: see the text of [`Damage`].
+//! checksums. The last two are for you to look at, or to send in, and to remove. Damage means a failing disk or memory: see the text of [`Damage`].
 //!
 //! # Bytes
 //!
@@ -86,6 +87,7 @@ mod error;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod frame;
+mod kept;
 mod log;
 mod name;
 mod queue;

@@ -21,6 +21,8 @@ pub(super) enum FileKind {
 pub(super) const NEW: &str = ".new";
 /// Of a file that is out of use and kept for the operator.
 pub(super) const DAMAGED: &str = ".damaged";
+/// The same once nothing that it lost is missed any more.
+pub(super) const SUPERSEDED: &str = ".superseded";
 
 impl Name {
     /// With a random key.

@@ -4,7 +4,7 @@ use super::codec::boot_tag;
 use super::compact::{Files, Stored};
 use super::error::is_full;
 use super::frame;
-use super::name::{DAMAGED, FileKind, NEW, Name};
+use super::name::{DAMAGED, FileKind, NEW, Name, SUPERSEDED};
 use super::spare::Segment;
 use super::storage::Storage;
 use super::survey::{Input, Survey};
@@ -27,8 +27,11 @@ pub struct Replayed {
     /// Bytes at the very end that were never written whole, and never acknowledged: what a power
     /// cut or a kill leaves behind.
     pub torn: u64,
-    /// Files with damage that are out of use, kept for the operator to look at and remove.
+    /// Files with damage that are out of use, kept for the operator to look at and remove. What
+    /// was lost with them may be missed.
     pub kept: Vec<String>,
+    /// The same, but nothing is missed: see [`super::Upkeep::supersede`].
+    pub superseded: Vec<String>,
 }
 
 /// Where the log goes on.
@@ -66,13 +69,18 @@ pub(super) fn replay(
         next_number: number + 1 + u64::from(spare.is_some()),
         spare,
         last: survey.last,
-        files: files(&inputs, records.len() as u64, live_bytes, &survey.damage),
+        files: Files {
+            known: survey.damage.clone(),
+            kept: inventory.kept.clone(),
+            ..files(&inputs, records.len() as u64, live_bytes)
+        },
     };
     let replayed = Replayed {
         records,
         damage: survey.damage,
         torn,
         kept: inventory.kept,
+        superseded: inventory.superseded,
     };
     Ok((state, replayed))
 }
@@ -92,6 +100,7 @@ struct Inventory {
     covered: Vec<Name>,
     unfinished: Vec<String>,
     kept: Vec<String>,
+    superseded: Vec<String>,
 }
 
 impl Inventory {
@@ -114,6 +123,7 @@ impl Inventory {
             covered: names,
             unfinished: with(NEW),
             kept: with(DAMAGED),
+            superseded: with(SUPERSEDED),
         })
     }
 
@@ -233,7 +243,7 @@ fn adopt_spare(
     Ok(spare)
 }
 
-fn files(inputs: &[Input], live_records: u64, live_bytes: u64, known: &[Damage]) -> Files {
+fn files(inputs: &[Input], live_records: u64, live_bytes: u64) -> Files {
     let stored = |kind| {
         let of_kind = inputs.iter().filter(move |input| input.name.kind == kind);
         of_kind.map(|input| Stored {
@@ -247,7 +257,7 @@ fn files(inputs: &[Input], live_records: u64, live_bytes: u64, known: &[Damage])
         closed: stored(FileKind::Segment).collect(),
         live_records,
         live_bytes,
-        known: known.to_vec(),
+        ..Files::default()
     }
 }
 

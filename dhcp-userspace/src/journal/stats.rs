@@ -17,6 +17,8 @@ pub struct Stats {
     /// How long the last batch took to write and sync, in ns.
     pub last_sync: Counter,
     pub compactions: Counter,
+    /// Places found damaged by compactions, each told by [`super::Verdict::Damaged`] later.
+    pub damage: Counter,
     /// Segments on disk with records.
     pub segments: Counter,
     /// Records that were the last of their address at start or at the last compaction.

@@ -3,6 +3,7 @@
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::sock_filter;
 
@@ -10,7 +11,7 @@ use super::link::{Framing, LinkAddress, SockAddr};
 use super::{NetError, Nic, filter};
 
 /// Requests that the kernel holds back while the worker is busy: some 10,000.
-pub const RECEIVE_BUFFER: libc::c_int = 16 << 20;
+const RECEIVE_BUFFER: libc::c_int = 16 << 20;
 
 /// A socket of one worker on one interface.
 #[derive(Debug)]
@@ -35,13 +36,48 @@ pub struct Statistics {
     pub drops: u64,
 }
 
+/// Sockets that are no interface's yet, opened while the process may give them buffers beyond the
+/// system's limit.
+#[derive(Debug, Default)]
+pub struct Prepared(Vec<(Framing, OwnedFd)>);
+
+impl Prepared {
+    /// As many as these interfaces take. What cannot be opened now is opened with its interface.
+    #[must_use]
+    pub fn for_all(nics: &[Nic], workers: usize) -> Self {
+        let each = nics
+            .iter()
+            .flat_map(|nic| (0..workers).map(|_| nic.framing));
+        let open = |framing| Some((framing, with_buffer(kind_of(framing).0).ok()?));
+        Self(each.filter_map(open).collect())
+    }
+
+    fn take(&mut self, framing: Framing) -> Option<OwnedFd> {
+        let found = self.0.iter().position(|(of, _)| *of == framing)?;
+        Some(self.0.swap_remove(found).1)
+    }
+}
+
 /// Opens an interface for all workers, whose sockets get each client's packets by its chaddr.
 ///
 /// # Errors
 /// If the kernel refuses.
 pub fn open(nic: &Nic, left_to_others: &[u16], workers: usize) -> Result<Vec<Socket>, NetError> {
+    open_prepared(nic, left_to_others, workers, &mut Prepared::default())
+}
+
+/// The same, with sockets that are open already as long as there are any.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn open_prepared(
+    nic: &Nic,
+    left_to_others: &[u16],
+    workers: usize,
+    prepared: &mut Prepared,
+) -> Result<Vec<Socket>, NetError> {
     let sockets: Vec<_> = (0..workers)
-        .map(|_| Ok((one(nic)?, routed(nic)?)))
+        .map(|_| Ok((one(nic, prepared.take(nic.framing))?, routed(nic)?)))
         .collect::<Result<_, _>>()
         .map_err(|failed: Failed| failed.on(nic))?;
     let sockets: Vec<_> = sockets
@@ -89,14 +125,21 @@ fn step<T>(name: &'static str, result: io::Result<T>) -> Result<T, Failed> {
     result.map_err(|error| Failed(name, error))
 }
 
-/// A bound socket that takes nothing yet.
-fn one(nic: &Nic) -> Result<OwnedFd, Failed> {
-    let (kind, protocol) = match nic.framing {
+const fn kind_of(framing: Framing) -> (libc::c_int, libc::c_int) {
+    match framing {
         // All: a socket for IPv4 alone does not see frames whose VLAN nobody on this host has.
         Framing::Ethernet => (libc::SOCK_RAW, libc::ETH_P_ALL),
         Framing::Cooked => (libc::SOCK_DGRAM, libc::ETH_P_IP),
+    }
+}
+
+/// A bound socket that takes nothing yet.
+fn one(nic: &Nic, prepared: Option<OwnedFd>) -> Result<OwnedFd, Failed> {
+    let (kind, protocol) = kind_of(nic.framing);
+    let fd = match prepared {
+        Some(fd) => fd,
+        None => step("open", with_buffer(kind))?,
     };
-    let fd = step("open", packet_socket(kind))?;
     let raw = fd.as_raw_fd();
     step("filter", attach_filter(raw, &filter::NONE))?;
     step(
@@ -104,7 +147,6 @@ fn one(nic: &Nic) -> Result<OwnedFd, Failed> {
         set(raw, libc::PACKET_IGNORE_OUTGOING, &1),
     )?;
     step("auxiliary data", set(raw, libc::PACKET_AUXDATA, &1))?;
-    enlarge(raw);
     step("bind", bind(raw, nic.index(), protocol))?;
     Ok(fd)
 }
@@ -172,11 +214,34 @@ fn bind(fd: RawFd, ifindex: u32, protocol: libc::c_int) -> io::Result<()> {
     check(unsafe { libc::bind(fd, (&raw const address).cast(), len) })
 }
 
-/// As root beyond the system's limit, else as far as that allows.
+fn with_buffer(kind: libc::c_int) -> io::Result<OwnedFd> {
+    let fd = packet_socket(kind)?;
+    enlarge(fd.as_raw_fd());
+    Ok(fd)
+}
+
+/// With CAP_NET_ADMIN beyond the system's limit, else as far as that allows, which is said once.
 fn enlarge(fd: RawFd) {
-    if set_at(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &RECEIVE_BUFFER).is_err() {
-        let _ = set_at(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, &RECEIVE_BUFFER);
+    static IS_SAID: AtomicBool = AtomicBool::new(false);
+    let force = set_at(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &RECEIVE_BUFFER);
+    if force.is_ok() {
+        return;
     }
+    let _ = set_at(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, &RECEIVE_BUFFER);
+    let size = receive_buffer(fd).unwrap_or(0);
+    if size < RECEIVE_BUFFER && !IS_SAID.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            "a packet socket got a receive buffer of {size} bytes and not {RECEIVE_BUFFER}: bursts of \
+             requests are lost sooner than they need be; `sysctl net.core.rmem_max={RECEIVE_BUFFER}`, \
+             and see contrib/sysctl.d"
+        );
+    }
+}
+
+/// As it was asked for: the kernel doubles it.
+fn receive_buffer(fd: RawFd) -> io::Result<libc::c_int> {
+    let doubled: libc::c_int = get_at(fd, libc::SOL_SOCKET, libc::SO_RCVBUF)?;
+    Ok(doubled / 2)
 }
 
 /// Makes the sockets a fanout group whose program chooses.
@@ -232,11 +297,15 @@ fn set_at<T>(fd: RawFd, level: libc::c_int, option: libc::c_int, value: &T) -> i
 }
 
 fn get<T: Default>(fd: RawFd, option: libc::c_int) -> io::Result<T> {
+    get_at(fd, libc::SOL_PACKET, option)
+}
+
+fn get_at<T: Default>(fd: RawFd, level: libc::c_int, option: libc::c_int) -> io::Result<T> {
     let mut value = T::default();
     let mut len = size_of::<T>() as libc::socklen_t;
     let (to, len) = ((&raw mut value).cast(), &raw mut len);
     // SAFETY: `to` has room for `len` bytes, and the values asked for are plain numbers.
-    check(unsafe { libc::getsockopt(fd, libc::SOL_PACKET, option, to, len) })?;
+    check(unsafe { libc::getsockopt(fd, level, option, to, len) })?;
     Ok(value)
 }
 
@@ -260,6 +329,12 @@ impl Socket {
             libc::getsockname(self.fd.as_raw_fd(), (&raw mut address).cast(), &raw mut len)
         };
         got == 0 && address.ifindex == self.ifindex.cast_signed()
+    }
+
+    /// Bytes of packets that the kernel holds back for it.
+    #[cfg(test)]
+    pub(super) fn receive_buffer(&self) -> libc::c_int {
+        receive_buffer(self.fd.as_raw_fd()).unwrap()
     }
 
     /// What the kernel counted since the last call.

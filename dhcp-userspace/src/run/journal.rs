@@ -30,7 +30,7 @@ pub fn open(disk: Disk, now: Now) -> anyhow::Result<(Log, Replayed)> {
     for damage in &replayed.damage {
         tracing::error!("the journal is damaged: {damage}");
     }
-    for file in &replayed.kept {
+    for file in replayed.kept.iter().chain(&replayed.superseded) {
         tracing::warn!(
             file,
             "a damaged part of the journal is kept: look at it and remove it"
@@ -58,15 +58,22 @@ pub fn restore(engine: &Engine, replayed: Replayed, now: Now) -> bool {
             "the journal has lost records of leases that the pinned table still knows: kept"
         );
     }
-    // The kept files outlast a restart, and with them what follows from the damage.
+    // The kept files outlast a restart, and with them what follows from the damage, until the
+    // sweeper finds that nothing of it is missed any more.
     if is_damaged || !replayed.kept.is_empty() {
-        let until = engine.doubt(now);
+        let doubted = engine.doubt(now);
         tracing::warn!(
-            hours = until.as_secs() / 3600,
+            hours = doubted.lasts.as_secs() / 3600,
             "leases may be lost with the damaged part of the journal: for so long no address is \
              offered before the network was asked for it, and clients that ask for more time are \
              believed"
         );
+        if doubted.for_good {
+            tracing::warn!(
+                "addresses given to BOOTP clients for good may be lost too, and are in use beyond that \
+                 time: make reservations for such clients"
+            );
+        }
     }
     is_damaged || lost > 0
 }
@@ -115,11 +122,11 @@ impl Listener {
             }
             Verdict::Failed(_, error) => give_up(&error),
             Verdict::Damaged(damage) => {
-                for damage in damage {
+                for damage in &damage {
                     tracing::error!("the journal is damaged: {damage}");
                 }
                 // Not here: the queue may be full, and this thread empties it.
-                self.core.rewrite.ask();
+                self.core.rewrite.ask_after(damage.len());
             }
             Verdict::CompactionFailed(error) => {
                 tracing::error!(%error, "the journal works but grows: it cannot be compacted");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::mailbox::{Mailbox, Message};
 use crate::config::Config;
 use crate::control::Metrics;
+use crate::net::socket::Prepared;
 use crate::net::{NetError, Nic, Socket, interface, select, socket};
 
 impl Port {
@@ -24,6 +25,7 @@ pub struct Ports {
     fast_here: Vec<u32>,
     /// What could not be opened, so that it is said once, not every second.
     refused: BTreeMap<u32, String>,
+    prepared: Prepared,
 }
 
 struct Port {
@@ -34,13 +36,14 @@ struct Port {
 
 impl Ports {
     #[must_use]
-    pub fn new(workers: Vec<Arc<Mailbox>>) -> Self {
+    pub fn new(workers: Vec<Arc<Mailbox>>, prepared: Prepared) -> Self {
         Self {
             workers,
             all: Vec::new(),
             open: BTreeMap::new(),
             fast_here: Vec::new(),
             refused: BTreeMap::new(),
+            prepared,
         }
     }
 
@@ -138,7 +141,8 @@ impl Ports {
             }
             self.close(nic.index());
         }
-        match socket::open(nic, left_to_others, self.workers.len()) {
+        let workers = self.workers.len();
+        match socket::open_prepared(nic, left_to_others, workers, &mut self.prepared) {
             Ok(sockets) => self.opened(nic, left_to_others, sockets),
             Err(error) => self.refuse(nic, &error),
         }

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::core::Core;
 use super::ticket::Ticket;
+use crate::clock::Now;
 use crate::journal::{Handle, Record};
 
 /// Records a second: the journal is for clients too.
@@ -31,6 +32,9 @@ struct Progress {
     /// Not all is on disk yet. Meanwhile a record that is refused may be one of those written here, and
     /// after damage the one before it may be lost.
     is_asked: bool,
+    /// Of the damage that compactions found, so much is told. What was found after it is not written
+    /// once more yet.
+    told: u64,
     /// It all was on disk at some time, so no record is of an earlier boot any more.
     is_of_this_boot: bool,
 }
@@ -41,6 +45,12 @@ impl Rewrite {
         let mut progress = self.lock();
         progress.is_asked = true;
         progress.begin();
+    }
+
+    /// The same, since a compaction found damage.
+    pub fn ask_after(&self, damage: usize) {
+        self.ask();
+        self.lock().told += damage as u64;
     }
 
     /// The same if there are records of earlier boots, or there may be. Those of this boot follow its
@@ -55,6 +65,12 @@ impl Rewrite {
 
     pub fn is_under_way(&self) -> bool {
         self.lock().is_asked
+    }
+
+    /// Whether the journal has all that is known here, whatever damage compactions found.
+    fn is_whole(&self, journal: &Handle<Ticket>) -> bool {
+        let progress = self.lock();
+        !progress.is_asked && progress.told == journal.stats().damage.get()
     }
 
     /// The journal did not take a record: the disk is full, or the queue.
@@ -109,6 +125,27 @@ pub fn go_on(core: &Core, journal: &Handle<Ticket>) {
     }
     if written.last.is_some() {
         progress.last = written.last;
+    }
+}
+
+/// Files with damage are no cause for doubt at later starts once the journal has everything again, and
+/// no lease runs any more that was lost before this start.
+pub fn settle(core: &Core, journal: &Handle<Ticket>, now: Now) {
+    if !core.rewrite.is_whole(journal) || core.engine.is_in_doubt(now) {
+        return;
+    }
+    match journal.supersede() {
+        Ok(0) => {}
+        Ok(files) => tracing::info!(
+            files,
+            "nothing that was in damaged parts of the journal is missed any more: they are renamed to \
+             `.superseded`"
+        ),
+        Err(error) => tracing::warn!(
+            %error,
+            "damaged parts of the journal keep their names: the next start asks the network for \
+             every address, without need"
+        ),
     }
 }
 

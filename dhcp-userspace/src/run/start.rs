@@ -28,6 +28,7 @@ use crate::engine::Engine;
 use crate::fastpath::{self, FastPath, PortMode, PortReport};
 use crate::journal::{Committer, Disk};
 use crate::net::port67::{self, Port67};
+use crate::net::socket::Prepared;
 use crate::net::{interface, select};
 use crate::netboot::Netboot;
 
@@ -126,10 +127,12 @@ async fn take_places(config: &Config) -> anyhow::Result<Places> {
     })
 }
 
-/// What stands before any thread does: the journal's lock, and the lease table with its program.
+/// What stands before any thread does, and takes more privileges than serving: the journal's lock, the
+/// lease table with its program, and sockets with large buffers.
 pub(super) struct Ground {
     disk: Disk,
     fastpath: FastPath,
+    sockets: Prepared,
 }
 
 impl Ground {
@@ -137,7 +140,12 @@ impl Ground {
         // Before the pins are touched: they may be those of a daemon that serves.
         let disk = journal::take(&config.server.state_dir)?;
         let fastpath = fastpath::open(config)?;
-        Ok(Self { disk, fastpath })
+        let nics = select::available(config, &interface::list()?);
+        Ok(Self {
+            disk,
+            fastpath,
+            sockets: Prepared::for_all(&nics, workers(config)),
+        })
     }
 }
 
@@ -161,7 +169,11 @@ impl Daemon {
         ground: Ground,
     ) -> anyhow::Result<(Self, Arc<Shared>)> {
         let now = Now::read();
-        let Ground { disk, fastpath } = ground;
+        let Ground {
+            disk,
+            fastpath,
+            sockets,
+        } = ground;
         let engine = Engine::new(Arc::clone(config), fastpath.table())
             .context("set fast_path.capacity higher")?;
         secret::give(&engine, &config.server.state_dir);
@@ -181,7 +193,7 @@ impl Daemon {
             journal: committer.handle(),
             kernel_hits_before: fastpath.counters()[Reason::Hit as usize],
             fastpath: Mutex::new(fastpath),
-            ports: Mutex::new(Ports::new(mailboxes.clone())),
+            ports: Mutex::new(Ports::new(mailboxes.clone(), sockets)),
             netboot: Netboot::default(),
             prober: Prober::default(),
             workers: count,

@@ -37,6 +37,7 @@ pub fn start(shared: Arc<Shared>, stop: Receiver<()>) -> io::Result<JoinHandle<(
             }
             wall.look(&shared.core, &shared.journal, Now::read());
             rewrite::go_on(&shared.core, &shared.journal);
+            rewrite::settle(&shared.core, &shared.journal, Now::read());
             reload::refresh(&shared);
             let ports = shared.ports.lock().expect("no panics while held");
             let lost = ports.count(&shared.core.metrics);

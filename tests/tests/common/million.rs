@@ -106,15 +106,23 @@ impl Times {
 
 /// p50, p99 and the longest, for people.
 pub fn summary(times: &[u64]) -> String {
-    let mut sorted: Vec<_> = times.iter().map(|ns| *ns as f64 / 1e6).collect();
-    sorted.sort_by(f64::total_cmp);
-    let at = |percent: usize| sorted.get(sorted.len() * percent / 100).copied();
-    let [p50, p99] = [50, 99].map(|percent| at(percent).unwrap_or(f64::NAN));
-    let most = sorted.last().copied().unwrap_or(f64::NAN);
-    format!(
-        "p50 {p50:.2} ms, p99 {p99:.2} ms, max {most:.1} ms of {}",
-        sorted.len()
-    )
+    let [p50, p99, most] = [50, 99, 100].map(|percent| quantile(times, percent));
+    let count = times.len();
+    format!("p50 {p50:.2} ms, p99 {p99:.2} ms, max {most:.1} ms of {count}")
+}
+
+/// p50 and p99, for a row of a table.
+pub fn quantiles(times: &[u64]) -> String {
+    let [p50, p99] = [50, 99].map(|percent| quantile(times, percent));
+    format!("{p50:.2}/{p99:.2} ms")
+}
+
+/// In milliseconds.
+fn quantile(times: &[u64], percent: usize) -> f64 {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    let at = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    sorted.get(at).map_or(f64::NAN, |ns| *ns as f64 / 1e6)
 }
 
 /// One client after the other binds, renews and goes.

@@ -156,6 +156,34 @@ fn the_same_machine_keeps_its_address_as_it_comes_to_speak_dhcp_but_no_longer_fo
     );
 }
 
+/// Anybody on its link may speak DHCP in its name: what that costs it is the end of the lease, and not
+/// an address that is reserved.
+#[test]
+fn a_reserved_address_is_nobody_elses_whatever_is_said_in_its_holders_name() {
+    let mut subnet: Subnet = subnet("10.0.0.0/16", ("10.0.1.10", "10.0.1.13"));
+    let own = "10.0.1.11";
+    reserve(&mut subnet, A, own, None);
+    subnet.policy.bootp = Bootp::Reserved;
+    let mut lab = Lab::new(config(vec![subnet]));
+    let own = ip(own);
+    assert_eq!(lab.reply(&bare(A)).yiaddr(), own);
+    assert_eq!(lab.reply(&Message::renewing(A, own)).kind(), 5);
+    assert_eq!(
+        lab.engine.lease_at(own).unwrap().expires,
+        lab.now.boot + LEASE,
+        "as by any client with this MAC"
+    );
+    lab.pass(3 * LEASE);
+    lab.sweep();
+    for number in 0..3 {
+        assert_ne!(lab.bind(mac(number)), own);
+    }
+    assert_eq!(lab.ignored(&Message::discover(mac(9))), Ignored::NoAddress);
+    assert_eq!(lab.reply(&bare(A)).yiaddr(), own);
+    let expires = lab.engine.lease_at(own).unwrap().expires;
+    assert_eq!(expires, lab.now.boot + FOR_GOOD);
+}
+
 #[test]
 fn for_good_stays_while_the_record_of_another_lease_is_refused() {
     let mut lab = lab(Bootp::Dynamic);

@@ -1,6 +1,7 @@
 //! After damage to the journal: no client whose record is lost loses its address to another one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dhcp_common::slot::Kind;
 
@@ -119,7 +120,31 @@ fn no_address_is_given_for_good_that_the_client_does_not_have() {
     assert_eq!(lab.ignored(&bootp(Y)), Ignored::NoAddress, "it had one");
     assert_eq!(lab.bind(Y), address);
     assert_eq!(lab.reply(&bootp(Y)).yiaddr(), address);
-    lab.pass(2 * LEASE + SECOND);
+    lab.pass(30 * 86400 * SECOND);
     let given = lab.reply(&bootp(X)).yiaddr();
     assert_ne!(given, address);
+}
+
+#[test]
+fn leases_for_good_do_not_make_it_last_for_good() {
+    let day = Duration::from_secs(86400);
+    let doubt = |config: Config, bind: &dyn Fn(&mut Lab)| {
+        let mut lab = Lab::new(config);
+        bind(&mut lab);
+        lab.engine.doubt(lab.now)
+    };
+    let by_bootp = |lab: &mut Lab| drop(lab.reply(&bootp(X)));
+    for bind in [&|_: &mut Lab| {}, &by_bootp as &dyn Fn(&mut Lab)] {
+        let doubted = doubt(eager(), bind);
+        assert_eq!((doubted.lasts, doubted.for_good), (30 * day, true));
+    }
+    // Who promised more waits for longer.
+    let mut patient = eager();
+    patient.subnets[0].times.lease = 40 * day;
+    let doubted = doubt(patient, &by_bootp);
+    assert!(doubted.lasts >= 40 * day && doubted.for_good);
+    let mut without = eager();
+    without.subnets[0].policy.bootp = Bootp::Off;
+    let doubted = doubt(without, &|_| {});
+    assert!(doubted.lasts < day && !doubted.for_good);
 }

@@ -184,9 +184,10 @@ fn where_leases_may_be_lost_the_network_is_asked_and_clients_are_believed() {
     let (address, other) = (ip("10.0.1.15"), ip("10.0.1.16"));
     let mut lab = Lab::small();
     lab.ignored(&Message::renewing(A, address));
-    let lasts = lab.engine.doubt(lab.now);
+    let doubted = lab.engine.doubt(lab.now);
     let reserve = lab.engine.config().fast_path.reserve;
-    assert_eq!(lasts, Duration::from_nanos(LEASE).mul_f64(reserve));
+    let lasts = Duration::from_nanos(LEASE).mul_f64(reserve);
+    assert_eq!((doubted.lasts, doubted.for_good), (lasts, false));
     assert_eq!(lab.reply(&Message::renewing(A, address)).kind(), 5);
     lab.ignored(&Message::init_reboot(B, other));
     assert_ne!(lab.bind(mac(3)), address);

@@ -293,3 +293,35 @@ fn damage_is_told_though_the_compaction_that_found_it_fails() {
     assert_eq!(told.len(), 1, "and once only");
     assert_eq!((&told[0][0].file, told[0][0].lost), (&file, Some(1)));
 }
+
+#[test]
+fn files_whose_loss_is_made_good_are_no_cause_for_doubt() {
+    let storage = full();
+    let (log, _) = open(&storage);
+    let file = files(&storage, ".segment").remove(0);
+    change(&storage, &file, 2);
+    let upkeep = log.upkeep();
+    assert_eq!(upkeep.supersede().unwrap(), 0, "none yet");
+    upkeep.compact(NOW, &AtomicBool::new(false)).unwrap();
+    assert_eq!(log.stats().damage.get(), 1);
+    let (log, replayed) = open(&storage);
+    assert_eq!(replayed.kept, [format!("{file}.damaged")]);
+    assert_eq!(log.upkeep().supersede().unwrap(), 1);
+    assert_eq!(log.upkeep().supersede().unwrap(), 0, "once is enough");
+    let (log, replayed) = open(&storage.after_power_cut(1));
+    assert_eq!(replayed.kept, [] as [String; 0]);
+    assert_eq!(replayed.superseded, [format!("{file}.superseded")]);
+    assert_eq!(log.upkeep().supersede().unwrap(), 0);
+}
+
+#[test]
+fn a_damaged_file_may_be_removed_under_the_running_server() {
+    let storage = full();
+    let file = files(&storage, ".segment").remove(0);
+    let damaged = format!("{file}.damaged");
+    storage.create(&damaged).unwrap();
+    let (log, replayed) = open(&storage);
+    assert_eq!(replayed.kept, [damaged.as_str()]);
+    storage.remove(&damaged).unwrap();
+    assert_eq!(log.upkeep().supersede().unwrap(), 1);
+}

@@ -264,3 +264,25 @@ fn interfaces_with_addresses_and_state() {
         assert_eq!(now.interface.addresses, ["10.7.0.1/24".parse().unwrap()]);
     });
 }
+
+/// Capabilities are a thread's own, and this test's thread ends with it.
+#[test]
+fn sockets_that_were_opened_before_keep_their_buffers() {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    on_veth(|server, _| {
+        let mut prepared = socket::Prepared::for_all(std::slice::from_ref(&server), 2);
+        let mut sets = capabilities(None).unwrap();
+        sets.effective.remove(CapabilitySet::NET_ADMIN);
+        sets.permitted.remove(CapabilitySet::NET_ADMIN);
+        set_capabilities(None, sets).unwrap();
+        let limit = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap();
+        let limit: i32 = limit.trim().parse().unwrap();
+        let mut sizes = || {
+            let sockets = socket::open_prepared(&server, &[], 2, &mut prepared).unwrap();
+            let sizes = sockets.iter().map(Socket::receive_buffer);
+            sizes.collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(), [16 << 20; 2]);
+        assert_eq!(sizes(), [limit.min(16 << 20); 2], "all are taken");
+    });
+}

@@ -20,7 +20,6 @@ pub use user::User;
 use crate::config::Config;
 use crate::config::model::FastPathMode;
 use crate::fastpath::Release;
-use crate::net::socket::RECEIVE_BUFFER;
 
 /// Packet sockets of interfaces that appear, and ports of boot files that a reload adds.
 const SERVING: CapabilitySet = CapabilitySet::NET_RAW.union(CapabilitySet::NET_BIND_SERVICE);
@@ -63,6 +62,12 @@ pub enum PrivilegeError {
     },
     #[error("the user that xdhcpd runs as cannot read {path}, so no reload could: {error}; say, `chgrp {group} {path}` and `chmod 640 {path}`", path = .path.display())]
     Unreadable {
+        path: PathBuf,
+        group: u32,
+        error: io::Error,
+    },
+    #[error("the user that xdhcpd runs as cannot list {path}, so no reload could find or watch what is included from there: {error}; say, `chgrp {group} {path}` and `chmod 750 {path}`", path = .path.display())]
+    Unlisted {
         path: PathBuf,
         group: u32,
         error: io::Error,
@@ -126,27 +131,12 @@ pub fn settle() -> Result<(), PrivilegeError> {
         capabilities = names.join(" "),
         "privileges that are not needed any more are given up"
     );
-    if !kept.contains(CapabilitySet::NET_ADMIN) {
-        note_buffers();
-    }
     Ok(())
 }
 
-/// Only CAP_NET_ADMIN goes beyond the limit, which namespaces may hide.
-fn note_buffers() {
-    const LIMIT: &str = "/proc/sys/net/core/rmem_max";
-    let limit = fs::read_to_string(LIMIT).ok();
-    let limit = limit.and_then(|limit| limit.trim().parse::<i32>().ok());
-    if let Some(limit) = limit.filter(|limit| *limit < RECEIVE_BUFFER) {
-        tracing::warn!(
-            "bursts of requests are lost sooner than they need be: net.core.rmem_max is {limit}; \
-             `sysctl net.core.rmem_max={RECEIVE_BUFFER}`, and see contrib/sysctl.d"
-        );
-    }
-}
-
 fn starting(config: &Config) -> CapabilitySet {
-    let mut set = serving();
+    // Receive buffers beyond the system's limit.
+    let mut set = serving().union(CapabilitySet::NET_ADMIN);
     if config.fast_path.mode != FastPathMode::Off {
         set |= LOADING;
     }
@@ -215,15 +205,22 @@ fn forget_bounding_set() -> Result<(), PrivilegeError> {
     Ok(())
 }
 
+/// What the next reload will read.
 fn readable(config: &Config) -> Result<(), PrivilegeError> {
+    let group = rustix::process::getgid().as_raw();
     for path in &config.files {
-        if let Err(error) = fs::File::open(path) {
-            return Err(PrivilegeError::Unreadable {
-                path: path.clone(),
-                group: rustix::process::getgid().as_raw(),
-                error,
-            });
-        }
+        fs::File::open(path).map_err(|error| PrivilegeError::Unreadable {
+            path: path.clone(),
+            group,
+            error,
+        })?;
+    }
+    for path in &config.include_directories {
+        fs::read_dir(path).map_err(|error| PrivilegeError::Unlisted {
+            path: path.clone(),
+            group,
+            error,
+        })?;
     }
     Ok(())
 }

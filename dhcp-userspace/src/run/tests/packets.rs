@@ -8,7 +8,7 @@ use super::super::mailbox::Mailbox;
 use super::super::rewrite;
 use super::super::ticket::Ticket;
 use super::{Lab, Message, SERVER};
-use crate::clock::Now;
+use crate::clock::{Now, SECOND};
 use crate::control::protocol::{Filter, Request};
 use crate::journal::{JournalError, Verdict};
 use crate::net::tests::{tag, wire};
@@ -124,6 +124,42 @@ fn after_damage_leases_are_written_once_more() {
         lab.restart();
         assert_eq!(journal.stats().records.get(), 4);
         assert_eq!(lab.control(Request::Leases(Filter::default())).0.len(), 2);
+    });
+}
+
+#[test]
+fn damage_is_forgotten_once_nothing_that_was_lost_can_run() {
+    wire::on_veth(|_, client| {
+        let mut lab = Lab::start(client);
+        lab.bind(7);
+        let kept = |lab: &Lab, ending: &str| {
+            let file = format!("state/journal/0-0.segment.{ending}");
+            lab.directory.path().join(file)
+        };
+        let make = |lab: &Lab| std::fs::write(kept(lab, "damaged"), "").unwrap();
+        let settle = |lab: &Lab, now| rewrite::settle(&lab.shared.core, &lab.shared.journal, now);
+        let in_a_week = || {
+            let now = Now::read();
+            let boot = now.boot + 7 * 86400 * SECOND;
+            Now { boot, ..now }
+        };
+        make(&lab);
+        lab.restart();
+        settle(&lab, Now::read());
+        assert!(lab.shared.core.engine.is_in_doubt(Now::read()));
+        assert!(kept(&lab, "damaged").exists(), "its leases may run");
+
+        // A compaction finds more.
+        let mut listener = Listener::new(Arc::clone(&lab.shared.core), Arc::default());
+        listener.hear(Verdict::Damaged(Vec::new()));
+        settle(&lab, in_a_week());
+        assert!(kept(&lab, "damaged").exists(), "not all is written again");
+
+        lab.restart();
+        settle(&lab, in_a_week());
+        assert!(kept(&lab, "superseded").exists());
+        lab.restart();
+        assert!(!lab.shared.core.engine.is_in_doubt(Now::read()));
     });
 }
 
