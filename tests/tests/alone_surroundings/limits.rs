@@ -9,7 +9,7 @@ use xdhcpd_tests::{Binaries, Campaign, Lab};
 
 use super::site::{POOL, Site, lab, yaml};
 use crate::common::books;
-use crate::common::faults::{check_leases, count, leases};
+use crate::common::faults::{check_leases, count, crash, leases};
 use crate::common::fleet::{Fleet, mac};
 use crate::common::raw_client::RawClient;
 
@@ -26,7 +26,8 @@ fn a_daemon_that_stands_still() -> Result<()> {
     let (lab, campaign) = (lab()?, Campaign::from_env());
     let config = yaml(&lab, "native") + "guard: {enabled: false}\n";
     let binaries = Binaries::find()?;
-    let mut site = Site::with(&lab, campaign, &binaries, &config)?.reloading(&config);
+    // Without reloads: a daemon that stands still just after one has left the kernel nothing to say.
+    let mut site = Site::with(&lab, campaign, &binaries, &config)?;
     site.strike("daemon stopped (SIGSTOP) and continued", (1, 20), |site| {
         site.daemon.process().signal(libc::SIGSTOP)?;
         site.goes_on()?;
@@ -63,29 +64,34 @@ fn a_daemon_that_stands_still() -> Result<()> {
 fn a_table_that_is_too_small() -> Result<()> {
     let (lab, campaign) = (lab()?, Campaign::from_env());
     let mut site = Site::new(&lab, campaign)?;
-    let mut blocks = 0;
     let fault = "pools beyond the table: the reload is refused, the next start makes a larger one";
     site.strike(fault, (1, 10), |site| {
-        blocks += 20;
-        site.daemon.configure(&larger(site.lab, blocks))?;
+        site.daemon.configure(&larger(site.lab))?;
         let refused = site.daemon.ctl_command().arg("reload").output()?;
         let said = String::from_utf8_lossy(&refused.stderr);
         ensure!(
             said.contains("restart xdhcpd to get a larger one"),
-            "{said}"
+            "reloaded, or refused for another reason: {said}"
         );
         site.goes_on()?;
         site.verify()?;
         site.daemon.kill();
+        site.daemon.restart()?;
+        site.wait_mode("native")?;
+        site.goes_on()?;
+        site.verify()?;
+        // A small one again, for the next time.
+        site.daemon.configure(&yaml(site.lab, "native"))?;
+        crash(&mut site.daemon)?;
         site.daemon.restart()?;
         site.wait_mode("native")
     })?;
     site.end()
 }
 
-/// So many more blocks of addresses.
-fn larger(lab: &Lab, blocks: u8) -> String {
-    let pools = format!("{POOL}, 10.78.0.0-10.78.{blocks}.255");
+/// Many more blocks of addresses.
+fn larger(lab: &Lab) -> String {
+    let pools = format!("{POOL}, 10.78.0.0-10.78.20.255");
     let large = yaml(lab, "native").replace(POOL, &pools);
     large.replace("10.77.0.0/16", "10.76.0.0/14")
 }
