@@ -48,6 +48,11 @@ impl Tainted {
         was
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<u32, Option<Client>, RandomState>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -206,6 +206,13 @@ impl Faulty {
         }
     }
 
+    /// How long each file is, in the order of names.
+    pub(crate) fn sizes(&self) -> Vec<usize> {
+        let world = self.world();
+        let inodes = world.names.values().map(|index| &world.inodes[*index]);
+        inodes.map(|inode| inode.seen.len()).collect()
+    }
+
     /// What a file has, to be looked at or damaged.
     pub(crate) fn content(&self, name: &str) -> Vec<u8> {
         let world = self.world();

@@ -113,6 +113,14 @@ impl Server {
         }
     }
 
+    /// All that it knows, and what of it is on disk.
+    pub(super) fn describe(&self) -> String {
+        let Self { boots, durable, counts, .. } = self;
+        let leases = self.daemon.as_ref().map(|daemon| daemon.engine.leases());
+        let files = self.storage.sizes();
+        format!("{boots} {durable:?} {counts:?} {files:?} {leases:?}")
+    }
+
     /// A time of this boot as one of the simulation.
     pub(super) fn at(&self, boot: u64) -> u64 {
         self.boot_at.saturating_add(boot)
@@ -131,6 +139,7 @@ impl Server {
         }
         self.table = Some(Arc::clone(&table));
         let engine = Engine::new(self.site.config(), table).expect("room in the table");
+        let engine = engine.without_chance();
         let Some((log, records)) = self.replay()? else {
             self.kill();
             return Ok(false);
