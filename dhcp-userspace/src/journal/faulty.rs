@@ -206,11 +206,13 @@ impl Faulty {
         }
     }
 
-    /// How long each file is, in the order of names.
+    /// How long each file is; names have chance in them.
     pub(crate) fn sizes(&self) -> Vec<usize> {
         let world = self.world();
         let inodes = world.names.values().map(|index| &world.inodes[*index]);
-        inodes.map(|inode| inode.seen.len()).collect()
+        let mut sizes: Vec<_> = inodes.map(|inode| inode.seen.len()).collect();
+        sizes.sort_unstable();
+        sizes
     }
 
     /// What a file has, to be looked at or damaged.

@@ -104,7 +104,15 @@ impl Client {
 
     /// All that it will act on.
     pub(super) fn describe(&self) -> String {
-        let Self { mac, place, state, xid, lease, had, .. } = self;
+        let Self {
+            mac,
+            place,
+            state,
+            xid,
+            lease,
+            had,
+            ..
+        } = self;
         let timer = (self.generation, self.tries, self.began, self.goes);
         format!("{mac:?} {place} {state:?} {xid} {lease:?} {had:?} {timer:?}")
     }

@@ -309,7 +309,10 @@ mod tests {
         let mut tell = |mac, decided, until| ledger.tell(mac, ADDRESS, (decided, until));
         tell(ONE, 10, 200).unwrap();
         tell(ONE, 20, 150).unwrap();
-        assert!(tell(TWO, 199, 300).is_err(), "nobody may have heard the second ACK");
+        assert!(
+            tell(TWO, 199, 300).is_err(),
+            "nobody may have heard the second ACK"
+        );
         assert_eq!(ledger.each(30).next().unwrap().1.until, 200);
         ledger.give_up(ADDRESS, ONE, 40);
         assert_eq!(ledger.each(40).count(), 0);

@@ -89,7 +89,9 @@ impl Plan {
     pub(super) fn alive(self) -> Self {
         Self {
             dies: false,
-            fate: HOUR,
+            fate: HOUR / 2,
+            // So that little piles up in between.
+            sweep: 5 * SECOND,
             ..self
         }
     }

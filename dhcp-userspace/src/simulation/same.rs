@@ -33,7 +33,9 @@ fn run(seed: u64) -> String {
 fn runs_elsewhere() -> Vec<String> {
     let this = env::current_exe().expect("a program");
     let mut other = Command::new(this);
-    other.args(["--exact", TEST, "--nocapture"]).env(ONLY_TELLS, "1");
+    other
+        .args(["--exact", TEST, "--nocapture"])
+        .env(ONLY_TELLS, "1");
     let output = other.output().expect("it starts");
     let text = String::from_utf8_lossy(&output.stdout);
     let told = text.lines().filter_map(|line| line.strip_prefix(MARK));

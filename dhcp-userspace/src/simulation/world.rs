@@ -131,7 +131,8 @@ impl World {
         self.digest.text(&self.ledger.describe());
         self.digest.text(&self.server.describe());
         let (fates, events) = (&self.fates, self.events);
-        self.digest.text(&format!("{fates:?} {events} {}", self.dice.seed()));
+        self.digest
+            .text(&format!("{fates:?} {events} {}", self.dice.seed()));
         self.digest.value()
     }
 
