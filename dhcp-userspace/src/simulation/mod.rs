@@ -130,7 +130,7 @@ const SHORT: Extent = Extent {
 /// The same, of a server that lives for days.
 const DAYS: Extent = Extent {
     clients: 24,
-    hours: 2 * 24,
+    hours: 24,
     flat: true,
 };
 

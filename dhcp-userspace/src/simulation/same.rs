@@ -13,7 +13,7 @@ const TEST: &str = "simulation::same::one_seed_is_one_run";
 
 const EXTENT: Extent = Extent {
     clients: 40,
-    hours: 6,
+    hours: 4,
     flat: false,
 };
 const SEEDS: [u64; 3] = [1, 2, 3];
