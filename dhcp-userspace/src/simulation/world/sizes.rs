@@ -14,6 +14,8 @@ use super::World;
 const FEW: usize = 16;
 /// So much of the journal is there for a while more for each client, until it is compacted.
 const BYTES: usize = 512;
+/// A quarter of all. If none were used again, all would be handed out on the first day, and grow no more.
+const TEMPLATES: usize = 1024;
 
 impl World {
     pub(super) fn measure(&mut self) {
@@ -41,6 +43,13 @@ impl World {
             // Half of them come or go, or are given other leases.
             _ => FEW + clients / 2,
         };
+        let daemon = self.server.daemon.as_ref();
+        let sizes = daemon.map(|daemon| daemon.engine.sizes());
+        for (name, size) in sizes.into_iter().flatten() {
+            if name == "templates handed out" && size > TEMPLATES {
+                return Err(format!("{size} {name}"));
+            }
+        }
         let grown = self.series.growing(|name| room(name) as f64);
         if grown.is_empty() {
             return Ok(());
