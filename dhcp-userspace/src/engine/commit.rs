@@ -1,6 +1,7 @@
 //! What follows a record: the change becomes visible once it is durable, or nothing happened.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,30 +16,43 @@ use super::held::Entry;
 use super::state::State;
 use crate::clock::Now;
 
-/// Slots that have no memo when their change is done, whatever becomes of it: it was computed
-/// under an earlier configuration, as reload found them locked by a commit, or under an option 82
-/// that the lease has no more.
+/// Slots that are locked by a commit of which more is to be kept in mind than the change itself.
 #[derive(Debug, Default)]
 pub(super) struct Tainted {
     any: AtomicBool,
-    /// With what is to be known of the client again if the change is refused.
-    slots: Mutex<HashMap<u32, Option<Client>, RandomState>>,
+    slots: Mutex<HashMap<u32, Taint, RandomState>>,
+}
+
+#[derive(Debug, Default)]
+struct Taint {
+    /// The slot has no memo when the change is done, whatever becomes of it: it was computed under an
+    /// earlier configuration, as reload found the slot locked, or under an option 82 that the lease
+    /// has no more.
+    has_no_memo: bool,
+    /// What is to be known of the client again if the change is refused.
+    before: Option<Client>,
 }
 
 impl Tainted {
     pub(super) fn add(&self, index: u32) {
         let mut slots = self.lock();
-        slots.entry(index).or_default();
+        slots.entry(index).or_default().has_no_memo = true;
         self.any.store(true, Ordering::Release);
     }
 
     pub(super) fn add_moved(&self, index: u32, before: Client) {
+        self.add_known(index, before);
+        self.add(index);
+    }
+
+    /// Of a client that gets another address than it has.
+    pub(super) fn add_known(&self, index: u32, before: Client) {
         let mut slots = self.lock();
-        slots.insert(index, Some(before));
+        slots.entry(index).or_default().before = Some(before);
         self.any.store(true, Ordering::Release);
     }
 
-    fn remove(&self, index: u32) -> Option<Option<Client>> {
+    fn remove(&self, index: u32) -> Option<Taint> {
         if !self.any.load(Ordering::Acquire) {
             return None;
         }
@@ -48,7 +62,12 @@ impl Tainted {
         was
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u32, Option<Client>, RandomState>> {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u32, Taint, RandomState>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,7 +89,8 @@ impl Engine {
                     lease: *lease,
                     tail: tail.clone(),
                 };
-                if self.tainted.remove(*index).is_some() {
+                let taint = self.tainted.remove(*index);
+                if taint.is_some_and(|taint| taint.has_no_memo) {
                     self.release_template(entry.lease.template, now.boot);
                     without_memo(&mut entry.lease);
                 }
@@ -99,14 +119,23 @@ impl Engine {
             self.forget(state, lease.chaddr, state.address_of(index));
         }
         self.release_template(lease.template, now);
-        let tainted = self.tainted.remove(index);
-        if let Some(Some(before)) = &tainted {
+        let taint = self.tainted.remove(index).unwrap_or_default();
+        if let Some(before) = taint
+            .before
+            .filter(|it| self.names(it.address, lease.chaddr))
+        {
             let key = state.key_of(before.address, lease.chaddr);
-            self.clients.insert(key, before.clone());
+            self.clients.insert(key, before);
         }
         let taken = self.table.slot(index).kind().is_taken();
         state.mark(state.address_of(index), taken);
-        self.reinstate(index, tainted.is_some(), now);
+        self.reinstate(index, taint.has_no_memo, now);
+    }
+
+    /// Whether the slot of an address is still of this client.
+    fn names(&self, address: Ipv4Addr, chaddr: u64) -> bool {
+        let index = self.table.index(address);
+        index.is_some_and(|index| self.table.slot(index).lease().chaddr == chaddr)
     }
 
     fn move_promise(&self, index: u32, generation: u64, until: u64) {

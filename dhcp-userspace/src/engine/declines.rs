@@ -79,6 +79,11 @@ impl Declines {
         Some(note(recent))
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Recent, RandomState>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -108,7 +113,7 @@ mod tests {
         }
         assert!(!declines.admit(1 << 40, HOUR - 1));
         assert!(declines.admit(1 << 40, HOUR));
-        assert_eq!(declines.0.lock().unwrap().len(), 1);
+        assert_eq!(declines.len(), 1);
     }
 
     #[test]

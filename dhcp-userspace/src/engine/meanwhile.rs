@@ -47,6 +47,11 @@ impl Meanwhile {
         self.offered.insert(address);
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.changed().len() + self.offered.len()
+    }
+
     fn changed(&self) -> MutexGuard<'_, Vec<Ipv4Addr>> {
         self.changed.lock().unwrap_or_else(PoisonError::into_inner)
     }

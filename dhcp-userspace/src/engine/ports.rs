@@ -36,6 +36,8 @@ pub(super) struct Update {
     pub(super) client: Client,
     /// Its lease goes on, with another option 82.
     pub(super) moved: bool,
+    /// It gets another address than it has.
+    leaves: bool,
     /// What was known before.
     before: Client,
 }
@@ -148,8 +150,13 @@ impl Context<'_> {
             // Forgotten for another address. With a memo, there was nothing to remember.
             None => !client.relay_agent.is_empty() || held.lease.memo == memo::NONE,
         };
+        let leaves = known.as_ref().is_some_and(|known| {
+            let other = known.address != held.address;
+            !same && other && self.engine.is_bound_to(known.address, self.chaddr)
+        });
         Ok(Update {
             moved: same && moved,
+            leaves,
             before: known.unwrap_or_else(|| Client::offered(held.address)),
             client,
         })
@@ -160,6 +167,8 @@ impl Context<'_> {
         if update.moved {
             let before = update.before.clone();
             self.engine.tainted.add_moved(index, before);
+        } else if update.leaves {
+            self.engine.tainted.add_known(index, update.before.clone());
         }
         let client = update.client.clone();
         self.engine.clients.insert(self.key(id), client);

@@ -8,13 +8,13 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use foldhash::quality::RandomState;
+use foldhash::quality::SeedableRandomState;
 
 const WORDS: usize = 1 << 14;
 
 pub(super) struct Shares {
     due: Box<[AtomicU64]>,
-    hasher: RandomState,
+    hasher: SeedableRandomState,
 }
 
 /// What a place may hold: `most` offers in any stretch of time as long as `hold`.
@@ -28,12 +28,19 @@ impl Default for Shares {
     fn default() -> Self {
         Self {
             due: (0..WORDS).map(|_| AtomicU64::new(0)).collect(),
-            hasher: RandomState::default(),
+            hasher: SeedableRandomState::random(),
         }
     }
 }
 
 impl Shares {
+    /// The same places share the same words in every run.
+    #[cfg(test)]
+    pub(super) fn without_chance(self) -> Self {
+        let hasher = SeedableRandomState::fixed();
+        Self { hasher, ..self }
+    }
+
     /// Takes one of the place's share, if there is one left.
     pub(super) fn take(&self, place: (u64, &[u8]), share: Share, now: u64) -> bool {
         let hash = self.hasher.hash_one(place);

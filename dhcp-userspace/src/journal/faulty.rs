@@ -206,6 +206,15 @@ impl Faulty {
         }
     }
 
+    /// How long each file is; names have chance in them.
+    pub(crate) fn sizes(&self) -> Vec<usize> {
+        let world = self.world();
+        let inodes = world.names.values().map(|index| &world.inodes[*index]);
+        let mut sizes: Vec<_> = inodes.map(|inode| inode.seen.len()).collect();
+        sizes.sort_unstable();
+        sizes
+    }
+
     /// What a file has, to be looked at or damaged.
     pub(crate) fn content(&self, name: &str) -> Vec<u8> {
         let world = self.world();

@@ -1,7 +1,7 @@
 //! Reads files of a log in order and keeps account: which record is the last of each address,
 //! which clocks the boots had, and what is missing where.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::RandomState;
 
@@ -72,7 +72,7 @@ impl Input {
 pub(super) struct Survey {
     /// Sequence number of the last record of every address that is not forgotten.
     pub(super) live: HashMap<u32, u64, RandomState>,
-    pub(super) boots: HashMap<u64, Boot>,
+    pub(super) boots: BTreeMap<u64, Boot>,
     /// Of the lease seen last.
     last_boot: Option<u64>,
     pub(super) damage: Vec<Damage>,

@@ -181,6 +181,14 @@ impl Templates {
         self.doubles.lock().expect("no panics while held")
     }
 
+    /// Templates that were ever in use, and how many of them are not.
+    #[cfg(test)]
+    pub(crate) fn handed_out(&self) -> (usize, usize) {
+        let free = self.free.lock().expect("no panics while held");
+        let idle = free.returned.len() + free.settled.len();
+        (free.next as usize - 1, idle)
+    }
+
     /// Templates in use.
     #[must_use]
     pub fn in_use(&self) -> usize {

@@ -102,6 +102,21 @@ impl Client {
         }
     }
 
+    /// All that it will act on.
+    pub(super) fn describe(&self) -> String {
+        let Self {
+            mac,
+            place,
+            state,
+            xid,
+            lease,
+            had,
+            ..
+        } = self;
+        let timer = (self.generation, self.tries, self.began, self.goes);
+        format!("{mac:?} {place} {state:?} {xid} {lease:?} {had:?} {timer:?}")
+    }
+
     /// What it says of itself now.
     pub(super) fn persona(&self) -> Vec<(u8, Vec<u8>)> {
         persona(&self.nature, self.mac, self.stage)
@@ -429,6 +444,7 @@ impl Client {
             place: self.place,
             until: end,
             decided: sent.decided,
+            configured: world.site.since,
         })?;
         self.keep_in_mind(told.address);
         self.lease = Some(Lease {

@@ -90,6 +90,15 @@ impl Daemon {
         self.batch.is_none() && self.queue.is_empty()
     }
 
+    /// What waits.
+    pub(super) fn sizes(&self) -> [(&'static str, usize); 3] {
+        [
+            ("records that wait", self.queue.len()),
+            ("packets that wait", self.held.len()),
+            ("replies that wait", self.later.len()),
+        ]
+    }
+
     /// Begins to write what has queued up; false if there is nothing, or the disk is busy. `early`:
     /// it is on disk long before the disk says so.
     pub(super) fn write(&mut self, now: Now, early: bool) -> bool {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use super::site::{PLACES, Site};
+use crate::clock::SECOND;
 use crate::config::model::Mac;
 
 /// What is wrong, and with whose address.
@@ -33,6 +34,8 @@ pub(super) struct Claim {
     pub(super) mac: Mac,
     /// When the server gave it the address.
     pub(super) since: u64,
+    /// When the server decided about the last ACK that its client took.
+    pub(super) decided: u64,
     /// By its own clock: from when it asked.
     pub(super) until: u64,
     /// Where it is: by [`PLACES`].
@@ -48,11 +51,25 @@ pub(super) struct Taken {
     pub(super) until: u64,
     /// When the server decided about it.
     pub(super) decided: u64,
+    /// Since when the configuration is in force: another one may have had longer leases.
+    pub(super) configured: u64,
 }
+
+/// What the server has to keep: what it said in all ACKs, whether anybody heard them or not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Promise {
+    pub(super) mac: Mac,
+    pub(super) until: u64,
+}
+
+/// Leases for good (BOOTP) are as long as this, at least. One that is spoken for by DHCP becomes a
+/// lease like any.
+const FOR_GOOD: u64 = u32::MAX as u64 / 2 * SECOND;
 
 #[derive(Default)]
 pub(super) struct Ledger {
     claims: BTreeMap<Ipv4Addr, Claim>,
+    promises: BTreeMap<Ipv4Addr, Promise>,
     /// When the server last heard, in this client's name, that it gives the address back.
     given_up: BTreeMap<(Ipv4Addr, Mac), u64>,
     /// From when until when each client was told that it has an address, whether it heard so or not: a late
@@ -70,6 +87,7 @@ impl Ledger {
             place,
             until,
             decided,
+            configured,
         } = *taken;
         self.acks += 1;
         let given_up = self.given_up.get(&(address, mac));
@@ -83,10 +101,15 @@ impl Ledger {
             let what = format!("ACK to a second client; the first one's lease: {other:?}");
             return Err(Wrong::new(what, mac, address));
         }
+        if let Some(own) = before.filter(|own| until < own.until && configured < own.decided) {
+            let what = format!("ACK until {until}, which shortens {own:?}");
+            return Err(Wrong::new(what, mac, address));
+        }
         let since = before.map_or(decided, |own| own.since);
         let claim = Claim {
             mac,
             since,
+            decided,
             until,
             place,
         };
@@ -95,12 +118,35 @@ impl Ledger {
     }
 
     /// An ACK is on its way.
-    pub(super) fn tell(&mut self, mac: Mac, address: Ipv4Addr, decided: u64, until: u64) {
+    pub(super) fn tell(
+        &mut self,
+        mac: Mac,
+        address: Ipv4Addr,
+        (decided, until): (u64, u64),
+    ) -> Result<(), Wrong> {
         let before = self.told.get(&(mac, address));
         let since = before
             .filter(|(_, until)| *until > decided)
             .map_or(decided, |(since, _)| *since);
         self.told.insert((mac, address), (since, until));
+        let given_up = self.given_up.get(&(address, mac));
+        if given_up.is_some_and(|at| *at >= decided) {
+            return Ok(());
+        }
+        self.promise(address, Promise { mac, until }, decided)
+    }
+
+    fn promise(&mut self, address: Ipv4Addr, new: Promise, decided: u64) -> Result<(), Wrong> {
+        let before = self.promises.get(&address);
+        let before = before.filter(|before| before.until > decided);
+        if let Some(other) = before.filter(|before| before.mac != new.mac) {
+            let what = format!("ACK to a second client; the first one was told: {other:?}");
+            return Err(Wrong::new(what, new.mac, address));
+        }
+        let binding = before.filter(|before| before.until < decided + FOR_GOOD / 2);
+        let until = binding.map_or(new.until, |before| before.until.max(new.until));
+        self.promises.insert(address, Promise { until, ..new });
+        Ok(())
     }
 
     /// Whether the server had reason to think that the client has this address.
@@ -130,6 +176,9 @@ impl Ledger {
     /// copy may come late.
     pub(super) fn give_up(&mut self, address: Ipv4Addr, mac: Mac, now: u64) {
         self.drop_claim(address, mac);
+        if self.promises.get(&address).is_some_and(|to| to.mac == mac) {
+            self.promises.remove(&address);
+        }
         self.given_up.insert((address, mac), now);
     }
 
@@ -154,16 +203,32 @@ impl Ledger {
         }
     }
 
-    /// All claims that count at this time; older ones are forgotten.
-    pub(super) fn each(&mut self, now: u64) -> impl Iterator<Item = (Ipv4Addr, Claim)> + '_ {
+    /// What the server must know at this time; what is older is forgotten.
+    pub(super) fn each(&mut self, now: u64) -> impl Iterator<Item = (Ipv4Addr, Promise)> + '_ {
         self.claims.retain(|_, claim| claim.until > now);
+        self.promises.retain(|_, promise| promise.until > now);
         self.told.retain(|_, (_, until)| *until > now);
         // A message is not on its way for longer than a lease.
-        self.given_up
-            .retain(|_, at| *at + 3600 * 1_000_000_000 > now);
-        self.claims
-            .iter()
-            .map(|(address, claim)| (*address, *claim))
+        self.given_up.retain(|_, at| *at + 3600 * SECOND > now);
+        let claims = self.claims.iter();
+        let claims = claims.map(|(address, Claim { mac, until, .. })| {
+            let (mac, until) = (*mac, *until);
+            (*address, Promise { mac, until })
+        });
+        let promises = self.promises.iter().map(|(address, to)| (*address, *to));
+        claims.chain(promises)
+    }
+
+    /// What is written in it.
+    pub(super) fn describe(&self) -> String {
+        let Self {
+            claims,
+            promises,
+            given_up,
+            told,
+            acks,
+        } = self;
+        format!("{acks} {claims:?} {promises:?} {given_up:?} {told:?}")
     }
 }
 
@@ -183,6 +248,7 @@ mod tests {
             place: 0,
             until: decided + 100,
             decided,
+            configured: 0,
         }
     }
 
@@ -220,5 +286,38 @@ mod tests {
         assert!(!refuse((ONE, 0), 110), "lapsed");
         assert!(!refuse((ONE, 1), 50), "on another link");
         assert!(!refuse((TWO, 0), 50), "another client");
+    }
+
+    #[test]
+    fn who_asks_for_more_time_has_no_less_unless_the_operator_says_so() {
+        let shorter = |configured| Taken {
+            until: 109,
+            configured,
+            ..ack(ONE, 50)
+        };
+        for (configured, is_wrong) in [(0, true), (9, true), (10, false), (40, false)] {
+            let mut ledger = Ledger::default();
+            ledger.take(&ack(ONE, 10)).unwrap();
+            let told = ledger.take(&shorter(configured));
+            assert_eq!(told.is_err(), is_wrong, "configured at {configured}");
+        }
+    }
+
+    #[test]
+    fn the_server_keeps_all_it_said() {
+        let mut ledger = Ledger::default();
+        let mut tell = |mac, decided, until| ledger.tell(mac, ADDRESS, (decided, until));
+        tell(ONE, 10, 200).unwrap();
+        tell(ONE, 20, 150).unwrap();
+        assert!(
+            tell(TWO, 199, 300).is_err(),
+            "nobody may have heard the second ACK"
+        );
+        assert_eq!(ledger.each(30).next().unwrap().1.until, 200);
+        ledger.give_up(ADDRESS, ONE, 40);
+        assert_eq!(ledger.each(40).count(), 0);
+        ledger.tell(ONE, ADDRESS, (39, 200)).unwrap();
+        assert_eq!(ledger.each(40).count(), 0, "from before the RELEASE");
+        ledger.tell(TWO, ADDRESS, (41, 300)).unwrap();
     }
 }

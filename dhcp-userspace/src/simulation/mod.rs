@@ -5,15 +5,17 @@
 //! late, the daemon is killed, the power fails, disks are full or fail, and configurations come and
 //! go. A ledger that sees only what clients receive judges it (see `ledger.rs`), and so do checks of
 //! the engine's books, of the disk after a power cut that is only thought of, and of the kernel's
-//! answers against the engine's. One seed gives one run.
+//! answers against the engine's. One seed gives one run: see `same.rs`.
 mod client;
 mod daemon;
 mod dice;
+mod digest;
 mod hostile;
 mod ledger;
 mod nature;
 mod packet;
 mod plan;
+mod same;
 mod server;
 mod site;
 mod trail;
@@ -49,12 +51,12 @@ struct Sum {
 
 impl Sum {
     fn run(&mut self, seed: u64, extent: Extent) {
-        let plan = Plan::any(&mut Dice::new(seed), extent.clients);
-        let mut world = World::new(plan.clone(), seed);
-        if let Err(wrong) = world.run(extent.hours * HOUR) {
-            panic!("XDHCPD_SEED={seed} with {plan:?} finds, {wrong}");
+        let (plan, mut world) = extent.world(seed);
+        if let Err(wrong) = extent.run(&mut world) {
+            panic!("XDHCPD_SEED={seed} with {extent:?} and {plan:?} finds, {wrong}");
         }
-        println!("seed {seed}: {}", world.describe());
+        let fingerprint = world.fingerprint();
+        println!("seed {seed}: {} ({fingerprint:016x})", world.describe());
         self.time += extent.hours * HOUR;
         self.acks += world.ledger.acks;
         self.looks += world.looks;
@@ -90,29 +92,65 @@ impl Sum {
 
 const FATES: &str = "kills, power cuts, reloads, full and failing disks";
 
-/// How much is simulated with each seed.
-#[derive(Clone, Copy)]
+/// How much is simulated with a seed.
+#[derive(Clone, Copy, Debug)]
 struct Extent {
     /// Clients, at most.
     clients: usize,
     hours: u64,
+    /// Whether the server never dies, and what it keeps is held against growth.
+    flat: bool,
 }
 
-/// What every run begins with, and all there is of the short form.
+impl Extent {
+    fn world(self, seed: u64) -> (Plan, World) {
+        let plan = Plan::any(&mut Dice::new(seed), self.clients);
+        let plan = if self.flat { plan.alive() } else { plan };
+        let world = World::new(plan.clone(), seed);
+        (plan, world)
+    }
+
+    fn run(self, world: &mut World) -> Result<(), String> {
+        world.run(self.hours * HOUR)?;
+        if self.flat {
+            world.expect_flat()
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// What every run begins with.
 const SHORT: Extent = Extent {
     clients: 40,
     hours: 14,
+    flat: false,
 };
 
-/// The long form has both for each seed: few clients that meet each other often, and many.
-const LONG: [Extent; 2] = [
+/// The same, of a server that lives for days.
+const DAYS: Extent = Extent {
+    clients: 24,
+    hours: 24,
+    flat: true,
+};
+
+/// The long form has all of these for each seed: a server that lives for weeks, few clients that meet
+/// each other often, and many.
+const LONG: [Extent; 3] = [
+    Extent {
+        clients: 60,
+        hours: 4 * 7 * 24,
+        flat: true,
+    },
     Extent {
         clients: 80,
         hours: 7 * 24,
+        flat: false,
     },
     Extent {
         clients: 3000,
         hours: 2 * 24,
+        flat: false,
     },
 ];
 
@@ -123,6 +161,7 @@ fn nobody_loses_what_was_promised() {
     for seed in FOUND.into_iter().chain(campaign.seed..campaign.seed + 2) {
         sum.run(seed, SHORT);
     }
+    sum.run(campaign.seed, DAYS);
     if campaign.is_long() {
         let end = Now::read().boot + campaign.time(Duration::ZERO).as_nanos() as u64;
         let runs = (campaign.seed..).flat_map(|seed| LONG.map(|extent| (seed, extent)));

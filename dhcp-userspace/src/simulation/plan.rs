@@ -50,6 +50,8 @@ pub(super) struct Plan {
     pub(super) fate: u64,
     pub(super) down: u64,
     pub(super) hostile: u64,
+    /// Whether the server ever dies. Where it does not, its memory has to stay as it is.
+    pub(super) dies: bool,
     /// Between two quiet times, and how long they are.
     pub(super) loud: u64,
     pub(super) calm: u64,
@@ -75,6 +77,7 @@ impl Plan {
             upkeep: HOUR / 4,
             fate: dice.pick(&[HOUR / 6, HOUR, 12 * HOUR]),
             down: dice.pick(&[2 * SECOND, 60 * SECOND, HOUR / 2]),
+            dies: true,
             hostile: dice.pick(&[20 * SECOND, HOUR]),
             loud: dice.pick(&[5 * HOUR, 11 * HOUR]),
             calm: 2 * HOUR,
@@ -82,7 +85,21 @@ impl Plan {
         }
     }
 
+    /// The same for a server that is never restarted.
+    pub(super) fn alive(self) -> Self {
+        Self {
+            dies: false,
+            fate: HOUR / 2,
+            // So that little piles up in between.
+            sweep: 5 * SECOND,
+            ..self
+        }
+    }
+
     pub(super) fn any_fate(&self, dice: &mut Dice) -> Fate {
+        if !self.dies {
+            return dice.pick(&[Fate::Reload, Fate::Reload, Fate::Full, Fate::Room]);
+        }
         dice.pick(&[
             Fate::Kill,
             Fate::Kill,

@@ -3,6 +3,7 @@
 //! What the daemon's threads do at the same time is done here in turns, in any order that they could
 //! have: packets are handled while a batch of records is on its way to disk, and the kernel's part
 //! answers while the daemon is down.
+mod books;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
@@ -18,7 +19,7 @@ use super::dice::Dice;
 use super::ledger::Wrong;
 use super::packet::{Origin, Packet, Sent};
 use super::site::{OUR_MAC, PLACES, Site, interfaces};
-use super::wire::{DECLINE, RELEASE, Told};
+use super::wire::{DECLINE, RELEASE};
 use crate::clock::{Now, SECOND};
 use crate::config::model::Mac;
 use crate::engine::{Engine, Ignored, Later, Outcome, Swept};
@@ -131,6 +132,7 @@ impl Server {
         }
         self.table = Some(Arc::clone(&table));
         let engine = Engine::new(self.site.config(), table).expect("room in the table");
+        let engine = engine.without_chance();
         let Some((log, records)) = self.replay()? else {
             self.kill();
             return Ok(false);
@@ -139,6 +141,7 @@ impl Server {
         engine.restore(records, self.now());
         engine.set_interfaces(interfaces(), self.now());
         self.daemon = Some(Daemon::new(engine, log));
+        self.expect_restored()?;
         Ok(true)
     }
 
@@ -157,36 +160,6 @@ impl Server {
     fn known(&self, record: &Record) -> (Ipv4Addr, (Kind, Mac, u64)) {
         let until = self.at(record.reserved_until);
         (record.address, (record.kind, record.mac, until))
-    }
-
-    /// What would be found if the power failed right now: until when each address is taken.
-    pub(super) fn after_power_cut(
-        &self,
-        seed: u64,
-    ) -> Result<BTreeMap<Ipv4Addr, (Kind, Mac, u64)>, Wrong> {
-        let now = Now {
-            boot: 1000 * SECOND,
-            unix: EPOCH + self.time,
-        };
-        let boot_id = [0xff; 16];
-        let storage = self.storage.after_power_cut(seed);
-        let opened = Log::open(Arc::new(storage), SETTINGS, now, boot_id);
-        let (_, replayed) = opened.map_err(|error| nobody(format!("power cut: {error}")))?;
-        if let Some(damage) = replayed.damage.first() {
-            return Err(nobody(format!(
-                "a power cut would damage the journal: {damage}"
-            )));
-        }
-        let since = self.time - 1000 * SECOND;
-        let records = replayed.records.into_iter();
-        Ok(records
-            .map(|r| {
-                (
-                    r.address,
-                    (r.kind, r.mac, since.saturating_add(r.reserved_until)),
-                )
-            })
-            .collect())
     }
 
     pub(super) fn kill(&mut self) {
@@ -453,22 +426,6 @@ impl Server {
         self.promised(&sent)?;
         self.out.push(sent);
         Ok(())
-    }
-
-    /// Nothing is granted that the disk does not know.
-    fn promised(&self, sent: &Sent) -> Result<(), Wrong> {
-        let told = Told::read(&sent.bytes);
-        let Some(secs) = told.grants() else {
-            return Ok(());
-        };
-        let until = sent.decided + secs * SECOND;
-        match self.durable.get(&told.address) {
-            Some((Kind::Bound, mac, reserved)) if *mac == told.mac && *reserved >= until => Ok(()),
-            known => {
-                let what = format!("ACK until {until}, and the disk knows {known:?}");
-                Err(Wrong::new(what, told.mac, told.address))
-            }
-        }
     }
 }
 

@@ -17,6 +17,7 @@ pub(super) const OUR_MAC: Mac = [2, 0, 0, 0, 0, 1];
 pub(super) const ROUTER_MAC: Mac = [2, 0, 0, 0, 0, 0x99];
 /// Where relays and routers reach the server.
 pub(super) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+pub(super) const SUBNETS: usize = 6;
 /// Where the pools begin, in the subnet; what is below is for reservations.
 const FIRST: u32 = 64;
 
@@ -97,7 +98,7 @@ pub(super) fn interfaces() -> Vec<Interface> {
 #[derive(Clone, Debug)]
 pub(super) struct Site {
     /// By the second byte of the addresses.
-    subnets: [Subnet; 6],
+    subnets: [Subnet; SUBNETS],
     /// Of all pools at best.
     most: u32,
     /// Since when it is in force.

@@ -1,22 +1,25 @@
 //! Time, network and fate: what happens when, in the order of a queue.
+mod judge;
+mod sizes;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use xdhcpd_tests::flat::Series;
+
 use super::client::{Client, State, World as Around};
 use super::dice::Dice;
+use super::digest::Digest;
 use super::hostile;
 use super::ledger::{Ledger, Wrong};
-use super::nature::Kind as NatureKind;
 use super::packet::{Packet, Sent};
 use super::plan::{Fate, Plan};
 use super::server::{Server, Turn};
-use super::site::{PLACES, Site};
+use super::site::Site;
 use super::trail::Trail;
 use super::wire::{NAK, Told};
 use crate::clock::SECOND;
 use crate::config::model::Mac;
-use crate::journal::Kind;
 
 const HOUR: u64 = 3600 * SECOND;
 
@@ -48,6 +51,9 @@ pub(super) struct World {
     life: u64,
     quiet_since: Option<u64>,
     trail: Trail,
+    digest: Digest,
+    /// What might grow, time and again.
+    pub(super) series: Series,
     pub(super) fates: BTreeMap<&'static str, u64>,
     /// Power cuts that were only thought of.
     pub(super) looks: u64,
@@ -71,6 +77,8 @@ impl World {
             life: 0,
             quiet_since: None,
             trail: Trail::default(),
+            digest: Digest::default(),
+            series: Series::default(),
             fates: BTreeMap::new(),
             looks: 0,
             plan,
@@ -114,6 +122,20 @@ impl World {
         )
     }
 
+    /// What was sent and received, and how it stands now: two runs in which anything differed have
+    /// different numbers.
+    pub(super) fn fingerprint(&mut self) -> u64 {
+        for client in &self.clients {
+            self.digest.text(&client.describe());
+        }
+        self.digest.text(&self.ledger.describe());
+        self.digest.text(&self.server.describe());
+        let (fates, events) = (&self.fates, self.events);
+        self.digest
+            .text(&format!("{fates:?} {events} {}", self.dice.seed()));
+        self.digest.value()
+    }
+
     /// Runs for so long; tells what is wrong, with the packets that led to it.
     pub(super) fn run(&mut self, time: u64) -> Result<(), String> {
         let end = self.server.time + time;
@@ -146,6 +168,7 @@ impl World {
         match event {
             Event::Arrives(packet) => {
                 self.trail.asked(self.server.time, &packet);
+                self.digest.packet(self.server.time, &packet.bytes);
                 self.server.receive(packet, &mut self.dice)?;
                 self.pass_on()
             }
@@ -251,6 +274,7 @@ impl World {
         }
         for sent in std::mem::take(&mut self.server.out) {
             self.trail.answered(now, &sent);
+            self.digest.packet(now, &sent.bytes);
             let (told, origin) = (Told::read(&sent.bytes), sent.origin);
             if told.kind == Some(NAK) && origin.honest {
                 let who = (origin.mac, origin.place);
@@ -260,7 +284,7 @@ impl World {
             if let Some(secs) = told.grants() {
                 let until = sent.decided + secs * SECOND;
                 self.ledger
-                    .tell(told.mac, told.address, sent.decided, until);
+                    .tell(told.mac, told.address, (sent.decided, until))?;
             }
             let Some(number) = self.by_mac.get(&told.mac).copied() else {
                 continue;
@@ -378,113 +402,6 @@ impl World {
             let generation = client.generation;
             let delay = self.dice.about(self.plan.latency + self.plan.delay);
             self.after(delay, Event::Wakes(number, generation));
-        }
-    }
-
-    /// What the daemon does now and then, and whether its books are right.
-    fn look_after_a_while(&mut self) -> Result<(), Wrong> {
-        let next = self.plan.upkeep;
-        self.after(next, Event::Looks);
-        let now = self.server.now();
-        let Some(daemon) = &self.server.daemon else {
-            return Ok(());
-        };
-        if let Some(damage) = daemon.keep_up(now) {
-            return Err(nobody(format!("found by a compaction: {damage}")));
-        }
-        self.server.storage.forget_removed();
-        if daemon.is_idle() {
-            daemon.engine.audit().map_err(nobody)?;
-        }
-        self.ask_the_server()
-    }
-
-    /// The server knows every lease that a client knows.
-    fn ask_the_server(&mut self) -> Result<(), Wrong> {
-        let server = &self.server;
-        let Some(daemon) = &server.daemon else {
-            return Ok(());
-        };
-        for (address, claim) in self.ledger.each(server.time) {
-            let known = daemon.engine.lease_at(address);
-            let is_kept = known.as_ref().is_some_and(|lease| {
-                lease.kind == dhcp_common::slot::Kind::Bound
-                    && lease.mac == claim.mac
-                    && server.at(lease.expires) >= claim.until
-            });
-            if !is_kept {
-                let what = format!("the server has forgotten {claim:?}: {known:?}");
-                return Err(Wrong::new(what, claim.mac, address));
-            }
-        }
-        Ok(())
-    }
-
-    /// If the power failed right now, all that clients know would be found on disk.
-    fn look(&mut self) -> Result<(), Wrong> {
-        self.looks += 1;
-        let found = self.server.after_power_cut(self.dice.seed())?;
-        for (address, claim) in self.ledger.each(self.server.time) {
-            let known = found.get(&address);
-            let is_kept = known.is_some_and(|(kind, mac, until)| {
-                *kind == Kind::Bound && *mac == claim.mac && *until >= claim.until
-            });
-            if !is_kept {
-                let what = format!("a power cut would lose {claim:?}: {known:?}");
-                return Err(Wrong::new(what, claim.mac, address));
-            }
-        }
-        Ok(())
-    }
-
-    /// For a while nothing goes wrong and nobody comes or goes; then all must be well.
-    fn hush(&mut self, quiet: bool) -> Result<(), Wrong> {
-        let Plan { loud, calm, .. } = self.plan;
-        self.after(if quiet { calm } else { loud }, Event::Quiet(!quiet));
-        if quiet {
-            self.quiet_since = Some(self.server.time);
-            self.server.storage.set_full(false);
-            self.server.storage.fail_at(usize::MAX);
-            self.after(0, Event::Starts(self.life));
-            return Ok(());
-        }
-        let since = self.quiet_since.take().unwrap_or_default();
-        let Some(daemon) = &self.server.daemon else {
-            return Ok(());
-        };
-        let pools = daemon.engine.pools();
-        // Beside addresses on which somebody is who never asked.
-        let has_room = |place: usize| {
-            let is_here = |address| PLACES[place].has(address);
-            let here = pools.iter().filter(|pool| is_here(pool.subnet.network()));
-            let squatters = self.server.squatters.iter();
-            let taken = squatters.filter(|address| is_here(**address)).count() as u64;
-            here.map(|pool| pool.free).sum::<u64>() > taken
-        };
-        for client in &self.clients {
-            let excused = client.nature.kind != NatureKind::Dhcp || client.declined > since;
-            if self.waits(client) && !excused && client.on_since < since && has_room(client.place) {
-                let (state, nature) = (client.state, client.nature);
-                let what =
-                    format!("no address in all of a quiet time: {state:?} {nature:?} {pools:?}");
-                let address = client.address().unwrap_or(Ipv4Addr::UNSPECIFIED);
-                return Err(Wrong::new(what, client.mac, address));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the client wants an address, or one that it rightly has for longer.
-    fn waits(&self, client: &Client) -> bool {
-        match (client.state, client.address()) {
-            (State::Off | State::Elsewhere | State::Bound | State::Renewing, _) => false,
-            (State::Rebinding, Some(address)) => {
-                let holder = self.ledger.holder(address, self.server.time);
-                let place = &PLACES[client.place];
-                holder.is_some_and(|claim| claim.mac == client.mac)
-                    && self.server.site.allows(place, client.mac, address)
-            }
-            _ => true,
         }
     }
 }

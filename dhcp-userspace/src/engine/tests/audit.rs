@@ -30,6 +30,8 @@ impl Engine {
         let templates: BTreeSet<u32> = slots().map(|slot| slot.lease().template).collect();
         let named = templates.iter().filter(|template| **template != 0).count();
         same("templates in use", self.templates_in_use(), named)?;
+        let (handed_out, idle) = self.templates.handed_out();
+        same("templates handed out", handed_out, named + idle)?;
         for (address, index) in self.table.addresses() {
             let slot = self.table.slot(index);
             if slot.is_locked() {

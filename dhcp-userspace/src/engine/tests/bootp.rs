@@ -185,6 +185,25 @@ fn a_reserved_address_is_nobody_elses_whatever_is_said_in_its_holders_name() {
 }
 
 #[test]
+fn who_was_refused_another_address_is_known_by_the_one_it_has() {
+    let mut lab = lab(Bootp::Dynamic);
+    let own = lab.reply(&bare(B)).yiaddr();
+    let before = lab.engine.config();
+    let mut without = (*before).clone();
+    without.subnets[0].pools[0].first = ip("10.0.1.15");
+    lab.engine.reload(without.into(), lab.now).unwrap();
+    let mut reply = Vec::new();
+    let Outcome::Commit(commit) = lab.handle(&bare(B), &mut reply) else {
+        panic!("its address is of no pool any more");
+    };
+    assert_ne!(commit.record.address, own);
+    lab.engine.refuse(&commit.change, lab.now);
+    lab.engine.reload(before, lab.now).unwrap();
+    assert_eq!(lab.reply(&bare(B)).yiaddr(), own);
+    lab.engine.audit().unwrap();
+}
+
+#[test]
 fn for_good_stays_while_the_record_of_another_lease_is_refused() {
     let mut lab = lab(Bootp::Dynamic);
     let address = lab.reply(&bare(B)).yiaddr();

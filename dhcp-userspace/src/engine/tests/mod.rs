@@ -24,6 +24,7 @@ mod rapid;
 mod refusal;
 mod reply;
 mod selection;
+mod sizes;
 mod stale;
 mod start;
 mod terms;
