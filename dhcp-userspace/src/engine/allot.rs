@@ -104,7 +104,7 @@ impl<'a> Context<'a> {
         Ok(None)
     }
 
-    fn leased(&self, id: SubnetId) -> Option<Ipv4Addr> {
+    pub(super) fn leased(&self, id: SubnetId) -> Option<Ipv4Addr> {
         let address = self.engine.clients.address(&self.key(id))?;
         let his = self.engine.is_bound_to(address, self.chaddr);
         his.then_some(address)

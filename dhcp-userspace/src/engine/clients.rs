@@ -66,32 +66,49 @@ impl Client {
 
 /// No method holds a lock when it returns, so callers cannot hold two.
 #[derive(Debug, Default)]
-pub(super) struct Clients(DashMap<ClientKey, Client, RandomState>);
+pub(super) struct Clients {
+    all: DashMap<ClientKey, Client, RandomState>,
+    /// What those were offered that have another address, which they may not have any more: they
+    /// are known by the one that they have.
+    offered: DashMap<ClientKey, Ipv4Addr, RandomState>,
+}
 
 impl Clients {
     pub(super) fn get(&self, key: &ClientKey) -> Option<Client> {
-        self.0.get(key).map(|client| client.clone())
+        self.all.get(key).map(|client| client.clone())
     }
 
     pub(super) fn address(&self, key: &ClientKey) -> Option<Ipv4Addr> {
-        self.0.get(key).map(|client| client.address)
+        self.all.get(key).map(|client| client.address)
     }
 
     /// When the client got this address; 0 if it did not.
     pub(super) fn since(&self, key: &ClientKey, address: Ipv4Addr) -> u64 {
-        let client = self.0.get(key).filter(|client| client.address == address);
+        let client = self.all.get(key).filter(|client| client.address == address);
         client.map_or(0, |client| client.since)
     }
 
+    /// What the client was offered last, or has.
+    pub(super) fn offered(&self, key: &ClientKey) -> Option<Ipv4Addr> {
+        let offered = self.offered.get(key).map(|address| *address);
+        offered.or_else(|| self.address(key))
+    }
+
     pub(super) fn insert(&self, key: ClientKey, client: Client) {
-        self.0.insert(key, client);
+        self.offered.remove(&key);
+        self.all.insert(key, client);
+    }
+
+    /// Notes an offer to a client that has another address.
+    pub(super) fn offer_another(&self, key: ClientKey, address: Ipv4Addr) {
+        self.offered.insert(key, address);
     }
 
     /// Notes an offer, unless the client has had this address before. `client_id` is what the
     /// client is known by if not by its MAC.
     pub(super) fn offer(&self, key: ClientKey, address: Ipv4Addr, client_id: &[u8]) {
         let mut client = self
-            .0
+            .all
             .entry(key)
             .or_insert_with(|| Client::offered(address));
         let other = !client_id.is_empty() && client.client_id[..] != *client_id;
@@ -103,13 +120,17 @@ impl Clients {
 
     /// Forgets a client that had this address.
     pub(super) fn forget(&self, key: &ClientKey, address: Ipv4Addr) {
-        self.0.remove_if(key, |_, client| client.address == address);
+        self.all
+            .remove_if(key, |_, client| client.address == address);
+        self.offered
+            .remove_if(key, |_, offered| *offered == address);
     }
 
-    /// Takes those out that pass a test.
+    /// Takes those out that pass a test; what anybody was offered beside is forgotten.
     pub(super) fn drain(&self, test: impl Fn(&Client) -> bool) -> Vec<(ClientKey, Client)> {
+        self.offered.clear();
         let mut drained = Vec::new();
-        self.0.retain(|key, client| {
+        self.all.retain(|key, client| {
             let goes = test(client);
             if goes {
                 drained.push((*key, client.clone()));
@@ -121,17 +142,17 @@ impl Clients {
 
     /// The addresses of the clients that pass a test.
     pub(super) fn addresses_where(&self, test: impl Fn(&Client) -> bool) -> Vec<Ipv4Addr> {
-        let clients = self.0.iter().filter(|client| test(client));
+        let clients = self.all.iter().filter(|client| test(client));
         clients.map(|client| client.address).collect()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     #[cfg(test)]
     pub(super) fn each(&self, mut look: impl FnMut(&ClientKey, &Client)) {
-        for client in &self.0 {
+        for client in &self.all {
             look(client.key(), client.value());
         }
     }

@@ -79,7 +79,7 @@ impl<'a> Context<'a> {
 
     /// Firmware and boot loaders ask several times, and are confused by several answers.
     fn wished_address(&self, id: SubnetId) -> Option<Held<'a>> {
-        let offered = self.engine.clients.address(&self.key(id));
+        let offered = self.engine.clients.offered(&self.key(id));
         let mut wishes = [self.request.requested, offered].into_iter().flatten();
         // Another thread may be at the wished address; the client can do without.
         wishes.find_map(|address| self.seize(id, address, false).ok().flatten())
@@ -169,11 +169,15 @@ impl<'a> Context<'a> {
     /// Keeps the address for this client until a while after the OFFER is sent.
     fn hold_for_client(&self, id: SubnetId, held: Held<'a>, wait: Duration) -> Result<(), Stop> {
         let (engine, now) = (self.engine, self.now.boot);
-        engine.part(self.state, &self.key(id), held.address, now)?;
-        let name = self.request.client_id();
-        let name = name.filter(|_| self.request.is_infiniband());
-        let name = name.as_deref().unwrap_or_default();
-        engine.clients.offer(self.key(id), held.address, name);
+        if self.leased(id).is_some_and(|own| own != held.address) {
+            engine.clients.offer_another(self.key(id), held.address);
+        } else {
+            engine.part(self.state, &self.key(id), held.address, now)?;
+            let name = self.request.client_id();
+            let name = name.filter(|_| self.request.is_infiniband());
+            let name = name.as_deref().unwrap_or_default();
+            engine.clients.offer(self.key(id), held.address, name);
+        }
         let hold = self.state.config.server.offer_hold + wait;
         let lease = Lease {
             chaddr: self.chaddr,

@@ -176,7 +176,7 @@ impl<'a> Context<'a> {
     /// The client took another server's offer: what was held for it is free again.
     fn withdraw_offers(&self) {
         for id in self.subnets() {
-            let Some(address) = self.engine.clients.address(&self.key(*id)) else {
+            let Some(address) = self.engine.clients.offered(&self.key(*id)) else {
                 continue;
             };
             if let Ok(Some(held)) = Held::lock(self.engine, self.state, address)

@@ -1,5 +1,7 @@
 //! Leases over time: what is on disk before it is said, and what ends when.
 
+use std::net::Ipv4Addr;
+
 use dhcp_common::slot::Kind;
 
 use super::lab::*;
@@ -246,6 +248,27 @@ fn reload_takes_memos_only_where_replies_change() {
         .reload(config(nets[..1].to_vec()).into(), lab.now)
         .unwrap();
     assert_eq!(memos(&lab), [false, false], "the subnet is gone");
+}
+
+/// A pool loses an address whose holder comes anew, and gets it back before that holder has taken another.
+#[test]
+fn who_is_offered_another_address_is_known_by_the_one_it_has() {
+    let mut lab = Lab::small();
+    let own = lab.bind(A);
+    let before = lab.engine.config();
+    let mut without = (*before).clone();
+    let pool = &mut without.subnets[0].pools[0];
+    pool.first = Ipv4Addr::from_bits(own.to_bits() + 1);
+    lab.engine.reload(without.into(), lab.now).unwrap();
+    let other = lab.reply(&Message::discover(A)).yiaddr();
+    assert_ne!(other, own, "of no pool any more");
+    assert_eq!(lab.reply(&Message::discover(A)).yiaddr(), other, "again");
+    lab.engine.reload(before, lab.now).unwrap();
+    assert_eq!(lab.reply(&Message::discover(A)).yiaddr(), own);
+    let known = lab.engine.lease_of(A);
+    assert_eq!((known.len(), known[0].address), (1, own));
+    lab.bind(A);
+    lab.engine.audit().unwrap();
 }
 
 #[test]
