@@ -89,7 +89,10 @@ impl<'a> Site<'a> {
         for number in 1..=times {
             let struck = action(self).and_then(|()| self.goes_on());
             let verified = struck.and_then(|()| self.verify());
-            claims += verified.with_context(|| format!("{fault}, {number} of {times}"))?;
+            claims += verified.with_context(|| {
+                let ignored = self.ignored();
+                format!("{fault}, {number} of {times}; the daemon ignored {ignored}")
+            })?;
         }
         let answers = self.ledger.take_answers();
         let [renewals, others] =
@@ -99,6 +102,12 @@ impl<'a> Site<'a> {
         let pause = format!("renewals {renewals} ms, all else {others} ms");
         self.campaign.tell(fault, times, &checked, 0, &pause);
         Ok(())
+    }
+
+    /// What it did not answer, by reason, for who looks into a failure.
+    fn ignored(&self) -> String {
+        let status = self.daemon.ctl(&["status"]);
+        status.map_or_else(|error| error.to_string(), |all| all["ignored"].to_string())
     }
 
     /// Waits until clients hear answers again.
