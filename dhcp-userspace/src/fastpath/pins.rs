@@ -119,7 +119,7 @@ impl Pins {
         if !on_bpffs(&current) {
             self.mount_bpffs()?;
         }
-        let made = fs::create_dir_all(&current);
+        let made = make_directory(&current);
         made.map_err(|error| PinError::Make {
             path: current,
             error,
@@ -225,6 +225,17 @@ fn remove(path: &Path) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// Also where somebody has pinned something in its place.
+fn make_directory(path: &Path) -> io::Result<()> {
+    match fs::create_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(path)?;
+            fs::create_dir_all(path)
+        }
+        made => made,
     }
 }
 
