@@ -133,6 +133,11 @@ impl Ledger {
         if given_up.is_some_and(|at| *at >= decided) {
             return Ok(());
         }
+        if until >= decided + FOR_GOOD / 2 {
+            // Who speaks BOOTP has begun anew, as far as the server can know: what DHCP told it before is over,
+            // once DHCP speaks in its name again.
+            self.drop_claim(address, mac);
+        }
         self.promise(address, Promise { mac, until }, decided)
     }
 
