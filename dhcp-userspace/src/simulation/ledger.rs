@@ -187,6 +187,21 @@ impl Ledger {
         self.given_up.insert((address, mac), now);
     }
 
+    /// DHCP speaks in the name of who has the address for good: its lease has an end from now on.
+    pub(super) fn speak_for(&mut self, address: Ipv4Addr, mac: Mac, now: u64) {
+        let is_for_good = |of: Mac, until: u64| of == mac && until >= now + FOR_GOOD / 2;
+        if self
+            .holder(address, now)
+            .is_some_and(|claim| is_for_good(claim.mac, claim.until))
+        {
+            self.drop_claim(address, mac);
+        }
+        let promise = self.promises.get(&address);
+        if promise.is_some_and(|promise| is_for_good(promise.mac, promise.until)) {
+            self.promises.remove(&address);
+        }
+    }
+
     /// The server says NAK to a client that sent this itself.
     pub(super) fn refuse(
         &self,

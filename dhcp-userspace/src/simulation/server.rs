@@ -76,6 +76,8 @@ pub(super) struct Server {
     pub(super) ignored: Vec<(Origin, &'static str)>,
     /// RELEASEs and DECLINEs that were handled.
     pub(super) given_back: Vec<(Ipv4Addr, Mac)>,
+    /// Leases by DHCP whose records were handed in.
+    pub(super) spoken_for: Vec<(Ipv4Addr, Mac)>,
     /// The journal failed: the daemon ends at once.
     pub(super) failed: bool,
     /// Of the disk, ns.
@@ -97,6 +99,7 @@ impl Server {
             out: Vec::new(),
             wants: Vec::new(),
             given_back: Vec::new(),
+            spoken_for: Vec::new(),
             ignored: Vec::new(),
             failed: false,
             counts: Counts::default(),
@@ -141,6 +144,10 @@ impl Server {
         engine.restore(records, self.now());
         engine.set_interfaces(interfaces(), self.now());
         self.daemon = Some(Daemon::new(engine, log));
+        if std::mem::take(&mut self.site.waits) {
+            // Until now the kernel answered as before.
+            self.site.since = self.time;
+        }
         self.expect_restored()?;
         Ok(true)
     }
@@ -177,6 +184,7 @@ impl Server {
 
     pub(super) fn reload(&mut self) {
         self.site.since = self.time;
+        self.site.waits = self.daemon.is_none();
         if let Some(daemon) = &self.daemon {
             let reloaded = daemon.engine.reload(self.site.config(), self.now());
             reloaded.expect("room in the table");
@@ -258,6 +266,12 @@ impl Server {
         }
         if let Some(RELEASE | DECLINE) = origin.kind {
             self.given_back.push((origin.address, origin.mac));
+        }
+        if let Outcome::Commit(commit) = &outcome
+            && origin.kind.is_some()
+        {
+            let Record { address, mac, .. } = commit.record;
+            self.spoken_for.push((address, mac));
         }
         if let Outcome::Ignore(why) = outcome {
             self.ignored.push((origin, why.label()));

@@ -103,6 +103,8 @@ pub(super) struct Site {
     most: u32,
     /// Since when it is in force.
     pub(super) since: u64,
+    /// The daemon is to start with it.
+    pub(super) waits: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -140,6 +142,7 @@ impl Site {
             subnets,
             most,
             since: 0,
+            waits: false,
         }
     }
 

@@ -266,6 +266,9 @@ impl World {
         for (address, mac) in std::mem::take(&mut self.server.given_back) {
             self.ledger.give_up(address, mac, now);
         }
+        for (address, mac) in std::mem::take(&mut self.server.spoken_for) {
+            self.ledger.speak_for(address, mac, now);
+        }
         for (origin, why) in self.server.ignored.drain(..) {
             self.trail.ignored(now, &origin, why);
         }
