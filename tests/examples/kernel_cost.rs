@@ -92,6 +92,8 @@ impl Bench {
             first_address: FIRST.to_bits(),
             client_mask: clients - 1,
             ip_sum: ip_sum(&request),
+            number_at: 0,
+            answer_op: 0,
             frame: [0; FRAME],
         };
         plan.frame.copy_from_slice(&request);

@@ -43,8 +43,8 @@ enum Task {
     Run(run::Options),
     /// Run all tests that can run here, and name the others.
     Test(test::Options),
-    /// Measure what an answer costs in the kernel.
-    Bench,
+    /// Measure this server, its peers and the bare limit on one cable.
+    Bench(bench::Options),
     /// Put faults into the code, and see that models and tests find each.
     Mutants,
     /// Look for faults at length: kills, power cuts, races, hostile packets; and show what was lost.
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         Task::BuildAndLoad(options) => build_and_load::build_and_load(&options),
         Task::Run(options) => run::run(&options),
         Task::Test(options) => test::test(&options),
-        Task::Bench => bench::bench(),
+        Task::Bench(options) => bench::bench(&options),
         Task::Mutants => {
             let all = interleavings::faults().and_then(|(found, _)| {
                 let (caught, _) = mutants::mutants()?;
