@@ -10,6 +10,7 @@ const BUCKETS: usize = (42 - FINE_BITS as usize) * FINE;
 pub struct Histogram {
     counts: Vec<u64>,
     total: u64,
+    sum: u64,
     max: u64,
 }
 
@@ -18,6 +19,7 @@ impl Default for Histogram {
         Self {
             counts: vec![0; BUCKETS],
             total: 0,
+            sum: 0,
             max: 0,
         }
     }
@@ -27,6 +29,7 @@ impl Histogram {
     pub fn add(&mut self, value: u64) {
         self.counts[bucket(value)] += 1;
         self.total += 1;
+        self.sum += value;
         self.max = self.max.max(value);
     }
 
@@ -36,6 +39,11 @@ impl Histogram {
 
     pub fn max(&self) -> u64 {
         self.max
+    }
+
+    /// 0 if there are none.
+    pub fn mean(&self) -> f64 {
+        self.sum as f64 / self.total.max(1) as f64
     }
 
     /// The value that a share of all (0 to 1) does not exceed; 0 if there are none.
@@ -117,6 +125,7 @@ mod tests {
         close(0.99, 990_000);
         close(1.0, 1_000_000);
         assert_eq!((histogram.max(), histogram.total()), (1_000_000, 1000));
+        assert_eq!(histogram.mean(), 500_500.0);
     }
 
     #[test]

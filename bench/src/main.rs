@@ -25,6 +25,8 @@ mod live;
 mod machine;
 mod measure;
 mod memory;
+mod perfdhcp;
+mod plot;
 mod program;
 mod reply;
 mod report;
@@ -48,6 +50,7 @@ use xdhcpd_tests::{Binaries, interrupt};
 
 use program::Form;
 use rounds::Wanted;
+use sample::Results;
 use server::Programs;
 use site::Site;
 
@@ -69,6 +72,9 @@ struct Arguments {
     /// Where the JSON goes.
     #[arg(long)]
     json: PathBuf,
+    /// Where pictures go, if they are wanted.
+    #[arg(long)]
+    plots: Option<PathBuf>,
     /// xdhcpd-bench.bpf.o
     #[arg(long)]
     object: PathBuf,
@@ -109,6 +115,10 @@ fn run(arguments: &Arguments) -> Result<()> {
     let measured = rounds::run(&site, &programs, &form, &wanted)?;
     drop(site);
     report::write_json(&arguments.json, &facts, &measured)?;
-    report::print(&facts, &measured)?;
+    if let Some(directory) = &arguments.plots {
+        plot::write(directory, &Results::of(&measured.samples))?;
+        report::write_page(directory, &facts, &measured)?;
+    }
+    report::print(&facts, &measured);
     report::require_right(&measured)
 }

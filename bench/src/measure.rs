@@ -13,6 +13,7 @@ use crate::generator::{Errands, Generator, Load, Pace, Silence};
 use crate::histogram::Histogram;
 use crate::live;
 use crate::memory;
+use crate::perfdhcp;
 use crate::request::Requests;
 use crate::sample::{Figures, Work};
 use crate::server::{Plan, Running, Server};
@@ -37,6 +38,8 @@ pub struct Extent {
     pub storm: Duration,
     /// Renewals a second at a steady rate.
     pub steady: u32,
+    /// Whether perfdhcp is asked too.
+    pub check: bool,
 }
 
 pub struct Bench<'a> {
@@ -101,14 +104,25 @@ impl<'a> Bench<'a> {
         if work == Work::Kernel {
             return self.flood(server, plan, running);
         }
-        // Where a burst must not be lost on the cable, or a thread's waking would be most of the time.
-        let threads = !matches!(work, Work::Alone | Work::Storm);
+        let threads = work.by_threads();
         self.receivers = self.site.receive_by_threads((threads, threads))?;
         let load = self.load(work, plan);
         let before = self.site.dropped()?;
         let (tally, usage) = self.generate(server, running, load)?;
         let mut figures = figures(&tally, &usage);
         figures.insert("dropped", (self.site.dropped()? - before) as f64);
+        if !threads {
+            // What the server's kernel did is in the generator's time.
+            figures.retain(|name, _| !matches!(*name, "cpu_us" | "receive_us"));
+        }
+        if work == Work::Check {
+            let mean = tally.binds.mean() / 1e3;
+            let said = perfdhcp::run(self.site, self.extent.steady, self.extent.time)?;
+            figures.insert("bind_mean_us", mean);
+            figures.insert("perfdhcp_per_second", said.per_second);
+            figures.insert("perfdhcp_mean_us", said.mean_ms * 1e3);
+            figures.insert("perfdhcp_drops", said.drops);
+        }
         if work == Work::Storm {
             let served = tally.binds.total();
             figures.insert("unserved", f64::from(plan.fresh_clients()) - served as f64);
@@ -152,7 +166,7 @@ impl<'a> Bench<'a> {
         let (clients, random) = (plan.bound, Random::new(u64::from(plan.bound)));
         let left = 0..plan.fresh_clients();
         let errands = match work {
-            Work::Bind | Work::SlowBind | Work::Storm => Errands::Bind { left },
+            Work::Bind | Work::SlowBind | Work::Storm | Work::Check => Errands::Bind { left },
             Work::Mixed => Errands::Mixed {
                 clients,
                 random,
@@ -163,7 +177,7 @@ impl<'a> Bench<'a> {
         };
         let pace = match work {
             Work::Alone => Pace::Window(1),
-            Work::Steady => Pace::PerSecond(self.extent.steady),
+            Work::Steady | Work::Check => Pace::PerSecond(self.extent.steady),
             Work::Storm => Pace::Window(usize::MAX),
             _ => Pace::Window(WINDOW),
         };

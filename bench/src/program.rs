@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use xdhcpd_tests::process;
+
 use crate::measure::Extent;
 use crate::sample::Work;
 use crate::server::{Plan, Server};
@@ -10,11 +12,15 @@ use crate::server::{Plan, Server};
 const SLOW_DISK: u32 = 20;
 /// "A million": a power of two, as the generator in the kernel wants it.
 pub const MILLION: u32 = 1 << 20;
+const THOUSAND: u32 = 1 << 10;
 
 /// How thorough it is.
 pub struct Form {
     pub rounds: u32,
     pub extent: Extent,
+    /// No session begins after this time.
+    pub budget: Duration,
+    quick: bool,
     bound: &'static [u32],
     storms: &'static [u32],
 }
@@ -27,10 +33,22 @@ impl Form {
                 time: Duration::from_secs(5),
                 storm: Duration::from_secs(90),
                 steady: 2_000,
+                check: true,
             },
+            budget: Duration::MAX,
+            quick: false,
             bound: &[1_000, 100_000, MILLION],
             storms: &[10_000, 100_000],
         }
+    }
+
+    pub fn is_quick(&self) -> bool {
+        self.quick
+    }
+
+    /// That renew, at most.
+    pub fn most_clients(&self) -> u32 {
+        self.bound.iter().copied().max().unwrap_or(0)
     }
 
     /// Within three minutes.
@@ -38,10 +56,13 @@ impl Form {
         Self {
             rounds: 1,
             extent: Extent {
-                time: Duration::from_millis(1500),
-                storm: Duration::from_secs(8),
+                time: Duration::from_millis(1200),
+                storm: Duration::from_secs(15),
                 steady: 2_000,
+                check: false,
             },
+            budget: Duration::from_secs(160),
+            quick: true,
             bound: &[10_000],
             storms: &[10_000],
         }
@@ -71,19 +92,29 @@ pub fn sessions(form: &Form) -> Vec<Session> {
         MILLION,
         &[Xdhcpd, Limit],
     )];
+    if form.bound.contains(&MILLION) {
+        sessions.push(session(&[Work::Kernel], THOUSAND, &[Xdhcpd, Limit]));
+    }
+    let mut fewer = 0;
     for bound in form.bound {
-        let works = &[Work::Renew, Work::Steady, Work::Alone];
-        sessions.push(session(works, *bound, &Server::ALL));
+        let works = &[Work::Renew, Work::Loop, Work::Steady, Work::Alone];
+        // Who holds no more than it had before is not measured with that again.
+        let able = Server::ALL.into_iter();
+        let able: Vec<_> = able.filter(|server| server.capacity() > fewer).collect();
+        sessions.push(session(works, *bound, &able));
+        fewer = *bound;
     }
     sessions.push(session(&[Work::Bind], 0, &peers));
-    sessions.push(session(&[Work::SlowBind], 0, &peers));
-    sessions.push(session(
-        &[Work::Mixed],
-        form.bound[form.bound.len() / 2],
-        &peers,
-    ));
     for nodes in form.storms {
-        sessions.push(session(&[Work::Storm], *nodes, &peers));
+        // The others take minutes.
+        let all = if form.quick { &peers[..3] } else { &peers };
+        sessions.push(session(&[Work::Storm], *nodes, all));
+    }
+    let middle = form.bound[form.bound.len() / 2];
+    sessions.push(session(&[Work::Mixed], middle, &peers));
+    sessions.push(session(&[Work::SlowBind], 0, &peers));
+    if form.extent.check && process::find("perfdhcp").is_ok() {
+        sessions.push(session(&[Work::Check], 0, &[Xdhcpd, KeaSingle]));
     }
     sessions
 }
@@ -93,7 +124,7 @@ impl Session {
     pub fn plan(&self, server: Server) -> Plan {
         let held = self.clients.min(server.capacity());
         let (bound, fresh) = match self.works[0] {
-            Work::Bind | Work::SlowBind => (0, server.pool()),
+            Work::Bind | Work::SlowBind | Work::Check => (0, server.pool()),
             // Everybody is to be served, by all of them.
             Work::Storm => (0, self.clients * 2),
             Work::Mixed => (held, server.pool()),
@@ -130,9 +161,26 @@ mod tests {
 
     #[test]
     fn rounds_alternate() {
-        let session = &sessions(&Form::full())[1];
+        let sessions = sessions(&Form::full());
+        let session = sessions.iter().find(|one| one.works.contains(&Work::Renew));
+        let session = session.expect("renewals are measured");
         let firsts: Vec<_> = (0..6).map(|round| session.order(round)[0]).collect();
         assert_eq!(firsts, Server::ALL);
+    }
+
+    #[test]
+    fn nothing_is_measured_twice_in_a_round() {
+        let mut seen = std::collections::BTreeSet::new();
+        for session in sessions(&Form::full()) {
+            for server in &session.servers {
+                for work in &session.works {
+                    assert!(
+                        seen.insert((*work, session.clients_of(*server), *server)),
+                        "{work:?} {server:?}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

@@ -99,26 +99,71 @@ pub fn line(sample: &Sample) -> String {
     text
 }
 
-pub fn print(facts: &Value, measured: &Measured) -> Result<()> {
-    let results = Results::of(&measured.samples);
-    println!("{}", serde_json::to_string_pretty(facts)?);
+pub fn print(facts: &Value, measured: &Measured) {
+    println!("{}", page(facts, measured));
+    println!("{}", Verdict::of(&Results::of(&measured.samples)).line());
+}
+
+/// The same with the configurations, for docs/performance/.
+pub fn write_page(directory: &Path, facts: &Value, measured: &Measured) -> Result<()> {
+    let mut text = format!(
+        "# Results\n\nWritten by `cargo xtask bench --write`; docs/performance.md says how it is measured.\n\n{}",
+        page(facts, measured)
+    );
+    let line = Verdict::of(&Results::of(&measured.samples)).line();
+    text += &format!("\n`{line}`\n\n## Configurations\n");
+    for (name, configuration) in configurations().as_object().into_iter().flatten() {
+        let configuration = configuration.as_str().unwrap_or_default();
+        text += &format!("\n{name}:\n\n```\n{configuration}```\n");
+    }
+    let path = directory.join("results.md");
+    fs::write(&path, text).with_context(|| path.display().to_string())
+}
+
+/// Where it was measured, every table, and what is missing.
+fn page(facts: &Value, measured: &Measured) -> String {
+    let (results, mut text) = (Results::of(&measured.samples), String::new());
+    for (name, fact) in facts.as_object().into_iter().flatten() {
+        text += &format!("- {}: {}\n", name.replace('_', " "), plain(fact));
+    }
+    text += &format!("- rounds: {}\n", rounds(measured));
     for work in Work::ALL {
         if results.of_work(work).next().is_some() {
-            println!("\n{}\n{}", work.title(), table(&results, work));
+            text += &format!("\n## {}\n\n{}\n", work.title(), table(&results, work));
         }
     }
     for missing in &measured.missing {
-        println!("missing: {missing}");
+        text += &format!("\nNot measured: {missing}.");
     }
-    for sample in measured
-        .samples
-        .iter()
-        .filter(|sample| !sample.wrong.is_empty())
-    {
-        println!("wrong: {}: {}", line(sample), sample.wrong.join("; "));
+    for sample in &measured.samples {
+        if !sample.wrong.is_empty() {
+            text += &format!("\nWrong: {}: {}", line(sample), sample.wrong.join("; "));
+        }
     }
-    println!("{}", Verdict::of(&results).line());
-    Ok(())
+    text
+}
+
+fn rounds(measured: &Measured) -> u32 {
+    let rounds = measured.samples.iter().map(|sample| sample.round + 1);
+    rounds.max().unwrap_or(0)
+}
+
+/// A fact without brackets and quotes.
+fn plain(fact: &Value) -> String {
+    match fact {
+        Value::String(text) => text.clone(),
+        Value::Array(all) => all.iter().map(plain).collect::<Vec<_>>().join(", "),
+        Value::Object(all) => {
+            let each = all
+                .iter()
+                .map(|(name, fact)| format!("{name}: {}", plain(fact)));
+            each.collect::<Vec<_>>().join(", ")
+        }
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// The figures of a work's table: name, heading, whether its spread is shown.
@@ -134,6 +179,10 @@ const COLUMNS: &[(&str, &str, bool)] = &[
     ("bind_p50_us", "bind p50 us", false),
     ("bind_p99_us", "p99", true),
     ("bind_max_us", "max", false),
+    ("bind_mean_us", "mean", false),
+    ("perfdhcp_per_second", "perfdhcp: per second", false),
+    ("perfdhcp_mean_us", "perfdhcp: mean us", false),
+    ("perfdhcp_drops", "perfdhcp: drops", false),
     ("start_ms", "start ms", true),
     ("read_ms", "files read ms", false),
     ("memory_mb", "memory MB", false),
@@ -251,7 +300,20 @@ mod tests {
         };
         let mut other = sample.clone();
         other.figures.insert("per_second", 11000.0);
-        let text = table(&Results::of(&[sample, other]), Work::Bind).to_string();
+        let measured = Measured {
+            samples: vec![sample, other],
+            missing: vec!["dhcpd: not installed".to_owned()],
+        };
+        let facts = json!({"kernel": "Linux", "versions": {"kea-st": "2.2"}, "quick": true});
+        let text = page(&facts, &measured);
+        for part in [
+            "- versions: kea-st: 2.2",
+            "- quick: yes",
+            "- rounds: 1",
+            "dhcpd: not installed",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
         assert!(
             text.contains("10 000 (9 000..11 000)") && text.contains("kea-st"),
             "{text}"

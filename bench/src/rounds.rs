@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use xdhcpd_tests::interrupt;
+use xdhcpd_tests::{interrupt, process};
 
 use crate::measure::Bench;
 use crate::program::{Form, Session, sessions};
@@ -27,13 +27,19 @@ pub fn run(site: &Site, programs: &Programs, form: &Form, wanted: &Wanted) -> Re
     let sessions = chosen(form, wanted);
     let mut measured = Measured {
         samples: Vec::new(),
-        missing: missing(),
+        missing: missing(form),
     };
     let bar = progress(form, &sessions);
     for round in 0..form.rounds {
         for session in &sessions {
             for server in session.order(round) {
                 let (name, works) = (server.name(), titles(session));
+                if bar.elapsed() > form.budget {
+                    measured
+                        .missing
+                        .push(format!("{name}: {works}: no time was left"));
+                    continue;
+                }
                 bar.set_message(format!("round {}: {works}: {name}", round + 1));
                 let mut one = One {
                     site,
@@ -81,7 +87,8 @@ fn chosen(form: &Form, wanted: &Wanted) -> Vec<Session> {
     sessions
 }
 
-fn missing() -> Vec<String> {
+/// Programs that are not there, and what is measured with fewer clients than others.
+fn missing(form: &Form) -> Vec<String> {
     let absent = Server::ALL
         .into_iter()
         .filter(|server| !server.is_installed());
@@ -92,7 +99,23 @@ fn missing() -> Vec<String> {
             server.name()
         ))
     });
-    named.collect()
+    let perfdhcp = form.extent.check && process::find("perfdhcp").is_err();
+    let perfdhcp = perfdhcp.then(|| "perfdhcp is not installed (Debian: kea-admin)".to_owned());
+    let most = form.most_clients();
+    let small = Server::ALL
+        .into_iter()
+        .filter(|server| server.capacity() < most);
+    let small = small.map(|server| {
+        let capacity = server.capacity();
+        format!(
+            "{}: renewals of more than {capacity} clients",
+            server.name()
+        )
+    });
+    let storms = form
+        .is_quick()
+        .then(|| "dhcpd, dnsmasq: storm (takes minutes; not with --quick)".to_owned());
+    named.chain(storms).chain(perfdhcp).chain(small).collect()
 }
 
 fn titles(session: &Session) -> String {

@@ -21,6 +21,8 @@ pub enum Work {
     Kernel,
     /// Random clients renew, 64 at any time.
     Renew,
+    /// The same where who sends also receives: no thread has to be woken, so this is the fastest loop.
+    Loop,
     /// Random clients renew, so many in a second.
     Steady,
     /// One client renews, again and again.
@@ -35,12 +37,15 @@ pub enum Work {
     Storm,
     /// From the start to the first answer.
     Start,
+    /// New clients bind at a steady rate, by this generator and by perfdhcp.
+    Check,
 }
 
 impl Work {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Kernel,
         Self::Renew,
+        Self::Loop,
         Self::Steady,
         Self::Alone,
         Self::Bind,
@@ -48,12 +53,20 @@ impl Work {
         Self::Mixed,
         Self::Storm,
         Self::Start,
+        Self::Check,
     ];
+
+    /// Whether each end receives in a thread of its own, so that the server's CPU time can be told from the
+    /// generator's. Not where a burst must not be lost on the cable, or a thread's waking would be most of the time.
+    pub fn by_threads(self) -> bool {
+        !matches!(self, Self::Loop | Self::Alone | Self::Storm)
+    }
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Kernel => "kernel",
             Self::Renew => "renew",
+            Self::Loop => "loop",
             Self::Steady => "steady",
             Self::Alone => "alone",
             Self::Bind => "bind",
@@ -61,13 +74,15 @@ impl Work {
             Self::Mixed => "mixed",
             Self::Storm => "storm",
             Self::Start => "start",
+            Self::Check => "check",
         }
     }
 
     pub fn title(self) -> &'static str {
         match self {
             Self::Kernel => "Renewals in the kernel, both ends (LIVE_FRAMES)",
-            Self::Renew => "Renewals, 64 outstanding",
+            Self::Renew => "Renewals, 64 outstanding, received in threads",
+            Self::Loop => "Renewals, 64 outstanding, received by who sends",
             Self::Steady => "Renewals at a steady rate",
             Self::Alone => "One client renews alone",
             Self::Bind => "New clients bind, 64 at a time",
@@ -75,6 +90,7 @@ impl Work {
             Self::Mixed => "Binds and renewals in turn, 64 outstanding",
             Self::Storm => "All boot at once",
             Self::Start => "Start with leases",
+            Self::Check => "Binds at a steady rate: this generator and perfdhcp",
         }
     }
 }

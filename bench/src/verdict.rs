@@ -35,14 +35,17 @@ impl Verdict {
         };
         let ours = kernel(Server::Xdhcpd, "cpu_us")
             .or_else(|| least(results, Work::Renew, &[Server::Xdhcpd], "cpu_us"));
+        let all_served = |servers: &[Server]| {
+            least(results, Work::Storm, servers, "unserved").is_none_or(|left| left == 0.0)
+        };
         let rate = |server| kernel(server, "per_second");
         Self {
             renew: ratio(least(results, Work::Renew, &KEA, "cpu_us"), ours),
             limit: ratio(rate(Server::Xdhcpd), rate(Server::Limit)),
             bind: against_kea(results, Work::Bind, "cpu_us"),
-            storm: against_kea(results, Work::Storm, "seconds"),
-            storm_open: least(results, Work::Storm, &KEA, "unserved")
-                .is_some_and(|left| left > 0.0),
+            storm: against_kea(results, Work::Storm, "seconds")
+                .filter(|_| all_served(&[Server::Xdhcpd])),
+            storm_open: !all_served(&KEA),
         }
     }
 
@@ -77,28 +80,18 @@ fn against_kea(results: &Results, work: Work, figure: &str) -> Option<f64> {
     ratio(kea, least(results, work, &[Server::Xdhcpd], figure))
 }
 
-/// The best median of these servers, among all numbers of clients of the smallest that all share.
+/// The best median of these servers with any number of clients; in a storm with the fewest nodes.
 fn least(results: &Results, work: Work, servers: &[Server], figure: &str) -> Option<f64> {
-    let clients = results
+    let fewest = results
         .of_work(work)
         .map(|(subject, _)| subject.clients)
         .min()?;
     let found = results.of_work(work).filter(|(subject, _)| {
-        subject.clients == clients.max(smallest_of(results, work, servers))
-            && servers.contains(&subject.server)
+        let same = work != Work::Storm || subject.clients == fewest;
+        same && servers.contains(&subject.server)
     });
     let values = found.filter_map(|(_, figures)| Some(figures.get(figure)?.median));
     values.min_by(f64::total_cmp)
-}
-
-fn smallest_of(results: &Results, work: Work, servers: &[Server]) -> u32 {
-    let of_them = results
-        .of_work(work)
-        .filter(|(subject, _)| servers.contains(&subject.server));
-    of_them
-        .map(|(subject, _)| subject.clients)
-        .min()
-        .unwrap_or(0)
 }
 
 fn ratio(above: Option<f64>, below: Option<f64>) -> Option<f64> {
@@ -151,6 +144,37 @@ mod tests {
             line,
             "bench: renew x60.0 of kea, 90% of bare limit; bind x11.0 of kea; storm more than x20.0 of kea"
         );
+    }
+
+    #[test]
+    fn a_storm_that_left_somebody_out_has_no_ratio() {
+        let samples = [
+            sample(
+                Work::Storm,
+                10_000,
+                Server::Xdhcpd,
+                &[("seconds", 0.1), ("unserved", 1.0)],
+            ),
+            sample(
+                Work::Storm,
+                10_000,
+                Server::KeaSingle,
+                &[("seconds", 2.0), ("unserved", 0.0)],
+            ),
+            sample(Work::Storm, 100_000, Server::KeaSingle, &[("seconds", 1.0)]),
+        ];
+        assert_eq!(Verdict::of(&Results::of(&samples)).storm, None);
+        let served = Results::of(&[
+            sample(
+                Work::Storm,
+                10_000,
+                Server::Xdhcpd,
+                &[("seconds", 0.1), ("unserved", 0.0)],
+            ),
+            samples[1].clone(),
+            samples[2].clone(),
+        ]);
+        assert_eq!(Verdict::of(&served).storm, Some(20.0));
     }
 
     #[test]
