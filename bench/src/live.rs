@@ -37,6 +37,8 @@ unsafe impl Pod for PodPlan {}
 pub struct Flood {
     pub made: u64,
     pub right: u64,
+    /// The same with the first frames, which are not measured.
+    pub all: u64,
     pub wrong: u64,
     pub nanos: u64,
     pub usage: Usage,
@@ -122,6 +124,7 @@ fn run(
     Ok(Flood {
         made,
         right,
+        all: after[RIGHT as usize],
         wrong,
         nanos,
         usage,

@@ -98,12 +98,31 @@ impl<'a> Bench<'a> {
         plan: &Plan,
         running: &mut Running,
     ) -> Result<Measured> {
-        if work == Work::Start {
-            return self.start(server, plan, running);
+        let before = running.kernel_hits()?;
+        let mut measured = match work {
+            Work::Start => self.start(server, plan, running),
+            Work::Kernel => self.flood(server, plan, running),
+            _ => self.generated((work, server), plan, running),
+        }?;
+        let after = running.kernel_hits()?;
+        if let Some((before, after)) = before.zip(after)
+            && let Some(renewals) = measured
+                .figures
+                .get("renewals")
+                .filter(|count| **count > 0.0)
+        {
+            let share = (after - before) as f64 / renewals;
+            measured.figures.insert("kernel_share", share);
         }
-        if work == Work::Kernel {
-            return self.flood(server, plan, running);
-        }
+        Ok(measured)
+    }
+
+    fn generated(
+        &mut self,
+        (work, server): (Work, Server),
+        plan: &Plan,
+        running: &mut Running,
+    ) -> Result<Measured> {
         let threads = work.by_threads();
         self.receivers = self.site.receive_by_threads((threads, threads))?;
         let load = self.load(work, plan);
@@ -149,6 +168,7 @@ impl<'a> Bench<'a> {
             ("per_second", second(flood.right)),
             ("sent_per_second", second(flood.made)),
             ("exchanges", flood.right as f64),
+            ("renewals", flood.all as f64),
             ("seconds", flood.nanos as f64 / 1e9),
             ("cpu_us", each(flood.usage.charged())),
             ("process_us", each(flood.usage.server)),
@@ -255,6 +275,7 @@ fn figures(tally: &Tally, usage: &Usage) -> Figures {
     let mut figures = Figures::from([
         ("per_second", tally.per_second()),
         ("exchanges", exchanges as f64),
+        ("renewals", tally.renewals.total() as f64),
         ("seconds", tally.nanos as f64 / 1e9),
         ("cpu_us", each(usage.charged())),
         ("process_us", each(usage.server)),

@@ -173,6 +173,7 @@ const COLUMNS: &[(&str, &str, bool)] = &[
     ("cpu_us", "CPU us each", true),
     ("receive_us", "of that receiving", false),
     ("generator_us", "generator us", false),
+    ("kernel_share", "by the kernel", false),
     ("renew_p50_us", "renew p50 us", false),
     ("renew_p99_us", "p99", true),
     ("renew_max_us", "max", false),

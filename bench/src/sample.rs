@@ -102,6 +102,7 @@ pub type Figures = BTreeMap<&'static str, f64>;
 pub const FIGURES: &[(&str, &str)] = &[
     ("per_second", "right exchanges a second"),
     ("exchanges", "exchanges that ended right"),
+    ("renewals", "of these, renewals"),
     ("seconds", "from the first request to the last right answer"),
     (
         "cpu_us",
@@ -110,6 +111,10 @@ pub const FIGURES: &[(&str, &str)] = &[
     ("process_us", "of that in its process"),
     ("receive_us", "of that in its kernel's receive thread"),
     ("generator_us", "CPU of the generator for an exchange; us"),
+    (
+        "kernel_share",
+        "renewals that the kernel answered, of all (0 to 1)",
+    ),
     ("renew_p50_us", "request to ACK"),
     ("renew_p99_us", "request to ACK"),
     ("renew_max_us", "request to ACK"),
@@ -196,9 +201,11 @@ impl Spread {
     }
 }
 
+pub type Medians = BTreeMap<&'static str, Spread>;
+
 /// All samples, by subject and figure.
 #[derive(Default)]
-pub struct Results(pub BTreeMap<Subject, BTreeMap<&'static str, Spread>>);
+pub struct Results(pub BTreeMap<Subject, Medians>);
 
 impl Results {
     pub fn of(samples: &[Sample]) -> Self {
@@ -225,10 +232,7 @@ impl Results {
     }
 
     /// Everything measured of this work, in order.
-    pub fn of_work(
-        &self,
-        work: Work,
-    ) -> impl Iterator<Item = (&Subject, &BTreeMap<&'static str, Spread>)> {
+    pub fn of_work(&self, work: Work) -> impl Iterator<Item = (&Subject, &Medians)> {
         self.0
             .iter()
             .filter(move |(subject, _)| subject.work == work)

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::program::MILLION;
-use crate::sample::{Results, Subject, Work};
+use crate::sample::{Medians, Results, Subject, Work};
 use crate::server::Server;
 
 const KEA: [Server; 2] = [Server::KeaMulti, Server::KeaSingle];
@@ -35,17 +35,15 @@ impl Verdict {
         };
         let ours = kernel(Server::Xdhcpd, "cpu_us")
             .or_else(|| least(results, Work::Renew, &[Server::Xdhcpd], "cpu_us"));
-        let all_served = |servers: &[Server]| {
-            least(results, Work::Storm, servers, "unserved").is_none_or(|left| left == 0.0)
-        };
+        let (ours_served, ours_took) = storm(results, &[Server::Xdhcpd]);
+        let (kea_served, kea_took) = storm(results, &KEA);
         let rate = |server| kernel(server, "per_second");
         Self {
             renew: ratio(least(results, Work::Renew, &KEA, "cpu_us"), ours),
             limit: ratio(rate(Server::Xdhcpd), rate(Server::Limit)),
             bind: against_kea(results, Work::Bind, "cpu_us"),
-            storm: against_kea(results, Work::Storm, "seconds")
-                .filter(|_| all_served(&[Server::Xdhcpd])),
-            storm_open: !all_served(&KEA),
+            storm: ratio(kea_took, ours_took.filter(|_| ours_served)),
+            storm_open: !kea_served,
         }
     }
 
@@ -80,18 +78,32 @@ fn against_kea(results: &Results, work: Work, figure: &str) -> Option<f64> {
     ratio(kea, least(results, work, &[Server::Xdhcpd], figure))
 }
 
-/// The best median of these servers with any number of clients; in a storm with the fewest nodes.
+/// The best median of these servers with any number of clients.
 fn least(results: &Results, work: Work, servers: &[Server], figure: &str) -> Option<f64> {
-    let fewest = results
-        .of_work(work)
-        .map(|(subject, _)| subject.clients)
-        .min()?;
-    let found = results.of_work(work).filter(|(subject, _)| {
-        let same = work != Work::Storm || subject.clients == fewest;
-        same && servers.contains(&subject.server)
-    });
+    let found = results.of_work(work);
+    let found = found.filter(|(subject, _)| servers.contains(&subject.server));
     let values = found.filter_map(|(_, figures)| Some(figures.get(figure)?.median));
     values.min_by(f64::total_cmp)
+}
+
+/// In the smallest storm: whether one of these has served everybody, and the time of the fastest that has, or, if none
+/// has, of the one that gave up first.
+fn storm(results: &Results, servers: &[Server]) -> (bool, Option<f64>) {
+    let storms = || results.of_work(Work::Storm);
+    let fewest = storms().map(|(subject, _)| subject.clients).min();
+    let of_them = storms().filter(|(subject, _)| {
+        Some(subject.clients) == fewest && servers.contains(&subject.server)
+    });
+    let median = |figures: &Medians, name| figures.get(name).map(|spread| spread.median);
+    let ends = of_them.filter_map(|(_, figures)| {
+        let left = median(figures, "unserved").unwrap_or(0.0);
+        Some((left > 0.0, median(figures, "seconds")?))
+    });
+    let first = ends.min_by(|(a, x), (b, y)| a.cmp(b).then(x.total_cmp(y)));
+    (
+        first.is_none_or(|(left, _)| !left),
+        first.map(|(_, took)| took),
+    )
 }
 
 fn ratio(above: Option<f64>, below: Option<f64>) -> Option<f64> {

@@ -290,6 +290,16 @@ impl Running {
         }
     }
 
+    /// Renewals that its kernel has answered so far; `None` for a peer.
+    pub fn kernel_hits(&mut self) -> Result<Option<u64>> {
+        let Handle::Xdhcpd(daemon) = &mut self.handle else {
+            return Ok(None);
+        };
+        let status = daemon.ctl(&["status"])?;
+        let hits = status["kernel_hits"].as_u64();
+        Ok(Some(hits.with_context(|| format!("no hits: {status}"))?))
+    }
+
     /// Ends it, and leaves nothing of it.
     pub fn stop(mut self) -> Result<()> {
         match &mut self.handle {
