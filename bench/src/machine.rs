@@ -46,15 +46,16 @@ fn line<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     found.map(|(_, value)| value.trim())
 }
 
-/// What else runs: the names of processes that are on a CPU or want one.
+/// What else runs: the names of processes that are on a CPU or want one. A child that is about to become another
+/// program still has our name.
 fn busy() -> Vec<String> {
-    let own = std::process::id();
+    let own = fs::read_to_string("/proc/self/comm").unwrap_or_default();
     let mut names = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
         if let Some((name, state)) = name_and_state(&stat)
             && state == "R"
-            && entry.file_name() != *own.to_string()
+            && name != own.trim()
         {
             names.push(name.to_owned());
         }

@@ -120,5 +120,6 @@ fn run(arguments: &Arguments) -> Result<()> {
         report::write_page(directory, &facts, &measured)?;
     }
     report::print(&facts, &measured);
+    interrupt::check()?;
     report::require_right(&measured)
 }

@@ -32,6 +32,7 @@ pub fn write_json(path: &Path, facts: &Value, measured: &Measured) -> Result<()>
     let report = json!({
         "machine": facts,
         "missing": measured.missing,
+        "failed": measured.failed,
         "figures": legend.collect::<serde_json::Map<_, _>>(),
         "configurations": configurations(),
         "verdict": Verdict::of(&results).json(),
@@ -134,6 +135,9 @@ fn page(facts: &Value, measured: &Measured) -> String {
     }
     for missing in &measured.missing {
         text += &format!("\nNot measured: {missing}.");
+    }
+    for failed in &measured.failed {
+        text += &format!("\nFailed: {failed}");
     }
     for sample in &measured.samples {
         if !sample.wrong.is_empty() {
@@ -264,6 +268,12 @@ pub fn number(value: f64) -> String {
 
 /// A wrong reply makes every other figure worthless.
 pub fn require_right(measured: &Measured) -> Result<()> {
+    let failed = &measured.failed;
+    ensure!(
+        failed.is_empty(),
+        "not all could be measured: {}",
+        failed.join("; ")
+    );
     let wrong: f64 = measured
         .samples
         .iter()
@@ -304,6 +314,7 @@ mod tests {
         let measured = Measured {
             samples: vec![sample, other],
             missing: vec!["dhcpd: not installed".to_owned()],
+            failed: Vec::new(),
         };
         let facts = json!({"kernel": "Linux", "versions": {"kea-st": "2.2"}, "quick": true});
         let text = page(&facts, &measured);

@@ -1,6 +1,6 @@
 //! The rounds: each session with each server in turn.
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use xdhcpd_tests::{interrupt, process};
 
@@ -17,49 +17,104 @@ pub struct Wanted {
     pub servers: Vec<String>,
 }
 
+#[derive(Default)]
 pub struct Measured {
     pub samples: Vec<Sample>,
     /// What is not there, and why.
     pub missing: Vec<String>,
+    /// What went wrong, or that somebody wanted an end.
+    pub failed: Vec<String>,
 }
 
+/// What fails is told, and the rest is measured all the same.
 pub fn run(site: &Site, programs: &Programs, form: &Form, wanted: &Wanted) -> Result<Measured> {
-    let sessions = chosen(form, wanted);
-    let mut measured = Measured {
-        samples: Vec::new(),
-        missing: missing(form),
-    };
+    let sessions = chosen(form, wanted)?;
     let bar = progress(form, &sessions);
+    let mut rounds = Rounds {
+        site,
+        programs,
+        form,
+        bar: &bar,
+        measured: Measured {
+            missing: missing(form),
+            ..Measured::default()
+        },
+    };
     for round in 0..form.rounds {
         for session in &sessions {
             for server in session.order(round) {
-                let (name, works) = (server.name(), titles(session));
-                if bar.elapsed() > form.budget {
-                    measured
-                        .missing
-                        .push(format!("{name}: {works}: no time was left"));
-                    continue;
+                rounds.one(session, server, round);
+                if interrupt::happened() {
+                    return Ok(rounds.measured);
                 }
-                bar.set_message(format!("round {}: {works}: {name}", round + 1));
-                let mut one = One {
-                    site,
-                    programs,
-                    form,
-                    session,
-                };
-                let samples = one.run(server, round);
-                let samples = samples.with_context(|| format!("{works}: {name}"))?;
-                for sample in &samples {
-                    tell(&bar, &report::line(sample));
-                }
-                measured.samples.extend(samples);
-                bar.inc(1);
-                interrupt::check()?;
             }
         }
     }
     bar.finish_and_clear();
-    Ok(measured)
+    Ok(rounds.measured)
+}
+
+struct Rounds<'a> {
+    site: &'a Site,
+    programs: &'a Programs,
+    form: &'a Form,
+    bar: &'a ProgressBar,
+    measured: Measured,
+}
+
+impl Rounds<'_> {
+    fn one(&mut self, session: &Session, server: Server, round: u32) {
+        let what = format!("{}: {}", server.name(), titles(session));
+        if self.bar.elapsed() > self.form.budget {
+            let missing = &mut self.measured.missing;
+            missing.push(format!("{what}: no time was left"));
+            return;
+        }
+        self.bar.set_message(format!("round {}: {what}", round + 1));
+        match self.session(session, server, round) {
+            Ok(samples) => {
+                for sample in &samples {
+                    tell(self.bar, &report::line(sample));
+                }
+                self.measured.samples.extend(samples);
+            }
+            Err(error) => {
+                tell(self.bar, &format!("{what}: {error:#}"));
+                self.measured.failed.push(format!("{what}: {error:#}"));
+            }
+        }
+        self.bar.inc(1);
+    }
+
+    /// Starts a server, has it do all works of a session, and ends it.
+    fn session(&self, session: &Session, server: Server, round: u32) -> Result<Vec<Sample>> {
+        let plan = session.plan(server);
+        let mut bench = Bench::new(self.site, &self.form.extent, &self.programs.object)?;
+        let mut running = server.start(self.site, self.programs, &plan)?;
+        let (mut samples, mut warm) = (Vec::new(), plan.bound == 0 || server == Server::Limit);
+        for work in &session.works {
+            if *work == Work::Start && server == Server::Limit {
+                continue;
+            }
+            if !warm && *work != Work::Start {
+                bench.warm(server, &plan, &mut running)?;
+                warm = true;
+            }
+            let measured = bench.measure((*work, server), &plan, &mut running)?;
+            samples.push(Sample {
+                subject: Subject {
+                    work: *work,
+                    clients: session.clients_of(server),
+                    server,
+                },
+                round,
+                figures: measured.figures,
+                wrong: measured.wrong,
+            });
+        }
+        running.stop()?;
+        Ok(samples)
+    }
 }
 
 /// A line that stays, with or without a terminal.
@@ -72,7 +127,21 @@ fn tell(bar: &ProgressBar, line: &str) {
     }
 }
 
-fn chosen(form: &Form, wanted: &Wanted) -> Vec<Session> {
+fn chosen(form: &Form, wanted: &Wanted) -> Result<Vec<Session>> {
+    for name in &wanted.works {
+        let known = Work::ALL.iter().any(|work| work.name() == name);
+        ensure!(
+            known,
+            "no work {name:?}: `cargo xtask bench --help` names them"
+        );
+    }
+    for name in &wanted.servers {
+        let known = Server::ALL.iter().any(|server| server.name() == name);
+        ensure!(
+            known,
+            "no server {name:?}: `cargo xtask bench --help` names them"
+        );
+    }
     let has =
         |names: &[String], name: &str| names.is_empty() || names.iter().any(|one| one == name);
     let mut sessions = sessions(form);
@@ -84,7 +153,7 @@ fn chosen(form: &Form, wanted: &Wanted) -> Vec<Session> {
         session.servers.retain(|server| server.is_installed());
     }
     sessions.retain(|session| !session.works.is_empty() && !session.servers.is_empty());
-    sessions
+    Ok(sessions)
 }
 
 /// Programs that are not there, and what is measured with fewer clients than others.
@@ -129,43 +198,4 @@ fn progress(form: &Form, sessions: &[Session]) -> ProgressBar {
         ProgressStyle::with_template("{bar:30} {pos}/{len} ({elapsed}, {eta} left) {wide_msg}");
     let bar = ProgressBar::new(each as u64 * u64::from(form.rounds));
     bar.with_style(style.expect("the template is well formed"))
-}
-
-/// One server in one session.
-struct One<'a> {
-    site: &'a Site,
-    programs: &'a Programs,
-    form: &'a Form,
-    session: &'a Session,
-}
-
-impl One<'_> {
-    fn run(&mut self, server: Server, round: u32) -> Result<Vec<Sample>> {
-        let (session, plan) = (self.session, self.session.plan(server));
-        let mut bench = Bench::new(self.site, &self.form.extent, &self.programs.object)?;
-        let mut running = server.start(self.site, self.programs, &plan)?;
-        let (mut samples, mut warm) = (Vec::new(), plan.bound == 0 || server == Server::Limit);
-        for work in &session.works {
-            if *work == Work::Start && server == Server::Limit {
-                continue;
-            }
-            if !warm && *work != Work::Start {
-                bench.warm(server, &plan, &mut running)?;
-                warm = true;
-            }
-            let measured = bench.measure((*work, server), &plan, &mut running)?;
-            samples.push(Sample {
-                subject: Subject {
-                    work: *work,
-                    clients: session.clients_of(server),
-                    server,
-                },
-                round,
-                figures: measured.figures,
-                wrong: measured.wrong,
-            });
-        }
-        running.stop()?;
-        Ok(samples)
-    }
 }

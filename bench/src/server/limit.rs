@@ -17,5 +17,6 @@ pub(super) fn start(starting: &Starting<'_>) -> Result<(Handle, u64)> {
     program.load()?;
     let attach = || program.attach(INTERFACE, XdpMode::Driver);
     starting.site.lab.server.enter(attach)??;
-    Ok((Handle::Program { _attached: ebpf }, now() - began))
+    let attached = Some(Box::new(ebpf));
+    Ok((Handle::Program { attached }, now() - began))
 }

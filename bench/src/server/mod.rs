@@ -65,12 +65,13 @@ pub struct Running {
     directory: PathBuf,
     /// From the start of its program to when it says that it serves; nanoseconds.
     pub started: u64,
+    ended: bool,
 }
 
 enum Handle {
     Xdhcpd(Box<Daemon>),
     Peer(Process),
-    Program { _attached: aya::Ebpf },
+    Program { attached: Option<Box<aya::Ebpf>> },
 }
 
 impl Server {
@@ -195,6 +196,7 @@ impl Server {
             handle,
             directory,
             started,
+            ended: false,
         })
     }
 
@@ -302,13 +304,29 @@ impl Running {
 
     /// Ends it, and leaves nothing of it.
     pub fn stop(mut self) -> Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.ended, true) {
+            return Ok(());
+        }
         match &mut self.handle {
             Handle::Xdhcpd(daemon) => xdhcpd::stop(daemon)?,
             Handle::Peer(process) => process.kill(),
-            Handle::Program { .. } => {}
+            Handle::Program { attached } => drop(attached.take()),
         }
         fs::remove_dir_all(&self.directory)?;
         Ok(())
+    }
+}
+
+/// After an error, so that the next server is alone.
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            eprintln!("a server did not end as it should: {error:#}");
+        }
     }
 }
 
