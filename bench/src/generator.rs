@@ -256,14 +256,19 @@ impl<'a> Generator<'a> {
             return Ok(());
         };
         let flight = *flight;
-        if reply.kind == NAK && flight.stage != Stage::Discover {
-            self.tally.naks += 1;
-            return self.refused(reply.xid);
-        }
-        // Asked twice, both answered.
-        if flight.stage == Stage::Request && reply.kind == OFFER {
+        // Asked twice, both answered: it has gone on since then.
+        let late = match flight.stage {
+            Stage::Discover => NAK,
+            Stage::Request => OFFER,
+            Stage::Renew => 0,
+        };
+        if reply.kind == late {
             self.tally.late += 1;
             return Ok(());
+        }
+        if reply.kind == NAK {
+            self.tally.naks += 1;
+            return self.refused(reply.xid);
         }
         match self.manner.expected(&flight).check(reply) {
             Err(wrong) => self.tally.wrong(&wrong),

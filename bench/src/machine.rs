@@ -16,7 +16,7 @@ pub fn facts(state: &Path, quick: bool) -> Value {
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
     let versions = Server::ALL
         .into_iter()
-        .filter(|server| server.is_installed());
+        .filter(|server| *server != Server::Limit && server.is_installed());
     let versions = versions.map(|server| {
         let version = server
             .version()

@@ -185,20 +185,31 @@ fn svg(title: &str, bars: &[Bar]) -> String {
          <text class=\"title\" x=\"8\" y=\"20\">{title}</text>\n"
     );
     for power in scale.least..=scale.most {
-        let (x, value) = (scale.x(10f64.powi(power)), 10f64.powi(power));
+        let x = scale.x(10f64.powi(power));
         let _ = writeln!(
             svg,
             "<path class=\"axis\" d=\"M{x:.1} {}V{bottom}\"/>\
              <text class=\"tick\" x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
             TOP - 8.0,
             bottom + 16.0,
-            number(value)
+            tick(power)
         );
     }
     for (place, one) in bars.iter().enumerate() {
         bar(&mut svg, &scale, TOP + STEP * place as f64, one);
     }
     svg + "</svg>\n"
+}
+
+fn tick(power: i32) -> String {
+    if power < 0 {
+        return format!("{:.*}", power.unsigned_abs() as usize, 10f64.powi(power));
+    }
+    if power < 2 {
+        format!("{:.0}", 10f64.powi(power))
+    } else {
+        number(10f64.powi(power))
+    }
 }
 
 fn bar(svg: &mut String, scale: &Scale, y: f64, bar: &Bar) {
@@ -273,6 +284,7 @@ mod tests {
         assert!(scale.x(7_000.0) < scale.x(60_000.0));
         assert_eq!(scale.x(1e9), WIDTH - RIGHT);
         assert_eq!(scale.x(0.0), LEFT);
+        assert_eq!([-1, 0, 1, 3].map(tick), ["0.1", "1", "10", "1 000"]);
         let svg = svg("binds", &bars);
         assert!(svg.contains("60 000") && svg.contains("class=\"ours\"") && svg.contains("kea-mt"));
         assert_eq!(
