@@ -106,12 +106,10 @@ impl<'a> Bench<'a> {
         }?;
         let after = running.kernel_hits()?;
         if let Some((before, after)) = before.zip(after)
-            && let Some(renewals) = measured
-                .figures
-                .get("renewals")
-                .filter(|count| **count > 0.0)
+            && let Some(answers) = measured.figures.get("answers")
+            && *answers > 0.0
         {
-            let share = (after - before) as f64 / renewals;
+            let share = (after - before) as f64 / answers;
             measured.figures.insert("kernel_share", share);
         }
         Ok(measured)
@@ -142,7 +140,7 @@ impl<'a> Bench<'a> {
             figures.insert("perfdhcp_mean_us", said.mean_ms * 1e3);
             figures.insert("perfdhcp_drops", said.drops);
         }
-        if work == Work::Storm {
+        if work.is_storm() {
             let served = tally.binds.total();
             figures.insert("unserved", f64::from(plan.fresh_clients()) - served as f64);
         }
@@ -168,7 +166,7 @@ impl<'a> Bench<'a> {
             ("per_second", second(flood.right)),
             ("sent_per_second", second(flood.made)),
             ("exchanges", flood.right as f64),
-            ("renewals", flood.all as f64),
+            ("answers", flood.all as f64),
             ("seconds", flood.nanos as f64 / 1e9),
             ("cpu_us", each(flood.usage.charged())),
             ("process_us", each(flood.usage.server)),
@@ -186,7 +184,9 @@ impl<'a> Bench<'a> {
         let (clients, random) = (plan.bound, Random::new(u64::from(plan.bound)));
         let left = 0..plan.fresh_clients();
         let errands = match work {
-            Work::Bind | Work::SlowBind | Work::Storm | Work::Check => Errands::Bind { left },
+            Work::Bind | Work::SlowBind | Work::Storm | Work::Reboot | Work::Check => {
+                Errands::Bind { left }
+            }
             Work::Mixed => Errands::Mixed {
                 clients,
                 random,
@@ -198,10 +198,10 @@ impl<'a> Bench<'a> {
         let pace = match work {
             Work::Alone => Pace::Window(1),
             Work::Steady | Work::Check => Pace::PerSecond(self.extent.steady),
-            Work::Storm => Pace::Window(usize::MAX),
+            Work::Storm | Work::Reboot => Pace::Window(usize::MAX),
             _ => Pace::Window(WINDOW),
         };
-        let storm = work == Work::Storm;
+        let storm = work.is_storm();
         Load {
             errands,
             pace,
@@ -271,11 +271,12 @@ impl<'a> Bench<'a> {
 
 fn figures(tally: &Tally, usage: &Usage) -> Figures {
     let exchanges = tally.exchanges();
+    let answers = tally.renewals.total() + 2 * tally.binds.total();
     let each = |nanos: u64| nanos as f64 / 1e3 / exchanges.max(1) as f64;
     let mut figures = Figures::from([
         ("per_second", tally.per_second()),
         ("exchanges", exchanges as f64),
-        ("renewals", tally.renewals.total() as f64),
+        ("answers", answers as f64),
         ("seconds", tally.nanos as f64 / 1e9),
         ("cpu_us", each(usage.charged())),
         ("process_us", each(usage.server)),

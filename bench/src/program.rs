@@ -56,12 +56,12 @@ impl Form {
         Self {
             rounds: 1,
             extent: Extent {
-                time: Duration::from_millis(1200),
+                time: Duration::from_secs(1),
                 storm: Duration::from_secs(15),
                 steady: 2_000,
                 check: false,
             },
-            budget: Duration::from_secs(160),
+            budget: Duration::from_secs(140),
             quick: true,
             bound: &[10_000],
             storms: &[10_000],
@@ -106,9 +106,13 @@ pub fn sessions(form: &Form) -> Vec<Session> {
     }
     sessions.push(session(&[Work::Bind], 0, &peers));
     for nodes in form.storms {
-        // The others take minutes.
-        let all = if form.quick { &peers[..3] } else { &peers };
-        sessions.push(session(&[Work::Storm], *nodes, all));
+        if form.quick {
+            // The others take minutes, and Kea half a one.
+            sessions.push(session(&[Work::Storm, Work::Reboot], *nodes, &[Xdhcpd]));
+            sessions.push(session(&[Work::Storm], *nodes, &[KeaMulti, KeaSingle]));
+        } else {
+            sessions.push(session(&[Work::Storm, Work::Reboot], *nodes, &peers));
+        }
     }
     let middle = form.bound[form.bound.len() / 2];
     sessions.push(session(&[Work::Mixed], middle, &peers));
@@ -126,7 +130,7 @@ impl Session {
         let (bound, fresh) = match self.works[0] {
             Work::Bind | Work::SlowBind | Work::Check => (0, server.pool()),
             // Everybody is to be served, by all of them.
-            Work::Storm => (0, self.clients * 2),
+            Work::Storm | Work::Reboot => (0, self.clients * 2),
             Work::Mixed => (held, server.pool()),
             _ => (held, 2),
         };
@@ -141,7 +145,7 @@ impl Session {
     /// How many clients that is for this server, for the tables.
     pub fn clients_of(&self, server: Server) -> u32 {
         match self.works[0] {
-            Work::Storm => self.clients,
+            Work::Storm | Work::Reboot => self.clients,
             _ => self.plan(server).bound,
         }
     }
@@ -189,7 +193,7 @@ mod tests {
             for server in &session.servers {
                 let plan = session.plan(*server);
                 assert!(plan.bound <= server.capacity());
-                if session.works == [Work::Storm] {
+                if session.works[0] == Work::Storm {
                     assert_eq!(plan.fresh_clients(), session.clients);
                 }
             }

@@ -205,7 +205,7 @@ pub fn table(results: &Results, work: Work) -> Table {
             .of_work(work)
             .any(|(_, figures)| figures.contains_key(name))
     };
-    let storm = work == Work::Storm;
+    let storm = work.is_storm();
     let columns: Vec<_> = COLUMNS
         .iter()
         .filter(|(name, ..)| has(name) && (*name != "seconds" || storm))

@@ -146,7 +146,11 @@ fn chosen(form: &Form, wanted: &Wanted) -> Result<Vec<Session>> {
         |names: &[String], name: &str| names.is_empty() || names.iter().any(|one| one == name);
     let mut sessions = sessions(form);
     for session in &mut sessions {
-        session.works.retain(|work| has(&wanted.works, work.name()));
+        // Who boots for the second time has booted before.
+        let again = session.works.contains(&Work::Reboot) && has(&wanted.works, "reboot");
+        session
+            .works
+            .retain(|work| has(&wanted.works, work.name()) || (again && *work == Work::Storm));
         session
             .servers
             .retain(|server| has(&wanted.servers, server.name()));

@@ -35,6 +35,8 @@ pub enum Work {
     Mixed,
     /// All boot at once, and ask again as a firmware does.
     Storm,
+    /// The same nodes once more, on the same server: each gets what it had.
+    Reboot,
     /// From the start to the first answer.
     Start,
     /// New clients bind at a steady rate, by this generator and by perfdhcp.
@@ -42,7 +44,7 @@ pub enum Work {
 }
 
 impl Work {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Kernel,
         Self::Renew,
         Self::Loop,
@@ -52,6 +54,7 @@ impl Work {
         Self::SlowBind,
         Self::Mixed,
         Self::Storm,
+        Self::Reboot,
         Self::Start,
         Self::Check,
     ];
@@ -59,7 +62,12 @@ impl Work {
     /// Whether each end receives in a thread of its own, so that the server's CPU time can be told from the
     /// generator's. Not where a burst must not be lost on the cable, or a thread's waking would be most of the time.
     pub fn by_threads(self) -> bool {
-        !matches!(self, Self::Loop | Self::Alone | Self::Storm)
+        !matches!(self, Self::Loop | Self::Alone) && !self.is_storm()
+    }
+
+    /// Whether all clients come at once.
+    pub fn is_storm(self) -> bool {
+        matches!(self, Self::Storm | Self::Reboot)
     }
 
     pub fn name(self) -> &'static str {
@@ -73,6 +81,7 @@ impl Work {
             Self::SlowBind => "slow-bind",
             Self::Mixed => "mixed",
             Self::Storm => "storm",
+            Self::Reboot => "reboot",
             Self::Start => "start",
             Self::Check => "check",
         }
@@ -89,6 +98,7 @@ impl Work {
             Self::SlowBind => "New clients bind, slow disk",
             Self::Mixed => "Binds and renewals in turn, 64 outstanding",
             Self::Storm => "All boot at once",
+            Self::Reboot => "All boot at once, for the second time",
             Self::Start => "Start with leases",
             Self::Check => "Binds at a steady rate: this generator and perfdhcp",
         }
@@ -102,7 +112,7 @@ pub type Figures = BTreeMap<&'static str, f64>;
 pub const FIGURES: &[(&str, &str)] = &[
     ("per_second", "right exchanges a second"),
     ("exchanges", "exchanges that ended right"),
-    ("renewals", "of these, renewals"),
+    ("answers", "what they needed: a renewal one, a bind two"),
     ("seconds", "from the first request to the last right answer"),
     (
         "cpu_us",
@@ -113,7 +123,7 @@ pub const FIGURES: &[(&str, &str)] = &[
     ("generator_us", "CPU of the generator for an exchange; us"),
     (
         "kernel_share",
-        "renewals that the kernel answered, of all (0 to 1)",
+        "answers that the kernel gave, of all (0 to 1)",
     ),
     ("renew_p50_us", "request to ACK"),
     ("renew_p99_us", "request to ACK"),

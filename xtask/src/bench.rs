@@ -21,7 +21,8 @@ pub(crate) struct Options {
     /// Rounds of which the median counts; without it five, or one with --quick.
     #[arg(long)]
     rounds: Option<u32>,
-    /// Only these works: kernel, start, renew, steady, alone, bind, slow-bind, mixed, storm, cost.
+    /// Only these works: kernel, start, renew, loop, steady, alone, bind, slow-bind, mixed, storm,
+    /// reboot, check, cost.
     #[arg(long, value_delimiter = ',')]
     work: Vec<String>,
     /// Only these servers: xdhcpd, kea-mt, kea-st, dhcpd, dnsmasq, limit.
