@@ -15,7 +15,7 @@ use crate::progress::step;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// One round, within three minutes once everything is built; the table in docs/ stays as it is.
+    /// One round, within three minutes once everything is built.
     #[arg(long)]
     quick: bool,
     /// Rounds of which the median counts; without it five, or one with --quick.
@@ -28,7 +28,7 @@ pub(crate) struct Options {
     /// Only these servers: xdhcpd, kea-mt, kea-st, dhcpd, dnsmasq, limit.
     #[arg(long, value_delimiter = ',')]
     server: Vec<String>,
-    /// Draw the pictures of docs/performance/ from what was measured.
+    /// Write what was measured to docs/performance/: tables, configurations, pictures.
     #[arg(long)]
     write: bool,
 }
