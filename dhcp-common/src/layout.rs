@@ -46,6 +46,29 @@ pub mod bench {
     pub const BASE: &str = "xdhcp_bench_base";
     /// The same, then answers it.
     pub const ANSWER: &str = "xdhcp_bench";
+    /// Makes the frame a request of a random client and sends it off: a generator, by live frames.
+    pub const FLOOD: &str = "xdhcp_flood";
+    /// Looks at the answers to that, counts and drops them.
+    pub const SINK: &str = "xdhcp_sink";
+    /// What [`SINK`] has counted.
+    pub const COUNTS: &str = "COUNTS";
+    pub const RIGHT: u32 = 0;
+    pub const WRONG: u32 = 1;
+    /// What [`FLOOD`] has made.
+    pub const MADE: u32 = 2;
+    /// Some of the answers, whole.
+    pub const KEPT: &str = "KEPT";
+    pub const KEPT_FRAMES: u32 = 64;
+    /// Bytes that are kept of each, at most.
+    pub const KEPT_LEN: usize = 1024;
+    /// One answer of so many is kept.
+    pub const KEEP_EVERY: u64 = 1024;
+    /// The xid of a client's request, so that its answer can be told from another's.
+    #[inline(always)]
+    #[must_use]
+    pub const fn xid_of(client: u32) -> u32 {
+        client.wrapping_mul(0x9e37_79b1)
+    }
     /// Bytes of a request frame: Ethernet, IP, UDP and the smallest BOOTP message.
     pub const FRAME: usize = 342;
 
@@ -59,6 +82,10 @@ pub mod bench {
         pub client_mask: u32,
         /// Folded sum of the IP header without source address and checksum.
         pub ip_sum: u32,
+        /// Where else in the frame the client's number stands (in option 61), or 0.
+        pub number_at: u32,
+        /// The op of an answer: BOOTREPLY, or what came back from the bare limit.
+        pub answer_op: u32,
         pub frame: [u8; FRAME],
     }
 }

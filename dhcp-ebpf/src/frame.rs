@@ -32,7 +32,7 @@ impl<'a> Frame<'a> {
 
     /// Reads `len` bytes at `at` to `to`, which has room for 1023.
     #[inline(always)]
-    fn load(&self, at: usize, to: *mut u8, len: usize) -> bool {
+    pub fn load(&self, at: usize, to: *mut u8, len: usize) -> bool {
         let len = (black_box(len) & 1023) as u32;
         if len == 0 {
             return false;

@@ -34,7 +34,7 @@ use dhcp_userspace::lease::templates::Content;
 
 const ROUNDS: usize = 7;
 const RUNS: u32 = 500_000;
-const CLIENTS: [u32; 3] = [1, 1 << 10, 1 << 20];
+const CLIENTS: [u32; 4] = [1, 1 << 10, 1 << 20, 1 << 24];
 const IFINDEX: u32 = 1;
 const OUR_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 1];
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 255, 255, 1);
@@ -92,6 +92,8 @@ impl Bench {
             first_address: FIRST.to_bits(),
             client_mask: clients - 1,
             ip_sum: ip_sum(&request),
+            number_at: 0,
+            answer_op: 0,
             frame: [0; FRAME],
         };
         plan.frame.copy_from_slice(&request);

@@ -23,8 +23,8 @@ const BPFFS: &str = "bpf";
 /// The fields are dropped in this order: cables, then what they connect, then the files.
 pub struct Lab {
     _cables: Vec<Veth>,
-    /// So that what the server's XDP program sends reaches the switch.
-    _pass: XdpPass,
+    /// So that what the server's XDP program sends reaches the switch; may give way to another program.
+    pub pass: Option<XdpPass>,
     pub server: Namespace,
     pub switch: Namespace,
     pub clients: Vec<Namespace>,
@@ -46,7 +46,7 @@ impl Lab {
         let pass = XdpPass::attach(&switch, "server")?;
         Ok(Self {
             _cables: cables,
-            _pass: pass,
+            pass: Some(pass),
             server,
             switch,
             clients,

@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use common::books::{self, SOON, mac_text};
@@ -296,6 +297,37 @@ fn detach_leaves_nothing_in_the_kernel() -> Result<()> {
     ensure!(in_kernel(&site)? == (false, false));
     books::expect_mode(&site.daemon, INTERFACE, "userspace")?;
     renew(&client, &lease)
+}
+
+#[test]
+fn detach_finds_the_daemon_by_its_configuration() -> Result<()> {
+    let site = Site::new(1, "native", TIMES, "")?;
+    let config = site.daemon.directory().join("dhcp.yaml");
+    let detach = |config: &Path| {
+        let mut detach = Command::new(xdhcpd_tests::Binaries::find()?.xdhcpctl());
+        detach.args(["--socket", "/nowhere", "fastpath", "detach", "--config"]);
+        Ok::<_, anyhow::Error>(detach.arg(config).output()?)
+    };
+    let other = config.with_file_name("other.yaml");
+    let socket = site.daemon.directory().join("control.sock");
+    let text = fs::read_to_string(&config)?;
+    std::fs::write(
+        &other,
+        text.replace(&*socket.to_string_lossy(), "/nowhere/else"),
+    )?;
+    let refused = detach(&other)?;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    ensure!(said.contains("give its socket by --socket"), "{said}");
+    ensure!(!refused.status.success() && in_kernel(&site)? == (true, true));
+
+    let done = detach(&config)?;
+    let said = String::from_utf8_lossy(&done.stdout);
+    ensure!(
+        said.contains("the kernel answers nothing any more"),
+        "{said}"
+    );
+    ensure!(in_kernel(&site)? == (false, false));
+    Ok(())
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn how_to_detach(options: &Options, directory: &Path, config: &Path) -> String {
         }
         Some(_) => (
             format!("server.control_socket of {config}, or /run/xdhcpd/control.sock"),
-            " --socket SOCKET".to_owned(),
+            String::new(),
         ),
     };
     format!(

@@ -45,8 +45,8 @@ enum Task {
     Run(run::Options),
     /// Run all tests that can run here, and name the others.
     Test(test::Options),
-    /// Measure what an answer costs in the kernel.
-    Bench,
+    /// Measure this server, its peers and the bare limit on one cable.
+    Bench(bench::Options),
     /// Put faults into the code, and see that models and tests find each.
     Mutants,
     /// Look for faults at length: kills, power cuts, races, hostile packets; and show what was lost.
@@ -65,7 +65,7 @@ fn main() -> ExitCode {
         Task::BuildAndLoad(options) => build_and_load::build_and_load(&options),
         Task::Run(options) => run::run(&options),
         Task::Test(options) => tidily(|| test::test(&options)),
-        Task::Bench => bench::bench(),
+        Task::Bench(options) => tidily(|| bench::bench(&options)),
         Task::Mutants => tidily(plant_all),
         Task::Faults(options) => tidily(|| faults::faults(&options)),
         Task::Fuzz(options) => tidily(|| fuzz::fuzz(&options)),

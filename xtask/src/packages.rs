@@ -47,6 +47,14 @@ pub(crate) const PEERS: &[Need] = &[
     ("dnsmasq", "dnsmasq-base"),
 ];
 
+/// The servers that this one is measured with, and the generator that ours is compared with.
+pub(crate) const BENCH: &[Need] = &[
+    ("kea-dhcp4", "kea-dhcp4-server"),
+    ("dhcpd", "isc-dhcp-server"),
+    ("dnsmasq", "dnsmasq-base"),
+    ("perfdhcp", "kea-admin"),
+];
+
 /// What makes system calls fail, and clocks step.
 pub(crate) const FAULTS: &[Need] = &[("strace", "strace"), ("faketime", "faketime")];
 

@@ -91,6 +91,9 @@ fn unit(report: &mut Report, filter: Option<&str>) -> Result<()> {
     let mut lab = cargo_test(filter);
     lab.args(["--package", "xdhcpd-tests", "--lib"]);
     run(report, "unit tests of the lab", lab, &[])?;
+    let mut bench = cargo_test(filter);
+    bench.args(["--package", "xdhcpd-bench"]);
+    run(report, "unit tests of the bench", bench, &[])?;
     let mut corpus = cargo_test(filter);
     corpus.args(["--package", "xdhcpd-fuzz"]);
     run(report, "hostile bytes", corpus, &[])

@@ -12,6 +12,8 @@ use super::client::{ClientError, ask};
 use super::protocol::{Changes, Explained, Filter, Happened, Lost, Question, Request};
 use super::render;
 use crate::clock::{Now, SECOND};
+use crate::config::Config;
+use crate::journal::{Disk, JournalError};
 use crate::{config, fastpath};
 
 /// Where the daemon listens unless its configuration says otherwise.
@@ -243,12 +245,40 @@ impl Cli<'_> {
     fn detach_alone(&mut self, config: &Path) -> Result<(), ClientError> {
         let refused = |error: String| ClientError::Refused(error);
         let config = config::load(config).map_err(|error| refused(error.to_string()))?;
+        let mut there = Cli {
+            socket: &config.server.control_socket,
+            json: self.json,
+            out: &mut *self.out,
+        };
+        match there.changes(&Request::Detach, "nothing was attached") {
+            Err(ClientError::NotRunning(_)) => {}
+            done => return done,
+        }
+        let _lock = self.lock(&config)?;
         let count = fastpath::detach(&config).map_err(|error| refused(error.to_string()))?;
         Ok(writeln!(
             self.out,
             "xdhcpd is not running; {} removed",
             render::count(count, "pin")
         )?)
+    }
+
+    /// So that no daemon starts meanwhile. One that runs would only pin everything again.
+    fn lock(&self, config: &Config) -> Result<Option<Disk>, ClientError> {
+        let journal = config.server.state_dir.join("journal");
+        match journal.is_dir().then(|| Disk::open(&journal)) {
+            Some(Err(JournalError::Locked { pid, .. })) => {
+                let pid = pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+                let (here, there) = (self.socket.display(), &config.server.control_socket);
+                Err(ClientError::Refused(format!(
+                    "xdhcpd{pid} runs on the state of this configuration, but listens neither on {here} nor on {}: \
+                     give its socket by --socket",
+                    there.display()
+                )))
+            }
+            // Whoever may remove pins may lack the right to open the journal.
+            locked => Ok(locked.and_then(Result::ok)),
+        }
     }
 
     fn list(&mut self, request: &Request) -> Result<(), ClientError> {

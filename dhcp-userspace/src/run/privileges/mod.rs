@@ -128,8 +128,8 @@ pub fn settle() -> Result<(), PrivilegeError> {
     let names: Vec<_> = kept.iter_names().map(|(name, _)| name).collect();
     tracing::info!(
         user = getuid().as_raw(),
-        capabilities = names.join(" "),
-        "privileges that are not needed any more are given up"
+        kept = names.join(" "),
+        "privileges are reduced"
     );
     Ok(())
 }
