@@ -311,7 +311,7 @@ fn detach_finds_the_daemon_by_its_configuration() -> Result<()> {
     let other = config.with_file_name("other.yaml");
     let socket = site.daemon.directory().join("control.sock");
     let text = fs::read_to_string(&config)?;
-    std::fs::write(
+    fs::write(
         &other,
         text.replace(&*socket.to_string_lossy(), "/nowhere/else"),
     )?;
