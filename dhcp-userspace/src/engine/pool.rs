@@ -4,9 +4,15 @@
 //! the slot; who finds the slot taken nevertheless leaves the bit set and goes on.
 
 use std::net::Ipv4Addr;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use crate::config::model::Pool;
+
+/// Addresses that other threads may be claiming for offers just now, at most: each one.
+const ON_THEIR_WAY: usize = 64;
+/// But no more than such a part of a pool.
+const PART: u64 = 16;
 
 /// The pools of a subnet.
 #[derive(Debug, Default)]
@@ -16,6 +22,7 @@ pub(super) struct Pools {
     offered: AtomicI64,
     /// Until when offers are crowded, ns of `CLOCK_BOOTTIME`.
     crowded: AtomicU64,
+    crowding: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -46,6 +53,7 @@ impl Pools {
             ranges,
             offered: AtomicI64::new(0),
             crowded: AtomicU64::new(0),
+            crowding: Mutex::new(()),
         }
     }
 
@@ -91,13 +99,19 @@ impl Pools {
     /// From now to then, offers hold no address here. What is shown without being held lies behind
     /// what was given last: those before it may still be taken up by whom they were offered to.
     pub(super) fn crowd(&self, now: u64, until: u64) {
-        if self.crowded.swap(until, Ordering::Relaxed) <= now {
-            self.ranges.iter().for_each(Range::glance_behind_given);
+        if !self.is_crowded(now) {
+            // Nobody is shown an address before the first one has set where they begin.
+            let _first = self.crowding.lock().expect("no panics while held");
+            if !self.is_crowded(now) {
+                self.ranges.iter().for_each(Range::glance_behind_given);
+                self.crowded.store(until, Ordering::Release);
+            }
         }
+        self.crowded.fetch_max(until, Ordering::Relaxed);
     }
 
     pub(super) fn is_crowded(&self, now: u64) -> bool {
-        now < self.crowded.load(Ordering::Relaxed)
+        now < self.crowded.load(Ordering::Acquire)
     }
 
     /// Frees an address; one that is never free stays taken.
@@ -173,27 +187,32 @@ impl Range {
     }
 
     fn next(&self) -> Option<Ipv4Addr> {
-        self.search(&self.cursor, |word, from| self.next_in(word, from))
+        let start = self.cursor.load(Ordering::Relaxed);
+        self.search(start, |word, from| self.next_in(word, from))
     }
 
+    /// No two threads get the same one unless all others were shown in between.
     fn glance(&self) -> Option<Ipv4Addr> {
-        self.search(&self.glance, |word, from| {
-            let at = self.free_in(word, from)?;
-            self.advance(&self.glance, at);
-            Some(Ipv4Addr::from_bits(self.first + at as u32))
-        })
+        loop {
+            let start = self.glance.load(Ordering::Relaxed);
+            let at = self.search(start, |word, from| self.free_in(word, from))?;
+            let moved = self.glance.compare_exchange(
+                start,
+                self.behind(at),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+            if moved.is_ok() {
+                return Some(Ipv4Addr::from_bits(self.first + at as u32));
+            }
+        }
     }
 
-    /// Asks word for word, from the cursor on.
-    fn search(
-        &self,
-        cursor: &AtomicUsize,
-        look: impl Fn(usize, usize) -> Option<Ipv4Addr>,
-    ) -> Option<Ipv4Addr> {
+    /// Asks word for word, from `start` on.
+    fn search<T>(&self, start: usize, look: impl Fn(usize, usize) -> Option<T>) -> Option<T> {
         if self.free.load(Ordering::Relaxed) <= 0 {
             return None;
         }
-        let start = cursor.load(Ordering::Relaxed);
         let (first, words) = (start / 64, self.bits.len());
         // The first word once more at the end: for what lies before the start.
         (0..=words).find_map(|i| {
@@ -210,11 +229,13 @@ impl Range {
 
     fn glance_behind_given(&self) {
         let given = self.cursor.load(Ordering::Relaxed);
-        self.glance.store(given, Ordering::Relaxed);
+        let on_their_way = ON_THEIR_WAY.min((self.usable / PART) as usize);
+        let from = (given + on_their_way) % (self.bits.len() * 64);
+        self.glance.store(from, Ordering::Relaxed);
     }
 
-    fn advance(&self, cursor: &AtomicUsize, behind: usize) {
-        cursor.store((behind + 1) % (self.bits.len() * 64), Ordering::Relaxed);
+    fn behind(&self, at: usize) -> usize {
+        (at + 1) % (self.bits.len() * 64)
     }
 
     /// Claims a free address of a word, bit `from` or later.
@@ -222,7 +243,7 @@ impl Range {
         loop {
             let at = self.free_in(word, from)?;
             if self.set(at) {
-                self.advance(&self.cursor, at);
+                self.cursor.store(self.behind(at), Ordering::Relaxed);
                 return Some(Ipv4Addr::from_bits(self.first + at as u32));
             }
         }
@@ -304,6 +325,29 @@ mod tests {
         assert_eq!(pools.counts().0, 3);
         while pools.claim_next(|_| true).is_some() {}
         assert_eq!(pools.glance_next(|_| true), None);
+    }
+
+    /// Threads that look at the same moment, the first of which finds the pool crowded.
+    #[test]
+    fn everybody_is_shown_another_address_at_the_same_time() {
+        for _ in 0..50 {
+            let pools = new(&[(ip("10.0.0.0"), ip("10.0.3.255"))], |_| false);
+            let held: Vec<_> = (0..100)
+                .filter_map(|_| pools.claim_next(|_| true))
+                .collect();
+            let look = || {
+                pools.crowd(1, 2);
+                let shown = (0..100).filter_map(|_| pools.glance_next(|_| true));
+                shown.collect::<Vec<_>>()
+            };
+            let shown: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(look)).collect();
+                let shown = threads.into_iter().map(|thread| thread.join().unwrap());
+                shown.flatten().collect()
+            });
+            let different: HashSet<_> = shown.iter().chain(&held).collect();
+            assert_eq!((shown.len(), different.len()), (800, 900));
+        }
     }
 
     #[test]
