@@ -255,27 +255,14 @@ fn bar(svg: &mut String, scale: &Scale, y: f64, bar: &Bar) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{Figures, Sample, Subject};
-
-    fn sample(server: Server, round: u32, rate: f64) -> Sample {
-        Sample {
-            subject: Subject {
-                work: Work::Bind,
-                clients: 0,
-                server,
-            },
-            round,
-            figures: Figures::from([("per_second", rate)]),
-            wrong: Vec::new(),
-        }
-    }
+    use crate::sample::Sample;
 
     #[test]
     fn a_longer_bar_is_more_and_stays_in_the_picture() {
         let samples = [
-            sample(Server::Xdhcpd, 0, 50_000.0),
-            sample(Server::Xdhcpd, 1, 70_000.0),
-            sample(Server::KeaMulti, 0, 7_000.0),
+            Sample::of_bind(Server::Xdhcpd, 0, 50_000.0),
+            Sample::of_bind(Server::Xdhcpd, 1, 70_000.0),
+            Sample::of_bind(Server::KeaMulti, 0, 7_000.0),
         ];
         let wanted = PICTURES.iter().find(|picture| picture.file == "bind");
         let bars = bars(&Results::of(&samples), wanted.unwrap());
@@ -298,7 +285,10 @@ mod tests {
     #[test]
     fn what_was_not_measured_has_no_picture() {
         let directory = std::env::temp_dir().join(format!("xdhcpd-plot-{}", std::process::id()));
-        let written = write(&directory, &Results::of(&[sample(Server::Xdhcpd, 0, 5.0)]));
+        let written = write(
+            &directory,
+            &Results::of(&[Sample::of_bind(Server::Xdhcpd, 0, 5.0)]),
+        );
         let files: Vec<_> = fs::read_dir(&directory).unwrap().flatten().collect();
         fs::remove_dir_all(&directory).unwrap();
         assert_eq!((written.unwrap().len(), files.len()), (1, 1));

@@ -250,6 +250,22 @@ impl Results {
 }
 
 #[cfg(test)]
+impl Sample {
+    pub fn of_bind(server: Server, round: u32, rate: f64) -> Self {
+        Self {
+            subject: Subject {
+                work: Work::Bind,
+                clients: 0,
+                server,
+            },
+            round,
+            figures: Figures::from([("per_second", rate)]),
+            wrong: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -265,20 +281,10 @@ mod tests {
 
     #[test]
     fn rounds_of_one_subject_come_together() {
-        let sample = |server, round, rate| Sample {
-            subject: Subject {
-                work: Work::Bind,
-                clients: 0,
-                server,
-            },
-            round,
-            figures: Figures::from([("per_second", rate)]),
-            wrong: Vec::new(),
-        };
         let samples = [
-            sample(Server::Xdhcpd, 0, 10.0),
-            sample(Server::KeaMulti, 0, 1.0),
-            sample(Server::Xdhcpd, 1, 30.0),
+            Sample::of_bind(Server::Xdhcpd, 0, 10.0),
+            Sample::of_bind(Server::KeaMulti, 0, 1.0),
+            Sample::of_bind(Server::Xdhcpd, 1, 30.0),
         ];
         let results = Results::of(&samples);
         let found = results.get(&samples[0].subject, "per_second").unwrap();

@@ -247,19 +247,15 @@ fn copy_sources(tree: &Path) -> Result<()> {
     if tree.exists() {
         fs::remove_dir_all(tree)?;
     }
+    fs::create_dir_all(tree)?;
     for file in ["Cargo.toml", "Cargo.lock"] {
-        fs::create_dir_all(tree)?;
         fs::copy(paths::root().join(file), tree.join(file))?;
     }
-    for member in [
-        "dhcp-common",
-        "dhcp-ebpf",
-        "dhcp-userspace",
-        "fuzz",
-        "tests",
-        "xtask",
-    ] {
-        copy_dir(&paths::root().join(member), &tree.join(member))?;
+    for entry in fs::read_dir(paths::root())? {
+        let member = entry?;
+        if member.path().join("Cargo.toml").is_file() {
+            copy_dir(&member.path(), &tree.join(member.file_name()))?;
+        }
     }
     Ok(())
 }

@@ -95,8 +95,11 @@ impl Clients {
     }
 
     pub(super) fn insert(&self, key: ClientKey, client: Client) {
-        self.offered.remove(&key);
-        self.all.insert(key, client);
+        let address = client.address;
+        let before = self.all.insert(key, client);
+        if before.is_some_and(|before| before.address != address) {
+            self.offered.remove(&key);
+        }
     }
 
     /// Notes an offer to a client that has another address.

@@ -72,19 +72,27 @@ fn sweep_until(engine: &Engine, lab: &Lab, done: &AtomicBool) {
 
 #[test]
 fn no_address_is_held_twice() {
+    live_meanwhile(8, |lab, done| sweep_until(&lab.engine, lab, done));
+}
+
+/// So many clients of each of four workers live beside what else happens until they are done; gives what comes of that.
+fn live_meanwhile<T: Send>(
+    clients: u32,
+    meanwhile: impl FnOnce(&Lab, &AtomicBool) -> T + Send,
+) -> T {
     let lab = Lab::new(config(vec![subnet(
         "10.0.0.0/16",
         ("10.0.1.0", "10.0.1.139"),
     )]));
     let held = Mutex::new(HashMap::new());
     let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
+    let came = std::thread::scope(|scope| {
         let (lab, held, done) = (&lab, &held, &done);
-        scope.spawn(move || sweep_until(&lab.engine, lab, done));
+        let meanwhile = scope.spawn(move || meanwhile(lab, done));
         let workers: Vec<_> = (0..4)
             .map(|worker| {
                 scope.spawn(move || {
-                    for client in 0..8 {
+                    for client in 0..clients {
                         live(lab, mac(worker * 100 + client), held);
                     }
                 })
@@ -96,8 +104,10 @@ fn no_address_is_held_twice() {
             .collect();
         done.store(true, Ordering::Relaxed);
         assert!(results.iter().all(Result::is_ok));
+        meanwhile.join().unwrap()
     });
     expect_books_in_order(&lab);
+    came
 }
 
 /// The pool and the counts of offers are what the slots say.
@@ -308,31 +318,6 @@ fn reload_until(lab: &Lab, done: &AtomicBool) -> u32 {
 
 #[test]
 fn reloads_lose_no_address_and_leave_no_memo_of_before() {
-    let lab = Lab::new(config(vec![subnet(
-        "10.0.0.0/16",
-        ("10.0.1.0", "10.0.1.139"),
-    )]));
-    let held = Mutex::new(HashMap::new());
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let (lab, held, done) = (&lab, &held, &done);
-        let reloads = scope.spawn(move || reload_until(lab, done));
-        let workers: Vec<_> = (0..4)
-            .map(|worker| {
-                scope.spawn(move || {
-                    for client in 0..16 {
-                        live(lab, mac(worker * 100 + client), held);
-                    }
-                })
-            })
-            .collect();
-        let results: Vec<_> = workers
-            .into_iter()
-            .map(std::thread::ScopedJoinHandle::join)
-            .collect();
-        done.store(true, Ordering::Relaxed);
-        assert!(results.iter().all(Result::is_ok));
-        assert!(reloads.join().unwrap() > 3);
-    });
-    expect_books_in_order(&lab);
+    let reloads = live_meanwhile(16, reload_until);
+    assert!(reloads > 3);
 }
