@@ -2,11 +2,13 @@
 //!
 //! The way of a frame: Ethernet and up to two VLAN tags, IPv4 without options or fragments, UDP
 //! to port 67 ([`locate`]); a BOOTREQUEST for our MAC or broadcast ([`examine`]), that the guard lets
-//! pass ([`guard::judge`]); of an Ethernet client, with the cookie, giaddr 0, ciaddr
-//! set and equal to the IP source ([`check_renewal`]); the slot of ciaddr with this chaddr and
-//! this memo, alive, promised, and for a broadcast the same link
-//! ([`Slot::check`], [`Slot::extend`]); then, and only then, writes: the whole frame anew from
-//! the template, so that it does not matter whether it was grown at its tail or its head.
+//! pass ([`guard::judge`]); of an Ethernet client, with the cookie, giaddr 0 ([`check_message`]).
+//! With a ciaddr it is a renewal: its IP source is ciaddr, whose slot has this chaddr and this memo.
+//! Without, it is of a client that boots: [`crate::boot`] knows what it was answered and at which
+//! address, whose slot has this chaddr and allows it. The lease is alive, promised if it is given time,
+//! and for a broadcast on the same link ([`Slot::check`], [`Slot::extend`], [`Slot::stands`]); then, and
+//! only then, writes: the whole frame anew from the template, so that it does not matter whether it was
+//! grown at its tail or its head.
 //!
 //! Both targets run exactly this; [`Env`] is what differs: how to reach bytes and tables.
 #![forbid(unsafe_code)]
@@ -14,16 +16,17 @@
 use core::hint::black_box;
 
 use crate::Reason;
+use crate::boot::{self, Boot, Bucket, Says};
 use crate::guard::{self, Asker, Sender};
-use crate::head::{self, Head, padded_len};
+use crate::head::Head;
 use crate::layout::{Meta, PORTS, block_index, root_index, slot_index};
 use crate::memo::{self, MAX_REGION};
-use crate::slot::{Asked, Checked, Link, Slot, may_extend};
+use crate::reply::{Plan, write_reply};
+use crate::slot::{Asked, Checked, Link, Slot, may_extend, may_stand};
 use crate::template::{Facts, Tail, Template};
 use crate::wire::{
-    BOOTP_HEAD, BOOTP_LEN, BROADCAST_IP, CLIENT_PORT, ETHERTYPE_IPV4, ETHERTYPE_QINQ,
-    ETHERTYPE_VLAN, IP_LEN, MAGIC_COOKIE, MAX_L2, PROTO_UDP, SERVER_PORT, Sum, UDP_LEN, be16, be32,
-    bootp, mac_bits,
+    BOOTP_LEN, BROADCAST_IP, CLIENT_PORT, ETHERTYPE_IPV4, ETHERTYPE_QINQ, ETHERTYPE_VLAN, IP_LEN,
+    MAGIC_COOKIE, MAX_L2, PROTO_UDP, SERVER_PORT, Sum, UDP_LEN, be16, be32, bootp, mac_bits,
 };
 
 /// The start of a frame that tells whether it is for DHCP, under any number of tags.
@@ -61,7 +64,8 @@ pub struct Scratch {
     /// What is known of the request by now. The verifier does not know what is read back from
     /// here, so it walks once through what follows, not once for each number of tags and each way
     /// through the guard.
-    request: Renewal,
+    request: Asking,
+    boot: Boot,
     /// The same for a program's outcome.
     pub code: u32,
 }
@@ -79,7 +83,8 @@ impl Default for Scratch {
             head: Head::default(),
             tail: [0; 8],
             peek: Peek([0; PEEK]),
-            request: Renewal::default(),
+            request: Asking::default(),
+            boot: Boot::at(0),
             code: 0,
         }
     }
@@ -102,6 +107,7 @@ pub trait Env: guard::Lines {
     fn slot(&self, index: u32) -> Option<&Slot>;
     fn tail(&self, index: u32) -> Option<&Tail>;
     fn template(&self, index: u32) -> Option<&Template>;
+    fn bucket(&self, index: u32) -> Option<&Bucket>;
 
     /// Makes the frame `to` bytes long, by whatever end; its content is lost only on success.
     fn resize(&mut self, from: usize, to: usize) -> bool;
@@ -118,13 +124,13 @@ pub trait Env: guard::Lines {
 
 /// A request for this server.
 #[derive(Clone, Copy, Debug, Default)]
-struct Renewal {
-    l2: usize,
-    chaddr: u64,
-    ciaddr: u32,
+pub(crate) struct Asking {
+    pub(crate) l2: usize,
+    pub(crate) chaddr: u64,
+    pub(crate) ciaddr: u32,
     destination: u32,
     link: u64,
-    our_mac: u64,
+    pub(crate) our_mac: u64,
     region: usize,
 }
 
@@ -133,7 +139,7 @@ struct Renewal {
 pub fn answer(env: &mut impl Env, scratch: &mut Scratch) -> Reason {
     match admit(env, scratch, false) {
         Ok(grant) => match commit(env, scratch, &grant) {
-            Ok(()) => Reason::Hit,
+            Ok(()) => grant.answers(),
             Err(reason) => reason,
         },
         Err(reason) => reason,
@@ -143,23 +149,49 @@ pub fn answer(env: &mut impl Env, scratch: &mut Scratch) -> Reason {
 /// What [`answer`] would say of the frame; changes nothing.
 #[inline(always)]
 pub fn explain(env: &impl Env, scratch: &mut Scratch) -> Reason {
-    match admit(env, scratch, true) {
-        Ok(grant) => match may_extend(&grant.checked, grant.now, grant.until) {
-            Ok(()) => Reason::Hit,
-            Err(reason) => reason,
-        },
-        Err(reason) => reason,
-    }
+    let grant = match admit(env, scratch, true) {
+        Ok(grant) => grant,
+        Err(reason) => return reason,
+    };
+    let said = load_tail(env, scratch, &grant).and_then(|()| match grant.promises() {
+        true => may_extend(&grant.checked, grant.now, grant.until),
+        false => may_stand(&grant.checked, grant.now),
+    });
+    said.map_or_else(|reason| reason, |()| grant.answers())
 }
 
 /// Everything that [`commit`] needs.
-struct Grant {
-    renewal: Renewal,
-    checked: Checked,
-    facts: Facts,
+pub(crate) struct Grant {
+    pub(crate) request: Asking,
+    /// Of a client that renews, its address alone.
+    pub(crate) boot: Boot,
+    pub(crate) checked: Checked,
+    pub(crate) facts: Facts,
     slot: u32,
     now: u64,
     until: u64,
+}
+
+impl Grant {
+    /// Whether the client is given time.
+    #[inline(always)]
+    fn promises(&self) -> bool {
+        matches!(self.boot.says, Says::Ack)
+    }
+
+    #[inline(always)]
+    fn answers(&self) -> Reason {
+        if self.boots() {
+            Reason::Boot
+        } else {
+            Reason::Hit
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn boots(&self) -> bool {
+        self.request.ciaddr == 0
+    }
 }
 
 /// All checks up to the clock; writes to scratch only. Only what explains may assume a memo.
@@ -172,10 +204,52 @@ fn admit(env: &impl Env, scratch: &mut Scratch, explains: bool) -> Result<Grant,
         let scratch = black_box(&*scratch);
         watch(env, meta, scratch, !explains)?;
     }
-    let scratch = &*black_box(scratch);
-    let renewal = scratch.request;
-    check_renewal(&scratch.window, renewal.region)?;
-    let address = renewal.ciaddr;
+    let scratch = &mut *black_box(scratch);
+    let request = scratch.request;
+    check_message(&scratch.window, request.region)?;
+    let memo = memo_of(meta, scratch, request.region, explains);
+    scratch.boot = if request.ciaddr == 0 {
+        boot_of(env, meta, &scratch.window, &request, memo)?
+    } else {
+        check_renewal(&scratch.window, request.ciaddr)?;
+        Boot::at(request.ciaddr)
+    };
+    let boot = black_box(&*scratch).boot;
+    let boots = request.ciaddr == 0;
+    let index = index_of(env, boot.address)?;
+    let slot = env.slot(index).ok_or(Reason::NoBlock)?;
+    let broadcast = request.destination == BROADCAST_IP;
+    let asked = Asked {
+        chaddr: request.chaddr,
+        memo: if boots { None } else { Some(memo) },
+        link: if broadcast { Some(request.link) } else { None },
+    };
+    let mut checked = slot.check(&asked)?;
+    if boots {
+        (checked.template, checked.splice) = (boot.template, boot.splice);
+    }
+    let facts = env
+        .template(checked.template)
+        .ok_or(Reason::NoLease)?
+        .facts();
+    if !broadcast && request.destination != facts.server {
+        return Err(Reason::WrongServer);
+    }
+    let now = env.now();
+    let until = now + u64::from(facts.lease_secs) * 1_000_000_000;
+    Ok(Grant {
+        request,
+        boot,
+        checked,
+        facts,
+        slot: index,
+        now,
+        until,
+    })
+}
+
+#[inline(always)]
+fn index_of(env: &impl Env, address: u32) -> Result<u32, Reason> {
     let page = env
         .root(root_index(address))
         .filter(|page| *page != 0)
@@ -183,32 +257,33 @@ fn admit(env: &impl Env, scratch: &mut Scratch, explains: bool) -> Result<Grant,
     let block = env
         .block(block_index(page, address))
         .filter(|block| *block != 0);
-    let index = slot_index(block.ok_or(Reason::NoBlock)?, address);
-    let slot = env.slot(index).ok_or(Reason::NoBlock)?;
-    let broadcast = renewal.destination == BROADCAST_IP;
-    let asked = Asked {
-        chaddr: renewal.chaddr,
-        memo: memo_of(meta, scratch, renewal.region, explains),
-        link: if broadcast { Some(renewal.link) } else { None },
-    };
-    let checked = slot.check(&asked)?;
-    let facts = env
-        .template(checked.template)
-        .ok_or(Reason::NoLease)?
-        .facts();
-    if !broadcast && renewal.destination != facts.server {
+    Ok(slot_index(block.ok_or(Reason::NoBlock)?, address))
+}
+
+/// What a client that boots was answered when it asked the same.
+#[inline(always)]
+fn boot_of(
+    env: &impl Env,
+    meta: &Meta,
+    window: &Window,
+    request: &Asking,
+    memo: u64,
+) -> Result<Boot, Reason> {
+    let buckets = meta.buckets.load();
+    if buckets == 0 {
+        return Err(Reason::NotRenewal);
+    }
+    if be32(&window.ip, 12) != 0 {
+        return Err(Reason::WrongSource);
+    }
+    if request.destination != BROADCAST_IP {
         return Err(Reason::WrongServer);
     }
-    let now = env.now();
-    let until = now + u64::from(facts.lease_secs) * 1_000_000_000;
-    Ok(Grant {
-        renewal,
-        checked,
-        facts,
-        slot: index,
-        now,
-        until,
-    })
+    let tag = boot::tag(memo, request.chaddr);
+    let bucket = env.bucket(boot::bucket(tag, buckets));
+    bucket
+        .and_then(|bucket| bucket.find(tag))
+        .ok_or(Reason::MemoMiss)
 }
 
 #[inline(always)]
@@ -277,7 +352,7 @@ fn examine(
     meta: &Meta,
     l2: usize,
     scratch: &mut Scratch,
-) -> Result<Renewal, Reason> {
+) -> Result<Asking, Reason> {
     let peek = &scratch.peek;
     let ifindex = env.ifindex();
     let port = &meta.ports[ifindex as usize % PORTS];
@@ -311,7 +386,7 @@ fn examine(
         outer: tag(peek, l2 >= 18, 14),
         inner: tag(peek, l2 >= 22, 18),
     };
-    Ok(Renewal {
+    Ok(Asking {
         l2,
         chaddr: mac_bits(&window.bootp, bootp::CHADDR),
         ciaddr: be32(&window.bootp, bootp::CIADDR),
@@ -352,9 +427,9 @@ fn check_headers(window: &Window, ip_len: usize) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Checks that it is a renewal as the memo knows them.
+/// Checks that it is a message as memos know them.
 #[inline(always)]
-fn check_renewal(window: &Window, region: usize) -> Result<(), Reason> {
+fn check_message(window: &Window, region: usize) -> Result<(), Reason> {
     if !guard::is_ethernet(&window.bootp) {
         return Err(Reason::NotRequest);
     }
@@ -370,124 +445,53 @@ fn check_renewal(window: &Window, region: usize) -> Result<(), Reason> {
     if be16(&window.udp, 0) != CLIENT_PORT {
         return Err(Reason::NotRequest);
     }
-    let ciaddr = be32(&window.bootp, bootp::CIADDR);
-    if ciaddr == 0 {
-        return Err(Reason::NotRenewal);
-    }
+    Ok(())
+}
+
+#[inline(always)]
+fn check_renewal(window: &Window, ciaddr: u32) -> Result<(), Reason> {
     if be32(&window.ip, 12) != ciaddr {
         return Err(Reason::WrongSource);
     }
     Ok(())
 }
 
-/// Extends the lease and writes the reply.
+/// Extends the lease, if the reply gives time, and writes the reply.
 #[inline(always)]
 fn commit(env: &mut impl Env, scratch: &mut Scratch, grant: &Grant) -> Result<(), Reason> {
-    let splice = grant.checked.splice;
-    if splice.tail_len != 0 {
-        // Before the lease is found unchanged: the daemon rewrites a tail only after closing.
-        let tail = env.tail(grant.slot).ok_or(Reason::NoLease)?;
-        let mut i = 0;
-        while i < 8 {
-            scratch.tail[i] = tail[i].load();
-            i += 1;
-        }
-    }
+    load_tail(env, scratch, grant)?;
     let slot = env.slot(grant.slot).ok_or(Reason::NoLease)?;
-    slot.extend(&grant.checked, grant.now, grant.until)?;
+    if grant.promises() {
+        slot.extend(&grant.checked, grant.now, grant.until)?;
+    } else {
+        slot.stands(&grant.checked, grant.now)?;
+    }
 
-    let plan = Plan::new(&grant.facts, splice.len());
-    let l2 = grant.renewal.l2;
+    let plan = Plan::new(&grant.facts, grant.checked.splice.len());
+    let l2 = grant.request.l2;
     if !env.resize(env.frame_len(), l2 + IP_LEN + UDP_LEN + plan.bootp) {
         return Err(Reason::NoRoom);
     }
     write_reply(env, scratch, grant, &plan).ok_or(Reason::Broken)
 }
 
-/// Lengths of a reply's parts.
-struct Plan {
-    /// Bytes of the template's body.
-    body: usize,
-    /// Bytes of END and padding behind the client part; 0 if the body has them.
-    end: usize,
-    /// Bytes of the BOOTP message.
-    bootp: usize,
-}
-
-impl Plan {
-    #[inline(always)]
-    fn new(facts: &Facts, client: usize) -> Self {
-        if client == 0 {
-            let body = facts.full_len as usize;
-            return Self {
-                body,
-                end: 0,
-                bootp: BOOTP_HEAD + body,
-            };
-        }
-        let body = facts.open_len as usize;
-        let open = BOOTP_HEAD + body + client;
-        let bootp = padded_len(open);
-        Self {
-            body,
-            end: bootp - open,
-            bootp,
-        }
-    }
-}
-
+/// Takes a copy of the tail, before the lease is found unchanged: the daemon rewrites a tail only after
+/// closing. A boot memo knows which one it must be.
 #[inline(always)]
-fn write_reply(
-    env: &mut impl Env,
-    scratch: &mut Scratch,
-    grant: &Grant,
-    plan: &Plan,
-) -> Option<()> {
-    let splice = grant.checked.splice;
-    let l2 = grant.renewal.l2;
-    let facts = &grant.facts;
-    let rest = if splice.is_empty() {
-        Sum::of(facts.full_sum)
-    } else {
-        Sum::of(facts.open_sum).word(splice.sum)
-    };
-    let header = head::Header {
-        source: facts.server,
-        destination: grant.renewal.ciaddr,
-        source_port: SERVER_PORT,
-        port: CLIENT_PORT,
-        bootp: plan.bootp,
-        rest,
-    };
-    head::write_bootp(&mut scratch.head, &scratch.window.bootp, facts.siaddr);
-    head::write_ip_udp(&mut scratch.head, &header);
-    let from = head::write_l2(&mut scratch.head, &scratch.peek, l2, grant.renewal.our_mac);
-    env.store_head(&scratch.head, from).then_some(())?;
-
-    let mut at = l2 + IP_LEN + UDP_LEN + BOOTP_HEAD;
-    env.store_body(at, grant.checked.template, plan.body)
-        .then_some(())?;
-    at += plan.body;
-    if splice.is_empty() {
-        return Some(());
-    }
-    let tail_len = splice.tail_len as usize;
-    if tail_len != 0 {
-        env.store_tail(at, &scratch.tail, tail_len).then_some(())?;
-        at += tail_len;
-    }
-    at = cut(env, scratch, at, splice.id_at, splice.id_len)?;
-    at = cut(env, scratch, at, splice.agent_at, splice.agent_len)?;
-    env.store_end(at, plan.end).then_some(())
-}
-
-/// Writes an option cut whole from the request; tells where it ends.
-#[inline(always)]
-fn cut(env: &mut impl Env, scratch: &Scratch, at: usize, from: u16, len: u8) -> Option<usize> {
-    let (from, len) = (from as usize, len as usize);
+fn load_tail(env: &impl Env, scratch: &mut Scratch, grant: &Grant) -> Result<(), Reason> {
+    let len = grant.checked.splice.tail_len as usize;
     if len == 0 {
-        return Some(at);
+        return Ok(());
     }
-    env.store_option(at, &scratch.window, from, len)
-        .then_some(at + len)
+    let tail = env.tail(grant.slot).ok_or(Reason::NoLease)?;
+    let mut i = 0;
+    while i < 8 {
+        scratch.tail[i] = tail[i].load();
+        i += 1;
+    }
+    let key = &env.meta().ok_or(Reason::NotOurs)?.key;
+    if grant.boots() && boot::tail_hash(&scratch.tail, len, key) != grant.boot.tail {
+        return Err(Reason::MemoMiss);
+    }
+    Ok(())
 }

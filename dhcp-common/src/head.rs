@@ -35,9 +35,9 @@ pub const fn padded_len(open: usize) -> usize {
     }
 }
 
-/// op to chaddr of an ACK: xid, flags, ciaddr and chaddr are the request's; hops and secs are 0.
+/// op to chaddr: xid, flags, ciaddr and chaddr are the request's; hops and secs are 0.
 #[inline(always)]
-pub fn write_bootp(head: &mut Head, b: &[u8; BOOTP_LEN], siaddr: u32) {
+pub fn write_bootp(head: &mut Head, b: &[u8; BOOTP_LEN], yiaddr: u32, siaddr: u32) {
     let h = &mut head.0;
     put(h, HEAD_BOOTP + bootp::OP, [BOOTREPLY, HTYPE_ETHERNET, 6, 0]);
     copy::<4>(h, HEAD_BOOTP + bootp::XID, b, bootp::XID);
@@ -47,7 +47,7 @@ pub fn write_bootp(head: &mut Head, b: &[u8; BOOTP_LEN], siaddr: u32) {
         [0, 0, b[bootp::FLAGS], b[bootp::FLAGS + 1]],
     );
     copy::<4>(h, HEAD_BOOTP + bootp::CIADDR, b, bootp::CIADDR);
-    copy::<4>(h, HEAD_BOOTP + bootp::YIADDR, b, bootp::CIADDR);
+    put(h, HEAD_BOOTP + bootp::YIADDR, yiaddr.to_be_bytes());
     put(h, HEAD_BOOTP + bootp::SIADDR, siaddr.to_be_bytes());
     put(h, HEAD_BOOTP + bootp::GIADDR, [0; 4]);
     copy::<16>(h, HEAD_BOOTP + bootp::CHADDR, b, bootp::CHADDR);
@@ -103,23 +103,27 @@ pub fn write_ip_udp(head: &mut Head, header: &Header) {
     put(h, HEAD_UDP + 6, udp_checksum(sum).to_ne_bytes());
 }
 
-/// Writes the link header before the IP header: back to where the frame came from, with the same
-/// tags. Tells where it starts.
+/// Writes the link header before the IP header, with the same tags as the frame that came. `macs` are
+/// those of receiver and sender. Tells where it starts.
 #[inline(always)]
-pub fn write_l2(head: &mut Head, peek: &Peek, l2: usize, our_mac: u64) -> usize {
+pub fn write_l2(head: &mut Head, peek: &Peek, l2: usize, macs: [u64; 2]) -> usize {
     match l2 {
-        14 => l2_of::<14, 2>(head, peek, our_mac),
-        18 => l2_of::<18, 6>(head, peek, our_mac),
-        _ => l2_of::<22, 10>(head, peek, our_mac),
+        14 => l2_of::<14, 2>(head, peek, macs),
+        18 => l2_of::<18, 6>(head, peek, macs),
+        _ => l2_of::<22, 10>(head, peek, macs),
     }
 }
 
 /// `L2` is the header's length, `REST` that of tags and type.
 #[inline(always)]
-fn l2_of<const L2: usize, const REST: usize>(head: &mut Head, peek: &Peek, our_mac: u64) -> usize {
+fn l2_of<const L2: usize, const REST: usize>(
+    head: &mut Head,
+    peek: &Peek,
+    [to, from]: [u64; 2],
+) -> usize {
     let start = HEAD_IP - L2;
-    copy::<6>(&mut head.0, start, &peek.0, 6);
-    put(&mut head.0, start + 6, mac_bytes(our_mac));
+    put(&mut head.0, start, mac_bytes(to));
+    put(&mut head.0, start + 6, mac_bytes(from));
     copy::<REST>(&mut head.0, start + 12, &peek.0, 12);
     start
 }

@@ -12,7 +12,7 @@ use crate::word::Word;
 
 /// Goes into the pin directory's name. Change it with any change to the maps, to what is in
 /// them, or to what their content means.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Names of the maps. All but the counters can be mapped into memory.
 pub mod map {
@@ -20,6 +20,7 @@ pub mod map {
     pub const BLOCKS: &str = "BLOCKS";
     pub const SLOTS: &str = "SLOTS";
     pub const TAILS: &str = "TAILS";
+    pub const BOOTS: &str = "BOOTS";
     pub const TEMPLATES: &str = "TEMPLATES";
     pub const META: &str = "META";
     pub const GUARD: &str = "GUARD";
@@ -147,6 +148,8 @@ pub struct Meta {
     pub guard: Orders,
     /// The memo's key, made with the table ([`crate::memo`]).
     pub key: Key,
+    /// Buckets of boot memos: a power of two, or 0.
+    pub buckets: Word,
     pub ports: [Port; PORTS],
 }
 

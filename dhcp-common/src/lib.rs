@@ -23,12 +23,14 @@
 #[cfg(loom)]
 extern crate std;
 
+pub mod boot;
 pub mod fast;
 pub mod guard;
 pub mod head;
 pub mod layout;
 pub mod memo;
 pub mod reason;
+mod reply;
 pub mod slot;
 pub mod template;
 pub mod wire;

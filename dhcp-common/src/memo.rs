@@ -22,23 +22,25 @@ pub type Key = [Word; WORDS];
 /// The value that stands for "no memo"; [`hash`] never gives it.
 pub const NONE: u64 = 0;
 
-/// Hashes the first `len` bytes of `region`; `region` may hold anything behind them.
+/// Hashes the first `len` bytes of `region`, of its first [`MAX_REGION`]; `region` may hold anything
+/// behind them.
 #[inline(always)]
 #[must_use]
 pub fn hash<const N: usize>(region: &[u64; N], len: usize, key: &Key) -> u64 {
-    const { assert!(N >= WORDS) };
+    let words = const { if N < WORDS { N } else { WORDS } };
+    const { assert!(N >= WORDS || N.is_power_of_two()) };
     let whole = len / 8;
     let mut state = State::default();
     let mut i = 0;
-    while i < WORDS && i < whole {
-        state.add(region[i & (WORDS - 1)], key[i & (WORDS - 1)].load());
+    while i < words && i < whole {
+        state.add(region[i & (words - 1)], key[i & (words - 1)].load());
         i += 1;
     }
-    if i < WORDS {
+    if i < words {
         let rest = (1u64 << (8 * (len & 7))) - 1;
         state.add(
-            region[i & (WORDS - 1)] & rest.to_le(),
-            key[i & (WORDS - 1)].load(),
+            region[i & (words - 1)] & rest.to_le(),
+            key[i & (words - 1)].load(),
         );
     }
     state.upto_last | u64::from(state.upto_last == NONE)

@@ -3,7 +3,7 @@
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $name:ident = $label:literal,)+) => {
-        /// How a run of the fast path ended. [`Reason::Hit`] sends the reply; the guard's two
+        /// How a run of the fast path ended. [`Reason::is_answer`] sends the reply; the guard's two
         /// ([`Reason::is_drop`]) and [`Reason::Broken`] end the frame; everything else leaves it
         /// as it came and passes it to the daemon.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,8 +30,10 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Answered.
+    /// A renewal, answered.
     Hit = "hit",
+    /// DISCOVER, SELECTING or INIT-REBOOT of a client that boots, answered.
+    Boot = "boot",
     /// No DHCP request: not IPv4, UDP and port 67, or shorter than one.
     NotDhcp = "not-dhcp",
     /// IP options, a fragment, a wrong IP checksum, or lengths that contradict each other.
@@ -42,7 +44,7 @@ reasons! {
     NotOurs = "not-ours",
     /// Relayed (giaddr is set): the daemon chooses where the reply goes.
     Relayed = "relayed",
-    /// No ciaddr, so no renewal: DISCOVER, SELECTING, INIT-REBOOT.
+    /// No ciaddr, so no renewal, and there are no boot memos.
     NotRenewal = "not-renewal",
     /// The IP source address is not ciaddr.
     WrongSource = "wrong-source",
@@ -58,7 +60,7 @@ reasons! {
     NoLease = "no-lease",
     /// The address is leased to another MAC.
     OtherClient = "other-client",
-    /// The option bytes are not those that the daemon answered before for this lease.
+    /// The option bytes are not those that the daemon answered before for this lease, or to this client.
     MemoMiss = "memo-miss",
     /// The lease has run out; only the daemon revives one.
     Lapsed = "lapsed",
@@ -80,6 +82,21 @@ impl Reason {
     #[must_use]
     pub fn from_index(index: u32) -> Option<Self> {
         Self::ALL.get(index as usize).copied()
+    }
+
+    /// Whether the frame is the reply now.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_answer(self) -> bool {
+        matches!(self, Self::Hit | Self::Boot)
+    }
+
+    /// How many frames were answered, given how many ended for which reason.
+    #[must_use]
+    pub fn answered(counts: &[u64]) -> u64 {
+        let counts = Self::ALL.iter().zip(counts);
+        let answered = counts.filter(|(reason, _)| reason.is_answer());
+        answered.map(|(_, count)| count).sum()
     }
 
     /// Whether the guard has dropped the frame: nobody else is to see it.

@@ -3,7 +3,7 @@
 //!
 //! | word | content | written by |
 //! |---|---|---|
-//! | 0 | state: bit 0 valid, bit 1 locked, bits 2-4 [`Kind`], bit 5 writing, bits 8-63 generation | daemon |
+//! | 0 | state: bit 0 valid, bit 1 locked, bits 2-4 [`Kind`], bit 5 writing, bit 6 boots, bits 8-63 generation | daemon |
 //! | 1 | expires: what the client has been told, ns of `CLOCK_BOOTTIME` | daemon, kernel |
 //! | 2 | reserved until: what is on disk, same clock | daemon |
 //! | 3 | memo of the request that the kernel may answer, or 0 | daemon |
@@ -37,6 +37,7 @@ const LOCKED: u64 = 1 << 1;
 const KIND_SHIFT: u32 = 2;
 const KIND_MASK: u64 = 0b111 << KIND_SHIFT;
 const WRITING: u64 = 1 << 5;
+const BOOTS: u64 = 1 << 6;
 const GENERATION: u64 = 1 << 8;
 /// Where the count of renewals stands still until the daemon starts it anew: it must not run over
 /// into the template's index, however many CPUs add to it at once.
@@ -110,7 +111,7 @@ impl Splice {
         self.len() == 0
     }
 
-    const fn pack(&self) -> u64 {
+    pub(crate) const fn pack(&self) -> u64 {
         self.id_at as u64
             | (self.agent_at as u64) << 16
             | (self.id_len as u64) << 32
@@ -119,7 +120,7 @@ impl Splice {
     }
 
     #[inline(always)]
-    const fn unpack(word: u64, sum: u16) -> Self {
+    pub(crate) const fn unpack(word: u64, sum: u16) -> Self {
         Self {
             id_at: word as u16,
             agent_at: (word >> 16) as u16,
@@ -168,14 +169,19 @@ pub struct Lease {
     pub template: u32,
     pub renewals: u32,
     pub splice: Splice,
+    /// Whether the kernel may say what stands in boot memos for this address: it is the one that the
+    /// client would get if it booted now.
+    pub boots: bool,
 }
 
-/// What a renewal asks of its slot.
+/// What a request asks of its slot.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
     pub chaddr: u64,
-    pub memo: u64,
-    /// The packed link if the request was broadcast (REBINDING), none if unicast (RENEWING).
+    /// Of a renewal; none of a client that boots.
+    pub memo: Option<u64>,
+    /// The packed link if the request was broadcast (REBINDING, and all when booting), none if
+    /// unicast (RENEWING).
     pub link: Option<u64>,
 }
 
@@ -222,7 +228,11 @@ impl Slot {
         if chaddr >> 16 != asked.chaddr {
             return Err(Reason::OtherClient);
         }
-        if self.memo.load() != asked.memo {
+        let allowed = match asked.memo {
+            Some(memo) => self.memo.load() == memo,
+            None => state & BOOTS != 0,
+        };
+        if !allowed {
             return Err(Reason::MemoMiss);
         }
         if asked.link.is_some_and(|link| link != self.link.load()) {
@@ -254,9 +264,7 @@ impl Slot {
         } else {
             checked.expires
         };
-        if !self.expires.replace(checked.expires, until)
-            || (self.state.load() ^ checked.state) & !LOCKED != 0
-        {
+        if !self.expires.replace(checked.expires, until) || self.has_changed(checked) {
             return Err(Reason::Raced);
         }
         if checked.renewals < MOST_RENEWALS {
@@ -264,6 +272,36 @@ impl Slot {
         }
         Ok(())
     }
+
+    /// Whether the lease that was found still is as it was found: for what promises nothing new.
+    ///
+    /// # Errors
+    /// [`Reason::Lapsed`] or [`Reason::Raced`].
+    #[inline(always)]
+    pub fn stands(&self, checked: &Checked, now: u64) -> Result<(), Reason> {
+        may_stand(checked, now)?;
+        if self.has_changed(checked) {
+            return Err(Reason::Raced);
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn has_changed(&self, checked: &Checked) -> bool {
+        (self.state.load() ^ checked.state) & !LOCKED != 0
+    }
+}
+
+/// Whether the lease lives.
+///
+/// # Errors
+/// [`Reason::Lapsed`].
+#[inline(always)]
+pub fn may_stand(checked: &Checked, now: u64) -> Result<(), Reason> {
+    if checked.expires <= now {
+        return Err(Reason::Lapsed);
+    }
+    Ok(())
 }
 
 /// Whether the lease lives and the promise reaches.
@@ -272,9 +310,7 @@ impl Slot {
 /// [`Reason::Lapsed`] or [`Reason::Promise`].
 #[inline(always)]
 pub fn may_extend(checked: &Checked, now: u64, until: u64) -> Result<(), Reason> {
-    if checked.expires <= now {
-        return Err(Reason::Lapsed);
-    }
+    may_stand(checked, now)?;
     if until > checked.reserved_until {
         return Err(Reason::Promise);
     }
@@ -324,6 +360,7 @@ impl Slot {
     #[must_use]
     pub fn lease(&self) -> Lease {
         let (template, chaddr) = (self.template.load(), self.chaddr.load());
+        let boots = self.state.load() & BOOTS != 0;
         Lease {
             chaddr: chaddr >> 16,
             expires: self.expires.load(),
@@ -333,6 +370,7 @@ impl Slot {
             template: (template >> 32) as u32,
             renewals: template as u32,
             splice: Splice::unpack(self.splice.load(), chaddr as u16),
+            boots,
         }
     }
 
@@ -385,7 +423,9 @@ impl Slot {
         self.splice.store(lease.splice.pack());
         let generation = (closed & !(GENERATION - 1)).wrapping_add(GENERATION);
         let kind = (kind as u64) << KIND_SHIFT;
-        self.state.store(generation | kind | u64::from(valid));
+        let boots = if lease.boots { BOOTS } else { 0 };
+        self.state
+            .store(generation | kind | boots | u64::from(valid));
     }
 
     /// Moves the promise forward. The caller has the slot locked, and the time is on disk.

@@ -62,7 +62,7 @@ pub fn xdhcp_bench(ctx: XdpContext) -> u32 {
     let reason = fast::answer(&mut Frame::new(&ctx), scratch);
     maps::count(reason as u32);
     match reason {
-        Reason::Hit => XDP_TX,
+        Reason::Hit | Reason::Boot => XDP_TX,
         _ => XDP_PASS,
     }
 }

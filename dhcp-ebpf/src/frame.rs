@@ -11,6 +11,7 @@ use aya_ebpf::helpers::{
     bpf_xdp_store_bytes,
 };
 use aya_ebpf::programs::XdpContext;
+use dhcp_common::boot::Bucket;
 use dhcp_common::fast::{Env, PEEK, Peek, Window};
 use dhcp_common::guard::{Line, Lines};
 use dhcp_common::head::{HEAD_LEN, Head};
@@ -127,6 +128,11 @@ impl Env for Frame<'_> {
     #[inline(always)]
     fn template(&self, index: u32) -> Option<&Template> {
         maps::template(index)
+    }
+
+    #[inline(always)]
+    fn bucket(&self, index: u32) -> Option<&Bucket> {
+        maps::bucket(index)
     }
 
     #[inline(always)]

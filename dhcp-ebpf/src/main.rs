@@ -16,7 +16,7 @@ use dhcp_common::wire::{bootp, mac_bits};
 
 use frame::Frame;
 
-/// Answers the renewals that the daemon has answered before, and drops what its guard does not let
+/// Answers the renewals and the boots that the daemon has answered before, and drops what its guard does not let
 /// pass; passes everything else.
 #[xdp]
 pub fn xdhcp(ctx: XdpContext) -> u32 {
@@ -43,11 +43,12 @@ fn forget(scratch: &mut Scratch, code: u32) -> u32 {
 #[inline(always)]
 fn action(code: u32) -> u32 {
     const HIT: u32 = Reason::Hit as u32;
+    const BOOT: u32 = Reason::Boot as u32;
     const BROKEN: u32 = Reason::Broken as u32;
     const BLOCKED: u32 = Reason::Blocked as u32;
     const THROTTLED: u32 = Reason::Throttled as u32;
     match code {
-        HIT => XDP_TX,
+        HIT | BOOT => XDP_TX,
         BROKEN => XDP_ABORTED,
         BLOCKED | THROTTLED => XDP_DROP,
         _ => XDP_PASS,

@@ -5,6 +5,7 @@ use core::hint::assert_unchecked;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray};
 use dhcp_common::Reason;
+use dhcp_common::boot::Bucket;
 use dhcp_common::fast::Scratch;
 use dhcp_common::guard::{LINES, Line};
 use dhcp_common::layout::{Meta, ROOT_LEN};
@@ -22,6 +23,8 @@ static BLOCKS: Array<Word> = Array::with_max_entries(256, MMAPABLE);
 static SLOTS: Array<Slot> = Array::with_max_entries(256, MMAPABLE);
 #[map]
 static TAILS: Array<Tail> = Array::with_max_entries(256, MMAPABLE);
+#[map]
+static BOOTS: Array<Bucket> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static TEMPLATES: Array<Template> = Array::with_max_entries(16, MMAPABLE);
 #[map]
@@ -61,6 +64,11 @@ pub fn tail(index: u32) -> Option<&'static Tail> {
 #[inline(always)]
 pub fn template(index: u32) -> Option<&'static Template> {
     TEMPLATES.get(index)
+}
+
+#[inline(always)]
+pub fn bucket(index: u32) -> Option<&'static Bucket> {
+    BOOTS.get(index)
 }
 
 #[inline(always)]

@@ -29,6 +29,7 @@ const SIZE: Size = Size {
     blocks: 8,
     pages: 4,
     templates: 64,
+    buckets: 8,
 };
 
 const CONFIG: &str = include_str!("site.yaml");

@@ -183,6 +183,7 @@ fn parts(ebpf: &Ebpf, size: Size) -> Result<Parts> {
         blocks: Memory::of_array(fd(map::BLOCKS)?.as_fd(), size.pages as usize * 256)?,
         slots: Memory::of_array(fd(map::SLOTS)?.as_fd(), slots)?,
         tails: Memory::of_array(fd(map::TAILS)?.as_fd(), slots)?,
+        boots: Memory::of_array(fd(map::BOOTS)?.as_fd(), size.buckets as usize)?,
         templates: Memory::of_array(fd(map::TEMPLATES)?.as_fd(), size.templates as usize)?,
         meta: Memory::of_array(fd(map::META)?.as_fd(), 1)?,
         guard: Memory::of_array(fd(map::GUARD)?.as_fd(), LINES as usize)?,
@@ -250,6 +251,7 @@ fn lease(client: u32, memo: u64) -> Lease {
         template: 1,
         renewals: 0,
         splice: Splice::default(),
+        boots: false,
     }
 }
 

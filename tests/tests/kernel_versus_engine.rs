@@ -29,6 +29,7 @@ use dhcp_userspace::lease::table::Table;
 use dhcp_userspace::net::frame::{Frame, parse};
 use dhcp_userspace::net::link::{Framing, LinkAddress};
 
+use common::mutate::mutate;
 use common::random::Random;
 use common::{captures, config, frame};
 use xdhcpd_tests::Campaign;
@@ -61,9 +62,11 @@ subnets:
 fast_path: {mode: generic, reserve: 1.6}
 ";
 
-/// A client with a lease, and the renewal that it sends.
+/// A client with a lease, and what it sends.
 struct Client {
     renewal: Vec<u8>,
+    /// DISCOVER and REQUEST of its next boot.
+    boot: [Vec<u8>; 2],
 }
 
 struct Bench {
@@ -93,7 +96,8 @@ fn the_kernel_says_what_the_engine_says() -> Result<()> {
     let (mut bench, clients, _dirs) = Bench::new(&mut random)?;
     let captured = captures::all()?;
     let mut seen = BTreeSet::new();
-    let mut hits = 0u64;
+    let (mut hits, mut boots) = (0u64, 0u64);
+    let buckets = bench.table.meta().buckets.load();
     for number in 0..frames {
         if number % LESSON == 0 {
             bench.teach(&clients)?;
@@ -102,14 +106,18 @@ fn the_kernel_says_what_the_engine_says() -> Result<()> {
         mutate(&mut frame, &mut random);
         let duty = if random.one_in(2) { DUTY } else { 0 };
         bench.table.meta().guard.duty.store(duty);
+        let knows_boots = !random.one_in(16);
+        let known = if knows_boots { buckets } else { 0 };
+        bench.table.meta().buckets.store(known);
         let reason = bench.compare(&frame).with_context(|| {
             format!("XDHCPD_SEED={seed}, frame {number}: {}", frame::hex(&frame))
         })?;
         hits += u64::from(reason == Reason::Hit);
+        boots += u64::from(reason == Reason::Boot);
         seen.insert(reason);
     }
     println!(
-        "{frames} frames, {hits} answered, {} reasons: {seen:?}",
+        "{frames} frames, {hits} renewals and {boots} boots answered, {} reasons: {seen:?}",
         seen.len()
     );
     for reason in Reason::ALL
@@ -122,11 +130,12 @@ fn the_kernel_says_what_the_engine_says() -> Result<()> {
         );
     }
     ensure!(
-        hits > frames / 20,
-        "only {hits} of {frames} frames were answered"
+        hits > frames / 20 && boots > frames / 20,
+        "only {hits} renewals and {boots} boots of {frames} frames were answered"
     );
     let checked = format!(
-        "verdict and bytes of the kernel, the host and the engine; {hits} were answered, by {} ways out",
+        "verdict and bytes of the kernel, the host and the engine; {hits} renewals and {boots} boots were answered, \
+         by {} ways out",
         seen.len()
     );
     campaign.tell("mutated frame", frames, &checked, 0, "-");
@@ -264,12 +273,17 @@ impl Bench {
             };
             // VLANs are not configured: these clients' frames differ by link only after binding.
             let address = self.bind(&kind.frame, mac, age)?;
+            let boot = [
+                frame::discover_of(&kind.frame, mac),
+                frame::select(&kind.frame, mac, address, SERVER),
+            ];
             let mut renewal = frame::retarget(renewing, mac, SERVER_MAC, address, SERVER);
             if random.one_in(16) {
                 frame::broadcast(&mut renewal);
             }
             clients.push(Client {
                 renewal: frame::tagged(&renewal, &tags),
+                boot: boot.map(|message| frame::tagged(&message, &tags)),
             });
         }
         Ok(clients)
@@ -298,16 +312,18 @@ impl Bench {
         Ok(offered)
     }
 
-    /// The daemon hears the clients' own renewals again: what is compared takes memos away, as of
+    /// The daemon hears the clients' own messages again: what is compared takes memos away, as of
     /// those that are heard on other links. Clients that are to be late stay so.
     fn teach(&mut self, clients: &[Client]) -> Result<()> {
         let now = Now::read();
         let mut reply = Vec::new();
         for (_, client) in clients.iter().enumerate().filter(|(at, _)| at % 16 > 1) {
-            if let Outcome::Commit(Commit { change, .. }) =
-                self.handle(&client.renewal, now, &mut reply)?
-            {
-                self.engine.complete(&change, now);
+            for message in client.boot.iter().chain([&client.renewal]) {
+                if let Outcome::Commit(Commit { change, .. }) =
+                    self.handle(message, now, &mut reply)?
+                {
+                    self.engine.complete(&change, now);
+                }
             }
         }
         Ok(())
@@ -356,7 +372,7 @@ impl Bench {
             "explain says {foretold:?}, the host {reason:?}"
         );
         let want = match reason {
-            Reason::Hit => XDP_TX,
+            Reason::Hit | Reason::Boot => XDP_TX,
             Reason::Blocked | Reason::Throttled => XDP_DROP,
             _ => XDP_PASS,
         };
@@ -370,7 +386,7 @@ impl Bench {
             frame::hex(&output),
             frame::hex(&by_host)
         );
-        if reason != Reason::Hit {
+        if !reason.is_answer() {
             ensure!(
                 output == input,
                 "{reason:?}, but the frame was changed: {}",
@@ -437,7 +453,7 @@ fn received(bytes: &[u8]) -> Frame<'_> {
     }
 }
 
-/// A frame to start from: mostly a renewal, now and then something else that a client sent.
+/// A frame to start from: mostly a renewal or a boot, now and then something else that a client sent.
 fn pick(
     clients: &[Client],
     captured: &[captures::Capture],
@@ -447,48 +463,9 @@ fn pick(
     if number % 8 == 7 {
         return captured[random.below(captured.len())].frame.clone();
     }
-    clients[random.below(clients.len())].renewal.clone()
-}
-
-/// Changes a frame in one or two ways, or not at all.
-fn mutate(frame: &mut Vec<u8>, random: &mut Random) {
-    frame::set_xid(frame, random.next() as u32);
-    for _ in 0..random.below(3) {
-        match random.below(12) {
-            0 => flip(frame, 0, 60, random),
-            1 => flip(frame, 14, 54, random),
-            2 => flip(frame, 42, 90, random),
-            3 => flip(frame, 278, 400, random),
-            4 => frame.truncate(random.below(frame.len()).max(14)),
-            5 => frame::pad_options(frame, random.below(340)),
-            6 => frame.extend(std::iter::repeat_n(0xa5, random.below(100))),
-            7 => frame::set_chaddr(frame, random.next()),
-            8 => frame::set_addresses(frame, somewhere(random)),
-            9 => *frame = frame::tagged(frame, &[(0x8100, random.next() as u16)]),
-            10 => frame::set_giaddr(frame, random.next() as u32),
-            _ => frame::broadcast(frame),
-        }
-    }
-}
-
-/// An address in the subnet, mostly not leased, or anywhere.
-fn somewhere(random: &mut Random) -> u32 {
-    let any = random.next() as u32;
-    if random.one_in(2) {
-        any
-    } else {
-        Ipv4Addr::new(10, 77, 0, 0).to_bits() | any & 0xfff
-    }
-}
-
-/// Changes one byte in a region; in half of the cases the IP checksum fits again.
-fn flip(frame: &mut [u8], from: usize, to: usize, random: &mut Random) {
-    let to = to.min(frame.len());
-    if from < to {
-        let at = from + random.below(to - from);
-        frame[at] ^= 1 << random.below(8);
-    }
-    if random.one_in(2) {
-        frame::set_ip_checksum(frame);
+    let client = &clients[random.below(clients.len())];
+    match number % 3 {
+        0 => client.boot[random.below(2)].clone(),
+        _ => client.renewal.clone(),
     }
 }

@@ -33,6 +33,7 @@ const fn fault(
 const SLOT: &str = "dhcp-common/src/slot.rs";
 const WORD: &str = "dhcp-common/src/word.rs";
 const GUARD: &str = "dhcp-common/src/guard.rs";
+const BOOT: &str = "dhcp-common/src/boot.rs";
 
 const FAULTS: &[Fault] = &[
     fault(
@@ -97,6 +98,20 @@ const FAULTS: &[Fault] = &[
         SLOT,
         "(same && before & WRITING == 0)",
         "((same || !same) && before & WRITING == 0)",
+    ),
+    fault(
+        "reads a boot memo without a second look",
+        "boot::what_is_read_belongs_together",
+        BOOT,
+        "tag == 0 || self.check.load() != check",
+        "tag == 0",
+    ),
+    fault(
+        "writes a boot memo without a mark",
+        "boot::what_is_read_belongs_together",
+        BOOT,
+        "self.check.replace(check, check | ODD)",
+        "self.check.replace(check, check)",
     ),
     fault(
         "stores without order",

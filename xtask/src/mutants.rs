@@ -47,6 +47,8 @@ const FAST: &str = "dhcp-common/src/fast.rs";
 const GUARD: &str = "dhcp-common/src/guard.rs";
 const HEAD: &str = "dhcp-common/src/head.rs";
 const MEMO: &str = "dhcp-common/src/memo.rs";
+const BOOT: &str = "dhcp-common/src/boot.rs";
+const REPLY: &str = "dhcp-common/src/reply.rs";
 const FRAME: &str = "dhcp-ebpf/src/frame.rs";
 
 /// `from` stands exactly once in `file`.
@@ -116,6 +118,30 @@ const MUTANTS: &[Mutant] = &[
         HEAD,
         "[0, 0, b[bootp::FLAGS], b[bootp::FLAGS + 1]]",
         "[0; 4]",
+    ),
+    mutant(
+        "takes any source of who boots",
+        FAST,
+        "be32(&window.ip, 12) != 0 {",
+        "be32(&window.ip, 12) == 0xe000_0001 {",
+    ),
+    mutant(
+        "gives who boots time beyond the promise",
+        FAST,
+        "matches!(self.boot.says, Says::Ack)",
+        "self.request.ciaddr != 0",
+    ),
+    mutant(
+        "offers to all",
+        REPLY,
+        "& FLAG_BROADCAST != 0",
+        "& FLAG_BROADCAST == 0",
+    ),
+    mutant(
+        "offers what another client was offered",
+        BOOT,
+        "memo ^ chaddr.wrapping_mul(SPREAD)",
+        "memo | chaddr & 1",
     ),
     mutant(
         "loses a VLAN tag",

@@ -21,6 +21,7 @@ fn lease() -> Lease {
             tail_len: 9,
             sum: 0xbeef,
         },
+        boots: true,
     }
 }
 
@@ -34,7 +35,7 @@ fn bound() -> Slot {
 
 const ASKED: Asked = Asked {
     chaddr: 0x5254_0000_0001,
-    memo: 7,
+    memo: Some(7),
     link: None,
 };
 
@@ -51,7 +52,13 @@ fn every_refusal() {
     let slot = bound();
     let other = |asked: Asked| slot.check(&asked).unwrap_err();
     assert_eq!(other(Asked { chaddr: 1, ..ASKED }), Reason::OtherClient);
-    assert_eq!(other(Asked { memo: 8, ..ASKED }), Reason::MemoMiss);
+    assert_eq!(
+        other(Asked {
+            memo: Some(8),
+            ..ASKED
+        }),
+        Reason::MemoMiss
+    );
     assert_eq!(
         other(Asked {
             link: Some(0),
@@ -65,6 +72,30 @@ fn every_refusal() {
     assert_eq!(slot.extend(&checked, 99, 201), Err(Reason::Promise));
     assert_eq!(slot.extend(&checked, 99, 200), Ok(()));
     assert_eq!((slot.expires(), slot.lease().renewals), (200, 3));
+}
+
+#[test]
+fn who_boots_is_answered_without_a_memo_if_the_lease_allows_it() {
+    let asked = Asked {
+        memo: None,
+        ..ASKED
+    };
+    let slot = bound();
+    let checked = slot.check(&asked).unwrap();
+    assert_eq!(slot.stands(&checked, 99), Ok(()));
+    assert_eq!(slot.stands(&checked, 100), Err(Reason::Lapsed));
+    assert_eq!(slot.expires(), 100, "an offer gives no time");
+    assert!(slot.try_lock());
+    assert_eq!(slot.stands(&checked, 99), Ok(()));
+    slot.close();
+    assert_eq!(slot.stands(&checked, 99), Err(Reason::Raced));
+    let moved = Lease {
+        boots: false,
+        ..lease()
+    };
+    slot.publish(Kind::Bound, true, &moved);
+    assert_eq!(slot.check(&asked).unwrap_err(), Reason::MemoMiss);
+    assert!(slot.check(&ASKED).is_ok());
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! made one at a time, and `cargo xtask test` makes them again (`xtask/src/interleavings.rs`).
 #![cfg(loom)]
 
+mod boot;
 mod close;
 mod guard;
 mod promise;
@@ -56,6 +57,7 @@ fn lease(client: u64) -> Lease {
             sum: client as u16,
             ..Splice::default()
         },
+        boots: false,
     }
 }
 
@@ -74,7 +76,7 @@ fn bound(client: u64) -> Arc<Slot> {
 const fn asked(client: u64) -> Asked {
     Asked {
         chaddr: client,
-        memo: client * 1000,
+        memo: Some(client * 1000),
         link: None,
     }
 }

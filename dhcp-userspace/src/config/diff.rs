@@ -119,6 +119,7 @@ fn fast_path(config: &Config) -> Facts {
         ("reserve", path.reserve.to_string()),
         ("pin_dir", path.pin_dir.display().to_string()),
         ("capacity", or(path.capacity.as_ref(), "auto")),
+        ("boot_memos", or(path.boot_memos.as_ref(), "auto")),
     ]
 }
 

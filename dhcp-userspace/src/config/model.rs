@@ -194,6 +194,8 @@ pub struct FastPath {
     pub pin_dir: PathBuf,
     /// Addresses the table has room for; `None`: twice what the subnets need.
     pub capacity: Option<u32>,
+    /// Replies to clients that boot that the kernel has room for; `None`: four for each address.
+    pub boot_memos: Option<u32>,
 }
 
 impl Default for FastPath {
@@ -203,6 +205,7 @@ impl Default for FastPath {
             reserve: 2.5,
             pin_dir: PathBuf::from("/sys/fs/bpf/xdhcpd"),
             capacity: None,
+            boot_memos: None,
         }
     }
 }

@@ -33,6 +33,8 @@ pub(super) use services::{FileService, Guard, Leasequery};
 pub(super) const MAX_WORKERS: u32 = 256;
 /// As many as a /8 has: the table's memory for it is 2 GiB.
 pub(super) const MAX_ADDRESSES: u32 = 1 << 24;
+/// 8 GiB.
+pub(super) const MAX_BOOT_MEMOS: u32 = 1 << 28;
 
 /// Configuration of xdhcpd, a DHCPv4 server.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -150,4 +152,9 @@ pub(super) struct FastPath {
     /// subnets need.
     #[schemars(extend("default" = "auto"))]
     pub capacity: Option<Scalar<AutoOr<256, MAX_ADDRESSES>>>,
+    /// Replies to DISCOVER, SELECTING and INIT-REBOOT that the kernel can repeat, so that a fleet
+    /// that boots again asks the daemon nothing; `auto` is four for each address that the subnets
+    /// need, at most 1048576; 0 is none.
+    #[schemars(extend("default" = "auto"))]
+    pub boot_memos: Option<Scalar<AutoOr<0, MAX_BOOT_MEMOS>>>,
 }

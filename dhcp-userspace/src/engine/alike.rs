@@ -49,6 +49,22 @@ impl Alike {
         Self { old, twins }
     }
 
+    /// Whether the client is answered as before when it boots.
+    pub(super) fn boot(&self, new: &State, address: Ipv4Addr, lease: &Lease) -> bool {
+        let networks = |state: &State| -> Vec<_> {
+            let ids = state.places.on(lease.link).iter();
+            ids.map(|id| state.subnet(*id).prefix).collect()
+        };
+        let policy = |state: &State| {
+            let id = state.subnet_of(address);
+            id.map(|id| state.subnet(id).policy.clone())
+        };
+        self.are(new, address, lease)
+            && networks(&self.old) == networks(new)
+            && policy(&self.old) == policy(new)
+            && self.old.config.server == new.config.server
+    }
+
     /// Whether the lease's renewals are answered as before.
     pub(super) fn are(&self, new: &State, address: Ipv4Addr, lease: &Lease) -> bool {
         let Some(id) = new.subnet_of(address) else {

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use dhcp_common::boot::Says;
 use dhcp_common::guard;
 use dhcp_common::slot::{Kind, Lease};
 
@@ -129,7 +130,8 @@ impl<'a> Context<'a> {
     ) -> Result<Outcome, Stop> {
         let mut terms = self.terms_at(id, address)?;
         terms.once.extend(self.nonce_capable());
-        self.compose(reply, MessageType::Offer, &terms, address);
+        let composed = self.compose(reply, MessageType::Offer, &terms, address);
+        self.note_boot((id, address), Says::Offer, &terms, (&composed, reply));
         self.engine.not_held.fetch_add(1, Ordering::Relaxed);
         let probe = self.probe_new(id, address, &terms);
         Ok(self.offered(id, address, probe))
@@ -145,7 +147,8 @@ impl<'a> Context<'a> {
         let delay = self.subnet(id).policy.offer_delay;
         let wait = delay + probe.map_or(Duration::ZERO, |probe| probe.wait);
         terms.once.extend(self.nonce_capable());
-        self.compose(reply, MessageType::Offer, &terms, address);
+        let composed = self.compose(reply, MessageType::Offer, &terms, address);
+        self.note_boot((id, address), Says::Offer, &terms, (&composed, reply));
         if held.kind != Kind::Bound {
             self.hold_for_client(id, held, wait)?;
         }

@@ -4,6 +4,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use dhcp_common::boot::Says;
 use dhcp_common::slot::{Kind, Lease, Splice};
 use dhcp_common::template::copy_words;
 use dhcp_common::wire::CLIENT_PORT;
@@ -54,6 +55,9 @@ impl<'a> Context<'a> {
         let nonce = (kind == EventKind::Bind).then(|| self.nonce(&update.client));
         terms.once.extend(nonce.flatten());
         let composed = self.compose(reply, MessageType::Ack, &terms, address);
+        if self.request.message_type == MessageType::Request {
+            self.note_boot((id, address), Says::Ack, &terms, (&composed, reply));
+        }
         let until = self.now.boot.saturating_add(nanos(terms.times.lease));
         let memo = if update.moved {
             Memo::default()
@@ -78,6 +82,7 @@ impl<'a> Context<'a> {
             template: memo.template,
             renewals: if same { held.lease.renewals } else { 0 },
             splice: memo.splice,
+            boots: update.client.relay_agent.is_empty() && self.boots_from(id, address),
         };
         let entry = Entry {
             kind: Kind::Bound,
@@ -191,7 +196,7 @@ impl<'a> Context<'a> {
 
     /// Whether the server that a renewal names, if it does, is the one that the reply is from: the
     /// memo must not outlive another address of ours.
-    fn names_lasting_server(&self, composed: &Composed) -> bool {
+    pub(super) fn names_lasting_server(&self, composed: &Composed) -> bool {
         let named = self.request.server_id;
         named.is_none_or(|server| server == composed.server())
     }

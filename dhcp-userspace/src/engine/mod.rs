@@ -8,6 +8,7 @@ mod allot;
 mod api;
 mod boot;
 mod bootp;
+mod boots;
 mod clients;
 mod commit;
 mod conflict;
@@ -93,6 +94,8 @@ pub struct Engine {
     doubt: Doubt,
     scans: leasequery::Scans,
     secret: Secret,
+    /// When boot memos that nobody can use were last taken away.
+    boots_swept: AtomicU64,
     /// Open offers.
     offers: AtomicUsize,
     shares: Shares,
@@ -154,6 +157,7 @@ impl Engine {
             doubt: Doubt::default(),
             scans: leasequery::Scans::default(),
             secret: Secret::default(),
+            boots_swept: AtomicU64::new(0),
             offers: AtomicUsize::new(0),
             shares: Shares::default(),
             not_held: AtomicU64::new(0),

@@ -12,7 +12,7 @@ use crate::config::Config;
 
 type Map<K> = HashMap<K, Vec<SubnetId>, RandomState>;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Places {
     /// By [`SubnetId`]: the subnet, then the others of its shared network.
     around: Vec<Box<[SubnetId]>>,

@@ -211,9 +211,13 @@ impl Engine {
             .clients
             .get(key)
             .filter(|other| other.address != address);
-        let Some(other) = other.filter(|other| !other.relay_agent.is_empty()) else {
+        let Some(other) = other else {
             return Ok(());
         };
+        self.stop_boots(other.address, mac_bits(&key.mac, 0))?;
+        if other.relay_agent.is_empty() {
+            return Ok(());
+        }
         let Some(held) = Held::lock(self, state, other.address)? else {
             return Ok(());
         };

@@ -32,6 +32,11 @@ impl Engine {
         self.drop_memos(now, |state, address, lease| {
             alike.are(state, address, lease) && self.server_stands(state, address, lease)
         });
+        let state = self.read();
+        self.drop_boots(now, |address, lease| {
+            alike.boot(&state, address, lease) && self.server_stands(&state, address, lease)
+        });
+        drop(state);
         self.table.meta().fingerprint.store(fingerprint);
         Ok(())
     }
@@ -62,9 +67,17 @@ impl Engine {
         if self.read().interfaces == interfaces {
             return;
         }
-        self.write_state().set_interfaces(interfaces, &self.table);
+        let mut state = self.write_state();
+        let before = state.places.clone();
+        state.set_interfaces(interfaces, &self.table);
+        drop(state);
         self.drop_memos(now, |state, address, lease| {
             self.server_stands(state, address, lease)
+        });
+        let state = self.read();
+        self.drop_boots(now, |address, lease| {
+            before.on(lease.link) == state.places.on(lease.link)
+                && self.server_stands(&state, address, lease)
         });
     }
 

@@ -38,6 +38,9 @@ pub(super) fn adopt(table: &Table, templates: &Templates) -> Vec<u32> {
             templates.adopt(table, lease.template);
         }
     }
+    for entry in table.boots() {
+        entry.reset();
+    }
     templates.adopted();
     torn
 }

@@ -18,6 +18,9 @@ use super::state::State;
 use crate::clock::{Now, SECOND};
 use crate::journal::{Kind as RecordKind, Record};
 
+/// How often boot memos are walked over.
+const BOOTS_EVERY: u64 = 60 * SECOND;
+
 /// What a sweep has found.
 #[derive(Clone, Debug)]
 pub enum Swept {
@@ -33,6 +36,11 @@ impl Engine {
     /// while `may_promise` says no.
     pub fn sweep(&self, now: Now, may_promise: &dyn Fn() -> bool, emit: &mut dyn FnMut(Swept)) {
         self.templates.settle(&self.table, now.boot);
+        let last = self.boots_swept.load(Ordering::Relaxed);
+        if now.boot.saturating_sub(last) >= BOOTS_EVERY {
+            self.boots_swept.store(now.boot, Ordering::Relaxed);
+            self.drop_unused_boots(now);
+        }
         self.walk(|state, address, index| {
             let slot = self.table.slot(index);
             let kind = slot.kind();

@@ -2,6 +2,7 @@
 //! loaded program is held against.
 
 use dhcp_common::Reason;
+use dhcp_common::boot::Bucket;
 use dhcp_common::fast::{self, Env, MAX_WINDOW, Peek, Scratch, Window};
 use dhcp_common::guard::{Line, Lines};
 use dhcp_common::head::Head;
@@ -112,6 +113,10 @@ impl Env for HostEnv<'_> {
 
     fn template(&self, index: u32) -> Option<&Template> {
         self.table.parts().templates.get(index as usize)
+    }
+
+    fn bucket(&self, index: u32) -> Option<&Bucket> {
+        self.table.parts().boots.get(index as usize)
     }
 
     fn resize(&mut self, _: usize, to: usize) -> bool {

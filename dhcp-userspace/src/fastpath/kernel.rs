@@ -49,7 +49,7 @@ impl Kernel {
         }
         let old = maps::pinned_table(&pins.maps());
         match old {
-            Some(old) if fits(&old, &needs) => Self::reopen(object, old.size(), pins),
+            Some(old) if fits(&old, &needs) => Self::reopen(object, size_of(&old, &needs), pins),
             old => Self::replace(object, &needs, old.as_ref(), pins),
         }
     }
@@ -248,11 +248,26 @@ impl Kernel {
     }
 }
 
+/// The size of a table of an earlier run that fits. Its map of boot memos has a bucket even if there
+/// are to be none.
+fn size_of(old: &Table, needs: &Needs) -> Size {
+    let size = old.size();
+    match needs.boot_memos {
+        Some(0) => size.with_boots(0),
+        _ => size,
+    }
+}
+
 /// Whether a table of an earlier run has room for what is needed now, which it then makes.
 fn fits(old: &Table, needs: &Needs) -> bool {
     let size = old.size();
     let wanted = needs.capacity.unwrap_or(0);
-    let roomy = size.slots() >= wanted && size.templates >= needs.size().templates;
+    let new = needs.size();
+    let boots = match needs.boot_memos {
+        Some(_) => size.buckets == new.buckets.max(1),
+        None => size.buckets >= new.buckets,
+    };
+    let roomy = boots && size.slots() >= wanted && size.templates >= new.templates;
     roomy
         && needs
             .blocks

@@ -28,7 +28,18 @@ const MMAPABLE: u32 = 1 << 10;
 pub fn pinned_table(directory: &Path) -> Option<Table> {
     let pinned = |(name, value)| pinned_map(directory, name, value);
     let maps: Vec<MapData> = SHARED.into_iter().map(pinned).collect::<Option<_>>()?;
-    let [root, blocks, slots, tails, templates, meta, guard, counters] = maps.as_slice() else {
+    let [
+        root,
+        blocks,
+        slots,
+        tails,
+        boots,
+        templates,
+        meta,
+        guard,
+        counters,
+    ] = maps.as_slice()
+    else {
         return None;
     };
     let entries = |map: &MapData| map.info().map_or(0, |info| info.max_entries());
@@ -36,14 +47,16 @@ pub fn pinned_table(directory: &Path) -> Option<Table> {
         blocks: entries(slots) / BLOCK,
         pages: entries(blocks) / BLOCK,
         templates: entries(templates),
+        buckets: entries(boots),
     };
     let whole = entries(root) == ROOT_LEN
         && entries(slots) == size.slots()
         && entries(tails) == size.slots()
+        && size.buckets.is_power_of_two()
         && entries(meta) == 1
         && entries(guard) == LINES
         && entries(counters) == Reason::COUNT as u32;
-    let maps = [root, blocks, slots, tails, templates, meta, guard];
+    let maps = [root, blocks, slots, tails, boots, templates, meta, guard];
     whole
         .then(|| parts(maps, size).ok())
         .flatten()
@@ -75,6 +88,7 @@ pub fn load(object: &[u8], size: Size, directory: Option<&Path>) -> Result<Ebpf,
         .map_max_entries(map::BLOCKS, block_entries(size))
         .map_max_entries(map::SLOTS, size.slots())
         .map_max_entries(map::TAILS, size.slots())
+        .map_max_entries(map::BOOTS, size.buckets.max(1))
         .map_max_entries(map::TEMPLATES, size.templates);
     if let Some(directory) = directory {
         for (name, _) in SHARED {
@@ -140,6 +154,7 @@ pub fn table(ebpf: &Ebpf, size: Size) -> Result<Table, Off> {
         array(map::BLOCKS)?,
         array(map::SLOTS)?,
         array(map::TAILS)?,
+        array(map::BOOTS)?,
         array(map::TEMPLATES)?,
         array(map::META)?,
         array(map::GUARD)?,
@@ -149,7 +164,7 @@ pub fn table(ebpf: &Ebpf, size: Size) -> Result<Table, Off> {
 }
 
 fn parts(
-    [root, blocks, slots, tails, templates, meta, guard]: [&MapData; 7],
+    [root, blocks, slots, tails, boots, templates, meta, guard]: [&MapData; 8],
     size: Size,
 ) -> io::Result<Parts> {
     Ok(Parts {
@@ -157,6 +172,7 @@ fn parts(
         blocks: memory::<Word>(blocks, block_entries(size))?,
         slots: memory(slots, size.slots())?,
         tails: memory(tails, size.slots())?,
+        boots: memory(boots, size.buckets)?,
         templates: memory(templates, size.templates)?,
         meta: memory(meta, 1)?,
         guard: memory(guard, LINES)?,

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use aya::programs::links::PinnedLink;
 use dhcp_common::Reason;
+use dhcp_common::boot::Bucket;
 use dhcp_common::guard::Line;
 use dhcp_common::layout::{Meta, VERSION, map};
 use dhcp_common::slot::Slot;
@@ -23,11 +24,12 @@ use dhcp_common::word::Word;
 use crate::config::Config;
 
 /// The maps that outlive the daemon, with the size of a value.
-pub const SHARED: [(&str, usize); 8] = [
+pub const SHARED: [(&str, usize); 9] = [
     (map::ROOT, size_of::<Word>()),
     (map::BLOCKS, size_of::<Word>()),
     (map::SLOTS, size_of::<Slot>()),
     (map::TAILS, size_of::<Tail>()),
+    (map::BOOTS, size_of::<Bucket>()),
     (map::TEMPLATES, size_of::<Template>()),
     (map::META, size_of::<Meta>()),
     (map::GUARD, size_of::<Line>()),

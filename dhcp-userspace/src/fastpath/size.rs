@@ -10,6 +10,12 @@ use crate::lease::table::Size;
 /// Spare pages (networks of 65,536 addresses): a page takes 2 KiB, and a reload may add networks.
 const SPARE_PAGES: u32 = 16;
 
+/// Boot memos for each address, unless the operator says how many altogether: firmware and system, or
+/// firmware and boot loader.
+const BOOTS_EACH: u32 = 4;
+/// 32 MiB, which nobody has to think about.
+const MOST_BOOTS: u32 = 1 << 20;
+
 /// What a configuration asks of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Needs {
@@ -17,6 +23,8 @@ pub struct Needs {
     pub blocks: BTreeSet<u32>,
     /// Addresses that the operator wants room for.
     pub capacity: Option<u32>,
+    /// Boot memos that the operator wants room for.
+    pub boot_memos: Option<u32>,
 }
 
 impl Needs {
@@ -28,6 +36,7 @@ impl Needs {
         Self {
             blocks: blocks.map(|block| block * BLOCK).collect(),
             capacity: config.fast_path.capacity,
+            boot_memos: config.fast_path.boot_memos,
         }
     }
 
@@ -41,7 +50,13 @@ impl Needs {
         let pages = self.pages();
         // A table of all addresses of IPv4 has 2^24 blocks; slots are counted in 32 bits.
         let blocks = wanted.max(needed).clamp(1, (1 << 24) - 1);
-        Size::for_addresses(blocks, 2 * pages + SPARE_PAGES)
+        Size::for_addresses(blocks, 2 * pages + SPARE_PAGES).with_boots(self.boots())
+    }
+
+    fn boots(&self) -> u32 {
+        let addresses = self.blocks.len() as u32 * BLOCK;
+        let usual = addresses.saturating_mul(BOOTS_EACH).min(MOST_BOOTS);
+        self.boot_memos.unwrap_or(usual)
     }
 
     fn pages(&self) -> u32 {
@@ -72,7 +87,7 @@ mod tests {
         let needs = needs("10.0.0.250-10.0.2.3 10.1.0.1-10.1.0.1", None);
         let blocks = [0x0a00_0000, 0x0a00_0100, 0x0a00_0200, 0x0a01_0000];
         assert_eq!(needs.blocks, BTreeSet::from(blocks));
-        assert_eq!(needs.size(), Size::for_addresses(8, 20));
+        assert_eq!(needs.size(), Size::for_addresses(8, 20).with_boots(4096));
     }
 
     #[test]

@@ -106,6 +106,13 @@ pub fn refusals() -> Vec<(Reason, Request)> {
         change(&mut request);
         request
     };
+    let boot = |change: &dyn Fn(&mut Request)| {
+        renewal(&|r| {
+            (r.ciaddr, r.source) = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED);
+            r.destination = Ipv4Addr::BROADCAST;
+            change(r);
+        })
+    };
     let from =
         |address: [u8; 4]| renewal(&|r| (r.ciaddr, r.source) = (address.into(), address.into()));
     vec![
@@ -118,9 +125,11 @@ pub fn refusals() -> Vec<(Reason, Request)> {
             Reason::Relayed,
             renewal(&|r| (r.giaddr, r.ports.0) = ([10, 0, 2, 1].into(), 67)),
         ),
+        (Reason::MemoMiss, boot(&|_| {})),
+        (Reason::WrongSource, boot(&|r| r.source = ADDRESS)),
         (
-            Reason::NotRenewal,
-            renewal(&|r| r.ciaddr = [0, 0, 0, 0].into()),
+            Reason::WrongServer,
+            boot(&|r| r.destination = Request::default().destination),
         ),
         (
             Reason::WrongSource,
@@ -313,7 +322,7 @@ impl Reply {
 pub const NOW: u64 = 1_000 * SECOND;
 
 pub fn table() -> Table {
-    let table = Table::anonymous(Size::for_addresses(2, 2)).expect("some memory");
+    let table = Table::anonymous(Size::for_addresses(2, 2).with_boots(64)).expect("some memory");
     set_up(&table);
     table
 }

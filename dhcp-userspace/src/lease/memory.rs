@@ -7,6 +7,7 @@ use std::ops::Deref;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 
+use dhcp_common::boot::Bucket;
 use dhcp_common::layout::Meta;
 use dhcp_common::slot::Slot;
 use dhcp_common::template::{Tail, Template};
@@ -24,6 +25,8 @@ unsafe impl Words for Word {}
 unsafe impl Words for Slot {}
 // SAFETY: eight words.
 unsafe impl Words for Tail {}
+// SAFETY: entries of four words each.
+unsafe impl Words for Bucket {}
 // SAFETY: 96 words.
 unsafe impl Words for Template {}
 // SAFETY: words, orders of four words and ports of two words each.

@@ -4,6 +4,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
+use dhcp_common::boot::{self, Bucket, Entry, WAYS};
 use dhcp_common::guard::{self, Keeper, Line, Lines};
 use dhcp_common::layout::{self, BLOCK, Meta, ROOT_LEN, block_index, root_index, slot_index};
 use dhcp_common::slot::{Kind, Lease, Slot};
@@ -20,17 +21,31 @@ pub struct Size {
     /// Pages of 256 blocks.
     pub pages: u32,
     pub templates: u32,
+    /// Buckets of boot memos: a power of two, or 0.
+    pub buckets: u32,
 }
 
 impl Size {
-    /// Room for `addresses` that stand in `pages` different /16 networks.
+    /// Room for `blocks` of addresses that stand in `pages` different /16 networks, and for no boot
+    /// memos.
     #[must_use]
     pub const fn for_addresses(blocks: u32, pages: u32) -> Self {
         Self {
             blocks,
             pages,
             templates: 4096,
+            buckets: 0,
         }
+    }
+
+    /// The same, with room for as many boot memos at least.
+    #[must_use]
+    pub const fn with_boots(self, memos: u32) -> Self {
+        let buckets = match memos.div_ceil(WAYS as u32) {
+            0 => 0,
+            some => some.next_power_of_two(),
+        };
+        Self { buckets, ..self }
     }
 
     #[must_use]
@@ -45,6 +60,7 @@ pub struct Parts {
     pub blocks: Memory<Word>,
     pub slots: Memory<Slot>,
     pub tails: Memory<Tail>,
+    pub boots: Memory<Bucket>,
     pub templates: Memory<Template>,
     pub meta: Memory<Meta>,
     pub guard: Memory<Line>,
@@ -83,6 +99,7 @@ impl Table {
             blocks: Memory::anonymous((size.pages * BLOCK) as usize)?,
             slots: Memory::anonymous(size.slots() as usize)?,
             tails: Memory::anonymous(size.slots() as usize)?,
+            boots: Memory::anonymous(size.buckets as usize)?,
             templates: Memory::anonymous(size.templates as usize)?,
             meta: Memory::anonymous(1)?,
             guard: Memory::anonymous(guard::LINES as usize)?,
@@ -107,6 +124,7 @@ impl Table {
         if table.meta().version.load() != u64::from(layout::VERSION) {
             table.set_up();
         }
+        table.meta().buckets.store(u64::from(size.buckets));
         table
     }
 
@@ -184,6 +202,18 @@ impl Table {
     #[must_use]
     pub fn tail(&self, index: u32) -> &Tail {
         &self.parts.tails[index as usize]
+    }
+
+    /// Where a boot memo with this tag may stand; none if there is no room for any.
+    #[must_use]
+    pub fn bucket(&self, tag: u64) -> Option<&Bucket> {
+        let buckets = u64::from(self.size.buckets);
+        (buckets != 0).then(|| &self.parts.boots[boot::bucket(tag, buckets) as usize])
+    }
+
+    /// All places for boot memos.
+    pub fn boots(&self) -> impl Iterator<Item = &Entry> {
+        self.parts.boots.iter().flat_map(|bucket| &bucket.0)
     }
 
     #[must_use]

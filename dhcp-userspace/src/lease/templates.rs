@@ -98,6 +98,11 @@ impl Templates {
 
     /// The index of a template with this content, one reference more; `None` if all are in use.
     pub fn intern(&self, table: &Table, content: &Content) -> Option<u32> {
+        self.intern_up_to(table, content, u32::MAX)
+    }
+
+    /// As [`Self::intern`], but no new one if so many are in use.
+    pub fn intern_up_to(&self, table: &Table, content: &Content, most: u32) -> Option<u32> {
         // Counted while the entry is locked: `release` looks at the count under the same lock.
         match self.known.entry(content.key()) {
             dashmap::Entry::Occupied(known) => {
@@ -107,7 +112,7 @@ impl Templates {
                 Some(index)
             }
             dashmap::Entry::Vacant(new) => {
-                let index = self.take()?;
+                let index = self.take(most)?;
                 table.template(index).write(&content.facts, &content.body);
                 self.count(index);
                 new.insert(index);
@@ -146,8 +151,12 @@ impl Templates {
         free.settled.extend(settled);
     }
 
-    fn take(&self) -> Option<u32> {
+    fn take(&self, most: u32) -> Option<u32> {
         let mut free = self.free.lock().expect("no panics while held");
+        let idle = free.returned.len() + free.settled.len();
+        if free.next as usize - 1 - idle >= most as usize {
+            return None;
+        }
         if let Some(index) = free.settled.pop_front() {
             return Some(index);
         }
@@ -226,9 +235,8 @@ mod tests {
 
     fn table(templates: u32) -> Table {
         let size = Size {
-            blocks: 1,
-            pages: 1,
             templates,
+            ..Size::for_addresses(1, 1)
         };
         Table::anonymous(size).unwrap()
     }

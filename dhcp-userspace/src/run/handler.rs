@@ -135,7 +135,7 @@ impl Handler {
         if asker.is_some_and(|asker| self.is_turned_away(&asker, frame, &incoming, here, now)) {
             return;
         }
-        if here && is_renewal(&incoming) && self.answered_fast(socket, frame, now) {
+        if here && is_direct(&incoming) && self.answered_fast(socket, frame, now) {
             return;
         }
         let admit = |asker| self.gate.admit(&self.shared.core, asker, &incoming, now);
@@ -242,7 +242,7 @@ impl Handler {
         };
         let reason = env.answer(&mut self.scratch);
         self.shared.core.metrics.fast(reason);
-        if reason == Reason::Hit {
+        if reason.is_answer() {
             self.out.push(Parcel {
                 socket: Arc::clone(socket),
                 frame: reply,
@@ -252,7 +252,7 @@ impl Handler {
             self.out.recycle(reply);
         }
         // Broken: the lease may be extended, but nothing is there to send.
-        matches!(reason, Reason::Hit | Reason::Broken) || reason.is_drop()
+        reason.is_answer() || reason == Reason::Broken || reason.is_drop()
     }
 
     /// Hands the packet to the engine; false if it must wait.
@@ -305,9 +305,7 @@ impl Handler {
 }
 
 /// Whether it is worth a copy of the frame to let the fast path look at it.
-fn is_renewal(incoming: &Incoming<'_>) -> bool {
-    let field = |at: usize| incoming.payload.get(at..at + 4);
-    incoming.destination_port == SERVER_PORT
-        && field(bootp::CIADDR).is_some_and(|ciaddr| ciaddr != [0; 4])
-        && field(bootp::GIADDR) == Some(&[0; 4])
+fn is_direct(incoming: &Incoming<'_>) -> bool {
+    let giaddr = incoming.payload.get(bootp::GIADDR..bootp::GIADDR + 4);
+    incoming.destination_port == SERVER_PORT && giaddr == Some(&[0; 4])
 }

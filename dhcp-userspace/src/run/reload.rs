@@ -98,6 +98,10 @@ fn needs_restart(old: &Config, new: &Config) -> Option<String> {
         ("fast_path.mode", old_path.mode != new_path.mode),
         ("fast_path.pin_dir", old_path.pin_dir != new_path.pin_dir),
         ("fast_path.capacity", old_path.capacity != new_path.capacity),
+        (
+            "fast_path.boot_memos",
+            old_path.boot_memos != new_path.boot_memos,
+        ),
     ];
     let changed = rows.iter().filter(|(_, changed)| *changed);
     let names: Vec<_> = changed.map(|(name, _)| *name).collect();

@@ -32,7 +32,7 @@ pub fn status(shared: &Shared) -> Status {
     for ((_, state), count) in leases_by_subnet(shared) {
         *leases.entry(state.to_owned()).or_default() += count;
     }
-    let kernel_hits = kernel_counts(shared)[Reason::Hit as usize];
+    let kernel_hits = Reason::answered(&kernel_counts(shared));
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
@@ -46,7 +46,7 @@ pub fn status(shared: &Shared) -> Status {
         kernel_hits,
         fast_path_hits: Hits {
             kernel: kernel_hits.saturating_sub(shared.kernel_hits_before),
-            workers: core.metrics.fast_here()[Reason::Hit as usize],
+            workers: Reason::answered(&core.metrics.fast_here()),
         },
         ignored: core.metrics.by_reason(),
         packets: core.metrics.packets(),

@@ -202,7 +202,7 @@ impl Daemon {
             core,
             path: path.to_owned(),
             journal: committer.handle(),
-            kernel_hits_before: fastpath.counters()[Reason::Hit as usize],
+            kernel_hits_before: Reason::answered(&fastpath.counters()),
             fastpath: Mutex::new(fastpath),
             ports: Mutex::new(Ports::new(mailboxes.clone(), sockets)),
             netboot: Netboot::default(),

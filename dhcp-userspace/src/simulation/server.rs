@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use dhcp_common::Reason;
 use dhcp_common::fast::Scratch;
 use dhcp_common::layout::PORTS;
 use dhcp_common::wire::mac_bits;
@@ -127,7 +126,7 @@ impl Server {
         let table = self.table.take().unwrap_or_else(|| {
             self.boot_at = self.time - 5 * SECOND;
             self.boots += 1;
-            Arc::new(Table::anonymous(Size::for_addresses(64, 8)).expect("memory"))
+            Arc::new(Table::anonymous(Size::for_addresses(64, 8).with_boots(4096)).expect("memory"))
         });
         for port in interfaces() {
             let place = &table.meta().ports[port.index as usize % PORTS];
@@ -205,7 +204,7 @@ impl Server {
             ifindex: PLACES[origin.place].link.ifindex,
             now: self.now().boot,
         };
-        if kernel.answer(&mut self.scratch) == Reason::Hit {
+        if kernel.answer(&mut self.scratch).is_answer() {
             self.counts.hits += 1;
             self.send(Sent {
                 bytes: bytes.clone(),

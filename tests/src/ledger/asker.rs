@@ -161,6 +161,7 @@ mod tests {
         mac: MAC,
         until: 100 * clock::SECOND,
         asked: 0,
+        first: 0,
         since: 0,
         link: 0,
     };

@@ -26,6 +26,8 @@ pub struct Claim {
     pub until: u64,
     /// When its client asked for it last.
     pub asked: u64,
+    /// When it asked the same for the first time: the answer may be to that.
+    pub first: u64,
     /// When its client was told of it first.
     pub since: u64,
     pub(super) link: usize,
@@ -184,6 +186,7 @@ impl Book {
             mac,
             until,
             asked: asked.last,
+            first: asked.first,
             since: at,
             link,
         };
@@ -216,7 +219,7 @@ impl Book {
     /// Until when whoever holds this may use it at least after asking for more time.
     fn least(&self, old: &Claim, asked: u64) -> u64 {
         let shortest = asked.saturating_add(self.shortest);
-        match old.asked > self.longer_until {
+        match old.first > self.longer_until {
             true => old.until,
             false => old.until.min(shortest),
         }

@@ -14,6 +14,7 @@ pub mod journal_files;
 pub mod load;
 pub mod message;
 pub mod million;
+pub mod mutate;
 pub mod random;
 pub mod raw_client;
 pub mod reloads;

@@ -115,10 +115,12 @@ pub(super) fn fast_path(written: &written::FastPath, report: &Report) -> model::
     let reserve = get(written.reserve.as_ref(), &at("reserve"), report);
     let pin_dir = get(written.pin_dir.as_ref(), &at("pin_dir"), report);
     let capacity = get(written.capacity.as_ref(), &at("capacity"), report);
+    let boot_memos = get(written.boot_memos.as_ref(), &at("boot_memos"), report);
     model::FastPath {
         mode: mode.unwrap_or(FastPathMode::Auto),
         reserve: reserve.map_or(2.5, |reserve| reserve.0),
         pin_dir: pin_dir.map_or_else(|| PathBuf::from("/sys/fs/bpf/xdhcpd"), |path| path.0),
         capacity: capacity.and_then(|capacity| capacity.0),
+        boot_memos: boot_memos.and_then(|memos| memos.0),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
+use dhcp_common::boot::Entry;
 use dhcp_common::slot::Kind;
 use dhcp_common::wire::mac_bits;
 
@@ -27,7 +28,11 @@ impl Engine {
         };
         let offered = slots().filter(|slot| slot.kind() == Kind::Offered).count();
         same("open offers", self.open_offers(), offered)?;
-        let templates: BTreeSet<u32> = slots().map(|slot| slot.lease().template).collect();
+        let boots = self.table.boots().filter_map(Entry::read);
+        let templates: BTreeSet<u32> = slots()
+            .map(|slot| slot.lease().template)
+            .chain(boots.map(|boot| boot.template))
+            .collect();
         let named = templates.iter().filter(|template| **template != 0).count();
         same("templates in use", self.templates_in_use(), named)?;
         let (handed_out, idle) = self.templates.handed_out();

@@ -28,7 +28,7 @@ impl Lab {
             frame: &mut frame,
         };
         match host.answer(&mut Scratch::default()) {
-            Reason::Hit => Ok(frame),
+            reason if reason.is_answer() => Ok(frame),
             reason => {
                 assert_eq!(frame, message.frame(), "a refused frame is as it came");
                 Err(reason)

@@ -339,7 +339,7 @@ pub(super) struct Lab {
 
 impl Lab {
     pub(super) fn new(config: Config) -> Self {
-        let table = Table::anonymous(Size::for_addresses(64, 8)).unwrap();
+        let table = Table::anonymous(Size::for_addresses(64, 8).with_boots(4096)).unwrap();
         let lab = Self::over(config, Arc::new(table));
         lab.engine.restore([], lab.now);
         lab

@@ -70,7 +70,7 @@ fn a_refused_record_leaves_the_slot_unharmed() {
     let commit = commit_of(lab.handle(&Message::selecting(A, address), &mut reply));
     lab.engine.refuse(&commit.change, lab.now);
     assert_eq!(lab.engine.lease_at(address).unwrap().kind, Kind::Offered);
-    assert_eq!(lab.engine.templates_in_use(), 0);
+    lab.engine.audit().unwrap();
     assert_eq!(lab.bind(A), address);
     let before = lab.engine.lease_at(address).unwrap();
     for message in [Message::release(A, address), Message::decline(A, address)] {
@@ -172,7 +172,7 @@ fn what_the_kernel_granted_is_seen_once_and_outlives_the_lapse() {
     lab.pass(LEASE / 2);
     let asked = dhcp_common::slot::Asked {
         chaddr: lease.chaddr,
-        memo: lease.memo,
+        memo: Some(lease.memo),
         link: None,
     };
     let until = lab.now.boot + LEASE;
@@ -187,6 +187,7 @@ fn what_the_kernel_granted_is_seen_once_and_outlives_the_lapse() {
     lab.pass(LEASE / 2);
     lab.sweep();
     assert_eq!(lab.engine.lease_at(address).unwrap().kind, Kind::Expired);
+    lab.engine.drop_unused_boots(lab.now);
     assert_eq!(lab.engine.templates_in_use(), 0);
     lab.bind(A);
     lab.sweep();
@@ -285,7 +286,7 @@ fn a_commit_that_a_reload_overtakes_brings_no_memo() {
     lab.commit(commit);
     let lease = lab.engine.lease_at(address).unwrap();
     assert_eq!((lease.kind, lease.memo), (Kind::Bound, false));
-    assert_eq!(lab.engine.templates_in_use(), 0);
+    lab.engine.audit().unwrap();
     assert_eq!(lab.engine.pools()[0].free, 9);
 }
 

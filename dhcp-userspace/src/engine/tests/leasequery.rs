@@ -157,7 +157,7 @@ fn renewals_by_the_kernel_move_the_last_transaction() {
     let lease = slot.lease();
     let asked = dhcp_common::slot::Asked {
         chaddr: lease.chaddr,
-        memo: lease.memo,
+        memo: Some(lease.memo),
         link: None,
     };
     let until = lab.now.boot + LEASE;

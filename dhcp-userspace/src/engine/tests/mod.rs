@@ -2,6 +2,7 @@
 mod audit;
 mod boot;
 mod bootp;
+mod boots;
 mod captures;
 mod classes;
 mod delay;

@@ -125,7 +125,7 @@ fn the_guard_drops_whom_it_is_told_to_and_touches_no_byte() {
     let mut forged = discover([0; 4]).frame();
     forged[11] ^= 1;
     let reason = same_as_host(&fast_path, &forged);
-    assert_eq!(reason, Reason::NotRenewal, "sent by another");
+    assert_eq!(reason, Reason::MemoMiss, "sent by another");
     guard.unblock_all();
     assert_eq!(say(&renewal), Reason::Hit);
 }
@@ -169,9 +169,9 @@ fn the_guard_throttles_strangers_and_no_client_that_it_knows() {
     assert_eq!(say(&discover([0; 4])), Reason::Throttled);
     let mut request = discover([0; 4]);
     request.options[2] = 3;
-    assert_eq!(say(&request), Reason::NotRenewal, "takes an offer");
+    assert_eq!(say(&request), Reason::MemoMiss, "takes an offer");
     guard.know(mac_bits(&CLIENT, 0));
-    assert_eq!(say(&discover([0; 4])), Reason::NotRenewal);
+    assert_eq!(say(&discover([0; 4])), Reason::MemoMiss);
     assert_eq!(say(&relayed), Reason::Relayed);
     assert_eq!(say(&Request::default()), Reason::Hit);
     let mut foreign = discover([0; 4]).frame();

@@ -165,6 +165,19 @@ fn a_shorter_lease_time_is_told_once() {
 }
 
 #[test]
+fn an_answer_may_be_to_what_was_asked_before_the_lease_time_changed() {
+    let mut link = Link::default();
+    link.ask(wire::REQUEST, A);
+    link.pass(1);
+    link.book.lease_time_changed(link.now, 20 * SECOND);
+    link.repeat(wire::REQUEST, A);
+    link.answer(wire::ACK, A, LEASE);
+    link.ask(wire::REQUEST, A);
+    link.answer(wire::ACK, A, 20);
+    link.content();
+}
+
+#[test]
 fn less_than_the_shortest_lease_time_is_found() {
     let mut link = Link::default();
     link.bind(A);

@@ -74,7 +74,7 @@ impl Lab {
             frame: &mut frame,
         };
         match host.answer(&mut Scratch::default()) {
-            Reason::Hit => Ok(frame),
+            reason if reason.is_answer() => Ok(frame),
             reason => Err(reason),
         }
     }
