@@ -261,6 +261,8 @@ impl Metrics {
 pub struct State {
     /// From the kernel, if the fast path is on.
     pub fastpath: Vec<(Reason, u64)>,
+    /// Interfaces that are served, and whether the kernel answers renewals there.
+    pub attached: Vec<(String, bool)>,
     /// Subnet, state and number of leases.
     pub leases: Vec<(Ipv4Net, String, u64)>,
     pub pools: Vec<Pool>,
@@ -276,6 +278,8 @@ pub struct State {
     pub unknown_rate: u64,
     /// `None`: no boot files are served.
     pub boot: Option<Report>,
+    /// Whether boot files are served as configured; `None`: none are to be.
+    pub boot_served: Option<bool>,
 }
 
 impl State {
@@ -290,6 +294,13 @@ impl State {
             "fastpath",
             "Frames seen by the fast path, by how they ended",
             hits,
+        );
+        let row = |(name, is): &(String, bool)| (by("interface", name), u64::from(*is));
+        gauges(
+            &mut to,
+            "fastpath_attached",
+            "1 where the kernel answers renewals, 0 where the daemon does",
+            self.attached.iter().map(row),
         );
         let lease = |(subnet, state, n): &(Ipv4Net, String, u64)| {
             (
@@ -344,6 +355,10 @@ impl State {
             self.templates,
         );
         self.journal_in(&mut to);
+        if let Some(is_served) = self.boot_served {
+            let help = "1 if boot files are served as configured";
+            gauge(&mut to, "boot_served", help, is_served.into());
+        }
         if let Some(report) = &self.boot {
             boot_in(&mut to, report);
         }
