@@ -285,47 +285,8 @@ pub struct State {
 impl State {
     fn registry(&self) -> Registry {
         let mut to = registry();
-        let hits = self
-            .fastpath
-            .iter()
-            .map(|(reason, n)| (by("reason", reason.label()), *n));
-        counters(
-            &mut to,
-            "fastpath",
-            "Frames seen by the fast path, by how they ended",
-            hits,
-        );
-        let row = |(name, is): &(String, bool)| (by("interface", name), u64::from(*is));
-        gauges(
-            &mut to,
-            "fastpath_attached",
-            "1 where the kernel answers renewals, 0 where the daemon does",
-            self.attached.iter().map(row),
-        );
-        let lease = |(subnet, state, n): &(Ipv4Net, String, u64)| {
-            (
-                vec![("subnet", subnet.to_string()), ("state", state.clone())],
-                *n,
-            )
-        };
-        gauges(&mut to, "leases", "Leases", self.leases.iter().map(lease));
-        let pools = |value: fn(&Pool) -> u64| {
-            self.pools
-                .iter()
-                .map(move |pool| (by("subnet", &pool.subnet.to_string()), value(pool)))
-        };
-        gauges(
-            &mut to,
-            "pool_addresses",
-            "Addresses in the pools",
-            pools(|pool| pool.size),
-        );
-        gauges(
-            &mut to,
-            "pool_addresses_used",
-            "Addresses not free",
-            pools(|pool| pool.used),
-        );
+        self.fastpath_in(&mut to);
+        self.leases_in(&mut to);
         let help = "Clients remembered, with or without a lease";
         gauge(&mut to, "clients", help, self.clients);
         gauge(
@@ -363,6 +324,53 @@ impl State {
             boot_in(&mut to, report);
         }
         to
+    }
+
+    fn fastpath_in(&self, to: &mut Registry) {
+        let hits = self
+            .fastpath
+            .iter()
+            .map(|(reason, n)| (by("reason", reason.label()), *n));
+        counters(
+            to,
+            "fastpath",
+            "Frames seen by the fast path, by how they ended",
+            hits,
+        );
+        let row = |(name, is): &(String, bool)| (by("interface", name), u64::from(*is));
+        gauges(
+            to,
+            "fastpath_attached",
+            "1 where the kernel answers renewals, 0 where the daemon does",
+            self.attached.iter().map(row),
+        );
+    }
+
+    fn leases_in(&self, to: &mut Registry) {
+        let lease = |(subnet, state, n): &(Ipv4Net, String, u64)| {
+            (
+                vec![("subnet", subnet.to_string()), ("state", state.clone())],
+                *n,
+            )
+        };
+        gauges(to, "leases", "Leases", self.leases.iter().map(lease));
+        let pools = |value: fn(&Pool) -> u64| {
+            self.pools
+                .iter()
+                .map(move |pool| (by("subnet", &pool.subnet.to_string()), value(pool)))
+        };
+        gauges(
+            to,
+            "pool_addresses",
+            "Addresses in the pools",
+            pools(|pool| pool.size),
+        );
+        gauges(
+            to,
+            "pool_addresses_used",
+            "Addresses not free",
+            pools(|pool| pool.used),
+        );
     }
 
     fn journal_in(&self, to: &mut Registry) {
