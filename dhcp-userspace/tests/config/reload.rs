@@ -100,6 +100,22 @@ fn one_change_is_one_line() {
     );
 }
 
+#[test]
+fn what_many_subnets_inherit_is_told_once() {
+    let with = |count: u8, lease: &str| {
+        let subnet = |at| format!("  - {{subnet: 10.0.{at}.0/24, pools: [10.0.{at}.9]}}\n");
+        let subnets: String = (0..count).map(subnet).collect();
+        config(&format!(
+            "defaults: {{lease_time: {lease}}}\nsubnets:\n{subnets}"
+        ))
+    };
+    let many = "6 subnets (10.0.0.0/24, 10.0.1.0/24, 10.0.2.0/24, ...): lease_time: 1h -> 2h";
+    assert_eq!(diff(&with(6, "1h"), &with(6, "2h")), [many]);
+    let few = diff(&with(5, "1h"), &with(5, "2h"));
+    assert_eq!(few.len(), 5);
+    assert_eq!(few[4], "subnet 10.0.4.0/24: lease_time: 1h -> 2h");
+}
+
 const WITH_CLASSES: &str = "
 server: {allowed_relays: [10.0.0.0/8]}
 guard: {unknown_rate: 5000}

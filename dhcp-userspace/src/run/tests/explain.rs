@@ -18,7 +18,7 @@ classes:
   - {name: port, match: {circuit-id: sw1/*}}
 subnets:
   - subnet: 10.0.0.0/24
-    pools: [{range: 10.0.0.100-10.0.0.109, classes: [row]}, 10.0.0.110]
+    pools: [{range: 10.0.0.120-10.0.0.129, classes: [row]}, 10.0.0.110]
     lease_time: 1h
     reservations: [{mac: 52:54:00:00:00:01, address: 10.0.0.7}]
   - {subnet: 10.9.0.0/24, classes: [port], pools: [10.9.0.9]}
@@ -76,7 +76,7 @@ fn who_is_not_known_sees_where_its_address_would_come_from() {
         assert_eq!(told[0]["ready_made"], json!(["pxe", "unknown"]));
         assert_eq!(lab.bind(2), [10, 0, 0, 110]);
         question.options = vec!["rack=7".into()];
-        let own = json!({"pool": "10.0.0.100-10.0.0.109", "free": 10});
+        let own = json!({"pool": "10.0.0.120-10.0.0.129", "free": 10});
         let open = json!({"pool": "10.0.0.110-10.0.0.110", "free": 0});
         assert_eq!(ask(&lab, &question).unwrap()[0]["free"], json!([own, open]));
     });
