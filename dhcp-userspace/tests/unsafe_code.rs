@@ -1,4 +1,4 @@
-//! The table of `unsafe` in docs/security.md is that of the source.
+//! The table of `unsafe` in docs/unsafe.md is that of the source.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -19,7 +19,7 @@ const HEAD: &str = "| file | how often | why it is sound |\n|---|---|---|\n";
 fn every_unsafe_is_listed_with_its_reason() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let table = table(repository);
-    let path = repository.join("docs/security.md");
+    let path = repository.join("docs/unsafe.md");
     let page = fs::read_to_string(&path).unwrap();
     let (before, rest) = page.split_once(BEGIN).expect("a place for the table");
     let (listed, after) = rest.split_once(END).expect("the table's end");

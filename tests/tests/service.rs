@@ -118,6 +118,13 @@ fn a_broken_configuration_changes_nothing() -> Result<()> {
     site.daemon.process().signal(libc::SIGHUP)?;
     let goes_on = "the old one goes on";
     site.daemon.process().wait_for_line(goes_on, from, SOON)?;
+    let log = site.daemon.process().log();
+    let mut told = log[from..].lines();
+    ensure!(
+        told.any(|event| event.contains(goes_on) && event.contains(&format!("dhcp.yaml:{line}"))),
+        "not in one line: {}",
+        &log[from..]
+    );
     renew(&client, &lease, OLD_DOMAIN)?;
     ensure!(answered(&site)? == (1, 0), "{:?}", answered(&site)?);
     raw_client(&site, 2)?.bind()?;

@@ -16,6 +16,11 @@ use super::model::{
     Bootp, Config, ConflictCheck, FastPathMode, FileService, Guard, Policy, Rate, Server, Subnet,
 };
 
+/// More subnets than this that change alike are counted, not listed.
+const LISTED: usize = 5;
+/// So many are named as examples.
+const EXAMPLES: usize = 3;
+
 /// One line for every change, in the words of the configuration. Empty: nothing has changed.
 #[must_use]
 pub fn diff(old: &Config, new: &Config) -> Vec<String> {
@@ -30,7 +35,6 @@ pub fn diff(old: &Config, new: &Config) -> Vec<String> {
     clients::classes(old, new, &mut lines);
     networks(old, new, &mut lines);
     subnets(old, new, &mut lines);
-    lines.scope = String::new();
     hosts::diff((old, &old.hosts), (new, &new.hosts), &mut lines);
     lines.all
 }
@@ -196,17 +200,37 @@ fn subnets(old: &Config, new: &Config, lines: &mut Lines) {
         all.map(|(subnet, index)| (subnet.prefix, index)).collect()
     };
     let (before, after) = (by_prefix(old), by_prefix(new));
+    let mut changes = Vec::new();
     for prefix in keys(&before, &after) {
-        lines.scope = format!("subnet {prefix}: ");
+        let mut its = Lines::default();
         let before = before.get(prefix).map(|index| (old, &old.subnets[*index]));
         let after = after.get(prefix).map(|index| (new, &new.subnets[*index]));
         match (before, after) {
-            (Some(old), Some(new)) => subnet(old, new, lines),
-            (Some((_, old)), None) => lines.push(&format!("removed ({})", summary(old))),
-            (None, Some((_, new))) => lines.push(&format!("added ({})", summary(new))),
+            (Some(old), Some(new)) => subnet(old, new, &mut its),
+            (Some((_, old)), None) => its.push(&format!("removed ({})", summary(old))),
+            (None, Some((_, new))) => its.push(&format!("added ({})", summary(new))),
             (None, None) => {}
         }
+        changes.extend(its.all.into_iter().map(|change| (*prefix, change)));
     }
+    lines.all.extend(together(&changes));
+}
+
+/// What many subnets have from a level above them is told once.
+fn together(changes: &[(Ipv4Net, String)]) -> Vec<String> {
+    let mut whose: BTreeMap<&str, Vec<Ipv4Net>> = BTreeMap::new();
+    for (prefix, change) in changes {
+        whose.entry(change).or_default().push(*prefix);
+    }
+    let line = |(prefix, change): &(Ipv4Net, String)| match &*whose[change.as_str()] {
+        few if few.len() <= LISTED => Some(format!("subnet {prefix}: {change}")),
+        [first, ..] if first != prefix => None,
+        many => {
+            let (count, examples) = (many.len(), list(&many[..EXAMPLES]));
+            Some(format!("{count} subnets ({examples}, ...): {change}"))
+        }
+    };
+    changes.iter().filter_map(line).collect()
 }
 
 fn summary(subnet: &Subnet) -> String {

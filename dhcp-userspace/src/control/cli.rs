@@ -13,8 +13,8 @@ use super::protocol::{Changes, Explained, Filter, Happened, Lost, Question, Requ
 use super::render;
 use crate::clock::{Now, SECOND};
 use crate::config::Config;
-use crate::journal::{Disk, JournalError};
-use crate::{config, fastpath};
+use crate::journal::{Disk, InspectError, JournalError};
+use crate::{config, fastpath, journal};
 
 /// Where the daemon listens unless its configuration says otherwise.
 pub const SOCKET: &str = "/run/xdhcpd/control.sock";
@@ -53,6 +53,8 @@ enum Command {
     /// Boot files, by TFTP and HTTP.
     #[command(subcommand)]
     Boot(Boot),
+    /// What stands in a file of the journal, and where it is damaged. Asks no daemon, and changes nothing.
+    Journal { file: PathBuf },
     /// Read the configuration again; prints what changed.
     Reload,
     /// What happens to clients, as it happens.
@@ -159,6 +161,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), ClientError
             cli.changes(&Request::GuardClear { mac }, "nobody was blocked")
         }
         Command::Boot(Boot::Status) => cli.one(&Request::Boot, |report| render::boot(&report)),
+        Command::Journal { file } => cli.journal(file),
         Command::Reload => cli.changes(&Request::Reload, "nothing changed"),
         Command::Events => cli.events(),
     }
@@ -182,10 +185,9 @@ fn leases(mut cli: Cli<'_>, command: &Leases) -> Result<(), ClientError> {
         }
         Leases::Renew { key, subnet } => {
             let (key, subnet) = (key.clone(), *subnet);
-            cli.changes(
-                &Request::Renew { key, subnet },
-                "no client has a lease there",
-            )
+            cli.one(&Request::Renew { key, subnet }, |told: Changes| {
+                render::renewals(&told)
+            })
         }
         Leases::Export { file } => cli.export(file.as_deref()),
         Leases::Import { file, yes } => cli.import(file, *yes),
@@ -303,6 +305,24 @@ impl Cli<'_> {
         }
     }
 
+    fn journal(&mut self, file: &Path) -> Result<(), ClientError> {
+        // With the first row: a refusal has no table.
+        let mut header = (!self.json).then(render::journal_header);
+        let each = &mut |offset, part| {
+            if let Some(header) = header.take() {
+                writeln!(self.out, "{header}")?;
+            }
+            if self.json {
+                return writeln!(self.out, "{}", render::journal_json(offset, &part));
+            }
+            writeln!(self.out, "{}", render::journal_line(offset, &part))
+        };
+        journal::inspect(file, each).map_err(|error| match error {
+            InspectError::Out(error) => error.into(),
+            error => ClientError::Refused(error.to_string()),
+        })
+    }
+
     fn events(&mut self) -> Result<(), ClientError> {
         let mut row = |item: Value| {
             let line = if self.json {
@@ -410,6 +430,35 @@ mod tests {
         let error = error.unwrap_err().to_string();
         assert!(
             error.starts_with("cannot write /nowhere/leases.yaml"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_file_of_the_journal_is_shown_without_a_daemon() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory
+            .path()
+            .join("0000000000000001-00000002.segment.superseded");
+        std::fs::write(&file, [0; 100]).unwrap();
+        let show = |json: bool, file: &Path| {
+            let mut out = Vec::new();
+            let socket = Path::new("/nowhere/control.sock");
+            let done = Cli {
+                socket,
+                json,
+                out: &mut out,
+            }
+            .journal(file);
+            done.map(|()| String::from_utf8(out).unwrap())
+        };
+        let end = r#"{"bytes":100,"offset":0,"what":"end"}"#;
+        assert_eq!(show(true, &file).unwrap(), format!("{end}\n"));
+        let page = show(false, &file).unwrap();
+        assert!(page.ends_with("100 bytes of zeros\n"), "{page}");
+        let error = show(false, Path::new("/nowhere/lock")).unwrap_err();
+        assert!(
+            error.to_string().contains("no file of a journal"),
             "{error}"
         );
     }

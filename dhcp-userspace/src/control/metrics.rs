@@ -261,6 +261,8 @@ impl Metrics {
 pub struct State {
     /// From the kernel, if the fast path is on.
     pub fastpath: Vec<(Reason, u64)>,
+    /// Interfaces that are served, and whether the kernel answers renewals there.
+    pub attached: Vec<(String, bool)>,
     /// Subnet, state and number of leases.
     pub leases: Vec<(Ipv4Net, String, u64)>,
     pub pools: Vec<Pool>,
@@ -276,45 +278,15 @@ pub struct State {
     pub unknown_rate: u64,
     /// `None`: no boot files are served.
     pub boot: Option<Report>,
+    /// Whether boot files are served as configured; `None`: none are to be.
+    pub boot_served: Option<bool>,
 }
 
 impl State {
     fn registry(&self) -> Registry {
         let mut to = registry();
-        let hits = self
-            .fastpath
-            .iter()
-            .map(|(reason, n)| (by("reason", reason.label()), *n));
-        counters(
-            &mut to,
-            "fastpath",
-            "Frames seen by the fast path, by how they ended",
-            hits,
-        );
-        let lease = |(subnet, state, n): &(Ipv4Net, String, u64)| {
-            (
-                vec![("subnet", subnet.to_string()), ("state", state.clone())],
-                *n,
-            )
-        };
-        gauges(&mut to, "leases", "Leases", self.leases.iter().map(lease));
-        let pools = |value: fn(&Pool) -> u64| {
-            self.pools
-                .iter()
-                .map(move |pool| (by("subnet", &pool.subnet.to_string()), value(pool)))
-        };
-        gauges(
-            &mut to,
-            "pool_addresses",
-            "Addresses in the pools",
-            pools(|pool| pool.size),
-        );
-        gauges(
-            &mut to,
-            "pool_addresses_used",
-            "Addresses not free",
-            pools(|pool| pool.used),
-        );
+        self.fastpath_in(&mut to);
+        self.leases_in(&mut to);
         let help = "Clients remembered, with or without a lease";
         gauge(&mut to, "clients", help, self.clients);
         gauge(
@@ -344,10 +316,61 @@ impl State {
             self.templates,
         );
         self.journal_in(&mut to);
+        if let Some(is_served) = self.boot_served {
+            let help = "1 if boot files are served as configured";
+            gauge(&mut to, "boot_served", help, is_served.into());
+        }
         if let Some(report) = &self.boot {
             boot_in(&mut to, report);
         }
         to
+    }
+
+    fn fastpath_in(&self, to: &mut Registry) {
+        let hits = self
+            .fastpath
+            .iter()
+            .map(|(reason, n)| (by("reason", reason.label()), *n));
+        counters(
+            to,
+            "fastpath",
+            "Frames seen by the fast path, by how they ended",
+            hits,
+        );
+        let row = |(name, is): &(String, bool)| (by("interface", name), u64::from(*is));
+        gauges(
+            to,
+            "fastpath_attached",
+            "1 where the kernel answers renewals, 0 where the daemon does",
+            self.attached.iter().map(row),
+        );
+    }
+
+    fn leases_in(&self, to: &mut Registry) {
+        let lease = |(subnet, state, n): &(Ipv4Net, String, u64)| {
+            (
+                vec![("subnet", subnet.to_string()), ("state", state.clone())],
+                *n,
+            )
+        };
+        gauges(to, "leases", "Leases", self.leases.iter().map(lease));
+        let pools = |value: fn(&Pool) -> u64| {
+            self.pools
+                .iter()
+                .map(move |pool| (by("subnet", &pool.subnet.to_string()), value(pool)))
+        };
+        gauges(
+            to,
+            "pool_addresses",
+            "Addresses in the pools",
+            pools(|pool| pool.size),
+        );
+        gauges(
+            to,
+            "pool_addresses_used",
+            "Addresses not free",
+            pools(|pool| pool.used),
+        );
     }
 
     fn journal_in(&self, to: &mut Registry) {

@@ -134,6 +134,9 @@ pub struct Explained {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     pub classes: Vec<String>,
+    /// Ready-made classes, also those that nothing is configured for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ready_made: Vec<String>,
     /// Why it is not served here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
@@ -143,11 +146,21 @@ pub struct Explained {
     /// That address's pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
+    /// Without an address: the pools that it would get one of, in the order in which they are asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub free: Vec<FreePool>,
     pub lease_secs: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_server: Option<Ipv4Addr>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub boot_file: String,
+}
+
+/// Addresses that may be given now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreePool {
+    pub pool: String,
+    pub free: u64,
 }
 
 /// One line of an answer.

@@ -130,6 +130,21 @@ impl<'a> Context<'a> {
         self.pick(id, |pools, may| pools.glance_next(may))
     }
 
+    /// How many addresses are free in the pools that the client may get one of, by their place, in
+    /// the order in which they are asked.
+    pub(super) fn free_pools(&self, id: SubnetId) -> Vec<(usize, u64)> {
+        let standing = self.standing(id);
+        if standing.refused.is_some() {
+            return Vec::new();
+        }
+        let pools = &self.subnet(id).pools;
+        let may = |at: &usize| standing.passes(&pools[*at].classes);
+        let mut all: Vec<usize> = (0..pools.len()).filter(may).collect();
+        all.sort_by_key(|at| pools[*at].classes.is_empty());
+        let free = &self.state.pools[id];
+        all.into_iter().map(|at| (at, free.free_in(at))).collect()
+    }
+
     fn pick(
         &self,
         id: SubnetId,

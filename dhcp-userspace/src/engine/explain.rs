@@ -22,12 +22,17 @@ pub struct Explanation {
     /// What the client is known by, if a reservation has it.
     pub host: Option<String>,
     pub classes: Vec<String>,
+    /// Ready-made classes, also those that nothing is configured for.
+    pub ready_made: Vec<&'static str>,
     /// Why it is not served here.
     pub refused: Option<Ignored>,
     /// The address that it has or had here, or that is reserved for it.
     pub address: Option<Ipv4Addr>,
     /// The first and the last address of that one's pool.
     pub pool: Option<(Ipv4Addr, Ipv4Addr)>,
+    /// Where it would get one otherwise: first and last address of a pool, and how many are free, in
+    /// the order in which they are asked.
+    pub free: Vec<(Ipv4Addr, Ipv4Addr, u64)>,
     pub lease_time: Duration,
     pub next_server: Option<Ipv4Addr>,
     pub boot_file: String,
@@ -66,12 +71,24 @@ impl Context<'_> {
             network: network.and_then(|at| config.networks.get(at).cloned()),
             host: standing.host.map(|host| host.identifier.to_string()),
             classes: members.map(|(_, class)| class.name.clone()).collect(),
+            ready_made: self.ready_made(id).collect(),
             refused: standing.refused,
             address,
             pool: pool.map(|pool| (pool.first, pool.last)),
+            free: match address {
+                Some(_) => Vec::new(),
+                None => self.free(id),
+            },
             lease_time: terms.times.lease,
             next_server: terms.next_server,
             boot_file: terms.boot.file.clone(),
         })
+    }
+
+    fn free(&self, id: SubnetId) -> Vec<(Ipv4Addr, Ipv4Addr, u64)> {
+        let pools = &self.subnet(id).pools;
+        let all = self.free_pools(id).into_iter();
+        all.map(|(at, free)| (pools[at].first, pools[at].last, free))
+            .collect()
     }
 }

@@ -74,8 +74,13 @@ pub enum NotForced {
     #[error("{0} is in no subnet that is served now")]
     NoSubnet(Ipv4Addr),
     #[error(
-        "no client has a nonce to know this server by: server.forcerenew is off, or the secret \
-         in state_dir could not be read"
+        "server.forcerenew is off, so no client has a nonce to know this server by: set it to true and \
+         reload; clients get theirs when they are bound the next time, and renew at T1 until then"
+    )]
+    Off,
+    #[error(
+        "there is no secret to make nonces of, so no client can know this server: forcerenew.key in state_dir \
+         could not be read or made, and the log of the start says why; mend that and restart xdhcpd"
     )]
     NoSecret,
 }
@@ -174,8 +179,10 @@ impl Engine {
         now: Now,
     ) -> Result<Vec<u8>, NotForced> {
         let client = self.client_at(state, address, lease.chaddr);
+        if !state.config.server.forcerenew {
+            return Err(NotForced::Off);
+        }
         let nonce = self.secret.nonce(lease.chaddr, address, client.since);
-        let nonce = nonce.filter(|_| state.config.server.forcerenew);
         let nonce = nonce.ok_or(NotForced::NoSecret)?;
         let mut value = authentication(now, IS_DIGEST);
         value.extend([0; DIGEST]);

@@ -123,11 +123,15 @@ impl Pools {
 
     /// Addresses that may be given now, and that could be at best.
     pub(super) fn counts(&self) -> (u64, u64) {
-        let free = |range: &Range| range.free.load(Ordering::Relaxed).max(0) as u64;
         let ranges = self.ranges.iter();
         ranges.fold((0, 0), |sum, range| {
-            (sum.0 + free(range), sum.1 + range.usable)
+            (sum.0 + range.free(), sum.1 + range.usable)
         })
+    }
+
+    /// Addresses of one pool that may be given now.
+    pub(super) fn free_in(&self, at: usize) -> u64 {
+        self.ranges[at].free()
     }
 
     fn place(&self, address: Ipv4Addr) -> Option<(&Range, usize)> {
@@ -139,6 +143,10 @@ impl Pools {
 }
 
 impl Range {
+    fn free(&self) -> u64 {
+        self.free.load(Ordering::Relaxed).max(0) as u64
+    }
+
     fn new(first: u32, last: u32, never: &impl Fn(Ipv4Addr) -> bool) -> Self {
         let count = (last - first) as usize + 1;
         let words = count.div_ceil(64);

@@ -12,7 +12,7 @@ use dhcp_common::wire::option;
 use super::api::Ignored;
 use super::context::Context;
 use super::state::{State, SubnetId};
-use crate::class::{ClassId, ClassSet, Subject, Test};
+use crate::class::{ClassId, ClassSet, Subject, Test, ready};
 use crate::config::model::{Class, Hosts, Keys, Mac, Reservation};
 use crate::packet::{MessageType, Request, suboption};
 
@@ -183,6 +183,21 @@ impl<'a> Context<'a> {
             _ if asks => Err(why),
             _ => Ok(()),
         }
+    }
+
+    /// The ready-made classes that the client is of, also those that nothing is configured for.
+    pub(super) fn ready_made(&self, id: SubnetId) -> impl Iterator<Item = &'static str> {
+        let standing = self.standing(id);
+        ready::all().iter().filter_map(move |class| {
+            let subject = Subject {
+                request: self.request,
+                members: &standing.members,
+                known: standing.host.is_some(),
+                relay_agent: self.remembered_agent(),
+            };
+            let is_of = ready::test(class.name)?.matches(&subject);
+            is_of.then_some(class.name)
+        })
     }
 
     /// The classes of a client that is this host, each tested once, in their order.

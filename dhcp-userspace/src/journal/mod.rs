@@ -42,7 +42,8 @@
 //!
 //! Disk space: two to three times the live leases, and at least some segments of 64 MiB. To move a
 //! server, stop it and copy the directory with all names as they are: they hold the keys of the
-//! checksums. The last two are for you to look at, or to send in, and to remove. Damage means a failing disk or memory: see the text of [`Damage`].
+//! checksums. `damaged` and `superseded` ones are for you to look at (`xdhcpctl journal FILE`, [`inspect`]), or to send in,
+//! and to remove. Damage means a failing disk or memory: see the text of [`Damage`].
 //!
 //! # Bytes
 //!
@@ -87,6 +88,7 @@ mod error;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod frame;
+mod inspect;
 mod kept;
 mod log;
 mod name;
@@ -106,6 +108,7 @@ pub use compact::Upkeep;
 pub use damage::{Damage, What};
 pub use disk::Disk;
 pub use error::JournalError;
+pub use inspect::{InspectError, Part, inspect};
 pub use log::{CLOCK_STEP, Log, Settings};
 pub use queue::Rejected;
 pub use record::{Kind, Record};

@@ -88,6 +88,7 @@ impl Netboot {
         let books = &self.shared.books;
         Some(Report {
             root: running.config.root.clone(),
+            trouble: None,
             tftp: running.tftp.as_ref().map(Listener::address),
             http: running.http.as_ref().map(Listener::address),
             max_transfers: running.config.max_transfers,

@@ -68,6 +68,9 @@ impl Ended {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub root: PathBuf,
+    /// Why nothing of it can be served now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// Where each service listens, if it does.
     pub tftp: Option<SocketAddr>,
     pub http: Option<SocketAddr>,

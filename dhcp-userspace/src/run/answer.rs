@@ -4,8 +4,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::shared::Shared;
-use super::{explain, guarding, leases, reload, renew, report, transfer, why};
+use super::{explain, files, guarding, leases, reload, renew, report, transfer, why};
 use crate::control::protocol::{Changes, Request, parse_mac};
+use crate::netboot;
 
 /// Answers a request; `item` passes an item on and tells whether anybody still listens.
 ///
@@ -53,10 +54,21 @@ fn json(value: &impl Serialize) -> Result<Value, String> {
 }
 
 fn boot(shared: &Shared) -> Result<Value, String> {
-    let report = shared.netboot.report();
-    let why = "no boot files are served: set boot.root in the configuration, or, if it is set, see \
-               the log for what is in the way";
-    json(&report.ok_or(why)?)
+    let config = shared.config.load();
+    let unset = "no boot files are served: to have them served, set boot.root in the configuration";
+    let wanted = config.boot.as_ref().ok_or(unset)?;
+    let mut report = shared.netboot.report().ok_or_else(|| refused(shared))?;
+    // The root may have gone since: a file system that is not mounted any more.
+    report.trouble = netboot::check(wanted).err().map(|why| why.to_string());
+    json(&report)
+}
+
+/// Why boot files are not served although they should be.
+fn refused(shared: &Shared) -> String {
+    let why = shared.boot_refused.lock().expect("no panics while held");
+    let why = why.as_deref().unwrap_or("the first try is not over");
+    let pause = files::PAUSE.as_secs();
+    format!("no boot files are served; this is tried again every {pause} s: {why}")
 }
 
 fn trace(shared: &Shared, mac: Option<&str>) -> Result<Value, String> {

@@ -10,7 +10,7 @@ use dhcp_common::wire::{
 use super::shared::Shared;
 use crate::clock::Now;
 use crate::config::model::Mac;
-use crate::control::protocol::{Explained, Question, parse_mac};
+use crate::control::protocol::{Explained, FreePool, Question, parse_mac};
 use crate::engine::{Explanation, Incoming};
 use crate::net::Nic;
 use crate::packet::registry::{BINARY, Definitions, TOP, ValueError, encode};
@@ -59,12 +59,21 @@ fn explained(told: Explanation) -> Explained {
         network: told.network,
         host: told.host,
         classes: told.classes,
+        ready_made: told.ready_made.into_iter().map(str::to_owned).collect(),
         refused: told.refused.map(|why| why.label().to_owned()),
         address: told.address,
         pool: told.pool.map(|(first, last)| format!("{first}-{last}")),
+        free: told.free.into_iter().map(free_pool).collect(),
         lease_secs: told.lease_time.as_secs(),
         next_server: told.next_server,
         boot_file: told.boot_file,
+    }
+}
+
+fn free_pool((first, last, free): (Ipv4Addr, Ipv4Addr, u64)) -> FreePool {
+    FreePool {
+        pool: format!("{first}-{last}"),
+        free,
     }
 }
 

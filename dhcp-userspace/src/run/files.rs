@@ -11,7 +11,7 @@ use crate::clock::Now;
 use crate::netboot;
 
 /// Between two tries.
-const PAUSE: Duration = Duration::from_secs(2);
+pub const PAUSE: Duration = Duration::from_secs(2);
 /// A root on a file server that does not answer holds up its own thread only.
 const FIRST: Duration = Duration::from_secs(3);
 
@@ -40,6 +40,7 @@ fn run(shared: &Shared, stop: &Receiver<()>, tried: &SyncSender<()>) {
                 PAUSE.as_secs()
             );
             let core = &shared.core;
+            note(shared, Some(error.clone()));
             core.alert("boot-files", None, String::new(), Now::read());
             told = Some(error);
         }
@@ -48,12 +49,18 @@ fn run(shared: &Shared, stop: &Receiver<()>, tried: &SyncSender<()>) {
             return;
         }
     }
+    note(shared, None);
     let _ = tried.try_send(());
     if told.is_some() && shared.config.load().boot.is_some() {
         tracing::info!("boot files are served from now on");
         let core = &shared.core;
         core.alert("boot-files-end", None, String::new(), Now::read());
     }
+}
+
+/// For `xdhcpctl boot status`.
+fn note(shared: &Shared, refused: Option<String>) {
+    *shared.boot_refused.lock().expect("no panics while held") = refused;
 }
 
 /// What keeps files from being served, if they are to be.

@@ -8,6 +8,7 @@ use anyhow::Context;
 use super::core::Core;
 use super::ticket::{self, Ticket};
 use crate::clock::{Now, SECOND, boot_id};
+use crate::control::render;
 use crate::engine::Engine;
 use crate::journal::{Committer, Disk, JournalError, Log, Replayed, Settings, Stats, Verdict};
 use crate::net::send;
@@ -63,7 +64,7 @@ pub fn restore(engine: &Engine, replayed: Replayed, now: Now) -> bool {
     if is_damaged || !replayed.kept.is_empty() {
         let doubted = engine.doubt(now);
         tracing::warn!(
-            hours = doubted.lasts.as_secs() / 3600,
+            lasts = render::duration(doubted.lasts.as_secs()),
             "leases may be lost with the damaged part of the journal: for so long no address is \
              offered before the network was asked for it, and clients that ask for more time are \
              believed"

@@ -8,6 +8,7 @@ use super::shared::Shared;
 use super::supervise::tell;
 use crate::clock::Now;
 use crate::config::{self, Config};
+use crate::control::render;
 use crate::fastpath::PortMode;
 use crate::net::{Nic, interface, select};
 
@@ -28,10 +29,17 @@ pub fn reload(shared: &Shared) -> Result<Vec<String>, String> {
             }
         }
         Err(errors) => {
-            tracing::error!("the new configuration is wrong, the old one goes on:\n{errors}");
+            tracing::error!("{}", refusal(errors));
         }
     }
     result
+}
+
+/// One line whatever was wrong: for journald each line is a message, and only the first would be an error.
+fn refusal(errors: &str) -> String {
+    let all: Vec<&str> = errors.lines().map(str::trim).collect();
+    let (count, all) = (render::count(all.len(), "mistake"), all.join(" | "));
+    format!("the new configuration has {count}, the old one goes on: {all}")
 }
 
 fn tell_reloading() {
@@ -164,6 +172,14 @@ mod tests {
     use crate::config::model::FileService;
     use crate::net::tests::config;
     use ipnet::Ipv4Net;
+
+    #[test]
+    fn a_refusal_is_one_line() {
+        let errors = "a.yaml:3:1: pool: unknown key; did you mean pools?\na.yaml:7:2: no address";
+        let want = "the new configuration has 2 mistakes, the old one goes on: a.yaml:3:1: pool: unknown key; \
+                    did you mean pools? | a.yaml:7:2: no address";
+        assert_eq!(refusal(errors), want);
+    }
 
     #[test]
     fn settings_that_wait_for_a_restart_are_named() {

@@ -12,7 +12,7 @@ use socket2::{Domain, Protocol, Type};
 use super::shared::Shared;
 use super::{leases, ticket};
 use crate::clock::Now;
-use crate::engine::{Event, EventKind, Forced, LeaseView};
+use crate::engine::{Event, EventKind, Forced, LeaseView, NotForced};
 use crate::net::link::{Framing, LinkAddress};
 use crate::net::send;
 
@@ -29,6 +29,9 @@ pub fn renew(
     key: Option<&str>,
     subnet: Option<Ipv4Net>,
 ) -> Result<Vec<String>, String> {
+    if !shared.config.load().server.forcerenew {
+        return Err(NotForced::Off.to_string());
+    }
     match (key, subnet) {
         (Some(key), None) => Ok(vec![tell(shared, &leases::find(shared, key)?)?]),
         (None, Some(subnet)) => Ok(tell_all(shared, subnet)),

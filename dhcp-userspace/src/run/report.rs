@@ -12,6 +12,7 @@ use crate::control::metrics::State;
 use crate::control::protocol::{
     FastPath, Hits, InterfaceStatus, Journal, Pool, ReasonCount, Status,
 };
+use crate::fastpath::PortMode;
 
 /// The name of a lease's state; `None`: no lease.
 #[must_use]
@@ -59,11 +60,13 @@ pub fn status(shared: &Shared) -> Status {
 pub fn state(shared: &Shared) -> State {
     let counts = fastpath_counts(shared);
     let leases = leases_by_subnet(shared).into_iter();
+    let boot = &shared.config.load().boot;
     State {
         fastpath: Reason::ALL
             .iter()
             .map(|reason| (*reason, counts[*reason as usize]))
             .collect(),
+        attached: attached(shared),
         leases: leases
             .map(|((subnet, state), n)| (subnet, state.to_owned(), n))
             .collect(),
@@ -76,7 +79,16 @@ pub fn state(shared: &Shared) -> State {
         blocked: shared.core.guard.blocked(Now::read()).len() as u64,
         unknown_rate: shared.core.guard.rate().into(),
         boot: shared.netboot.report(),
+        boot_served: boot.as_ref().map(|boot| shared.netboot.serves(Some(boot))),
     }
+}
+
+fn attached(shared: &Shared) -> Vec<(String, bool)> {
+    let fastpath = shared.fastpath.lock().expect("no panics while held");
+    let ports = fastpath.report().into_iter();
+    ports
+        .map(|port| (port.name, port.mode != PortMode::Userspace))
+        .collect()
 }
 
 pub fn fastpath(shared: &Shared) -> FastPath {

@@ -27,6 +27,8 @@ pub struct Shared {
     pub fastpath: Mutex<FastPath>,
     pub ports: Mutex<Ports>,
     pub netboot: Netboot,
+    /// Why no boot files are served, as long as they are to be and are not.
+    pub boot_refused: Mutex<Option<String>>,
     pub prober: Prober,
     pub workers: usize,
     pub started: Now,

@@ -206,6 +206,7 @@ impl Daemon {
             fastpath: Mutex::new(fastpath),
             ports: Mutex::new(Ports::new(mailboxes.clone(), sockets)),
             netboot: Netboot::default(),
+            boot_refused: Mutex::default(),
             prober: Prober::default(),
             workers: count,
             started: now,

@@ -1,6 +1,7 @@
 //! What levels say of times, options and booting.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::super::duration::show;
 use super::super::model::{Boot, Config, Level, Menu, OptionValue, Subnet, Times};
@@ -13,6 +14,11 @@ pub(super) type Settings = BTreeMap<(u16, String), String>;
 /// An option that is not sent, a file that is not given.
 const TAKEN_AWAY: &str = "taken away";
 
+/// What is not said of times is called by what it follows from, so that it is no change beside that.
+const OWN: &str = "lease_time";
+const HALF: &str = "half of lease_time";
+const SEVEN_EIGHTHS: &str = "7/8 of lease_time";
+
 /// All that holds in a subnet.
 pub(super) fn of_subnet(subnet: &Subnet, options: Names<'_>) -> Settings {
     let Boot {
@@ -23,9 +29,11 @@ pub(super) fn of_subnet(subnet: &Subnet, options: Names<'_>) -> Settings {
     } = &subnet.boot;
     let mut all = Collector::of(options);
     all.times(&subnet.times);
+    let lease = subnet.times.lease;
     let (shortest, longest) = subnet.lease_bounds;
-    all.set(3, "min_lease_time", show(shortest));
-    all.set(4, "max_lease_time", show(longest));
+    let bound = |bound| unless(lease, OWN, bound);
+    all.set(3, "min_lease_time", bound(shortest));
+    all.set(4, "max_lease_time", bound(longest));
     for (code, value) in subnet.options.iter() {
         all.option(*code, Some(value));
     }
@@ -112,9 +120,12 @@ impl<'a> Collector<'a> {
     }
 
     fn times(&mut self, times: &Times) {
+        let usual = Times::of(times.lease);
+        let renew = unless(usual.renew, HALF, times.renew);
+        let rebind = unless(usual.rebind, SEVEN_EIGHTHS, times.rebind);
         self.set(0, "lease_time", show(times.lease));
-        self.set(1, "renew_time", show(times.renew));
-        self.set(2, "rebind_time", show(times.rebind));
+        self.set(1, "renew_time", renew);
+        self.set(2, "rebind_time", rebind);
     }
 
     fn option(&mut self, code: u8, value: Option<&OptionValue>) {
@@ -126,6 +137,13 @@ impl<'a> Collector<'a> {
         );
         self.set(5 + u16::from(code), &name, shown);
     }
+}
+
+fn unless(usual: Duration, name: &str, value: Duration) -> String {
+    if value == usual {
+        return name.to_owned();
+    }
+    show(value)
 }
 
 fn shown_option(known: &Definitions, code: u8, value: &OptionValue) -> String {
@@ -154,8 +172,17 @@ pub(super) fn changes(old: &Settings, new: &Settings, absent: &str) -> Vec<Strin
     };
     let changes = keys(old, new).into_iter();
     changes
+        .filter(|key| is_said(old.get(*key), new.get(*key)))
         .filter_map(|key| changed(&key.1, &value(old, key), &value(new, key)))
         .collect()
+}
+
+/// Not where a lease time came or went, and with it what follows from it.
+fn is_said(old: Option<&String>, new: Option<&String>) -> bool {
+    match (old, new) {
+        (Some(only), None) | (None, Some(only)) => ![HALF, SEVEN_EIGHTHS].contains(&only.as_str()),
+        _ => true,
+    }
 }
 
 pub(super) fn told(old: &Settings, new: &Settings, absent: &str, lines: &mut Lines) {

@@ -4,6 +4,7 @@ fn state() -> State {
     let subnet: Ipv4Net = "10.0.0.0/24".parse().unwrap();
     State {
         fastpath: vec![(Reason::Hit, 41), (Reason::MemoMiss, 1)],
+        attached: vec![("eth0".into(), true), ("eth1".into(), false)],
         leases: vec![(subnet, "bound".into(), 7)],
         pools: vec![Pool {
             subnet,
@@ -22,6 +23,7 @@ fn state() -> State {
         blocked: 4,
         unknown_rate: 500,
         boot: Some(boot()),
+        boot_served: Some(true),
     }
 }
 
@@ -76,6 +78,8 @@ fn every_value_is_in_the_text() {
             "\"} 1"
         ),
         "xdhcpd_fastpath_total{reason=\"hit\"} 41",
+        "xdhcpd_fastpath_attached{interface=\"eth0\"} 1",
+        "xdhcpd_fastpath_attached{interface=\"eth1\"} 0",
         "xdhcpd_leases{subnet=\"10.0.0.0/24\",state=\"bound\"} 7",
         "xdhcpd_pool_addresses{subnet=\"10.0.0.0/24\"} 200",
         "xdhcpd_pool_addresses_used{subnet=\"10.0.0.0/24\"} 9",
@@ -93,6 +97,7 @@ fn every_value_is_in_the_text() {
         "xdhcpd_boot_bytes_total{protocol=\"tftp\"} 7000",
         "xdhcpd_boot_blocks_resent_total{protocol=\"tftp\"} 6",
         "xdhcpd_boot_transfers 0",
+        "xdhcpd_boot_served 1",
     ];
     for line in wanted {
         assert!(

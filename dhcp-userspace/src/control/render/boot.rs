@@ -45,7 +45,11 @@ fn head(report: &Report) -> String {
         ),
     ];
     let line = |(name, value): &(&str, String)| format!("{name:<10} {value}\n");
-    rows.iter().map(line).collect()
+    let mut page: String = rows.iter().map(line).collect();
+    if let Some(trouble) = &report.trouble {
+        page += &line(&("trouble", trouble.clone()));
+    }
+    page
 }
 
 fn totals(totals: &[Totals]) -> String {
@@ -174,6 +178,7 @@ mod tests {
         };
         let mut report = Report {
             root: "/srv/boot".into(),
+            trouble: None,
             tftp: Some("0.0.0.0:69".parse().unwrap()),
             http: None,
             max_transfers: 200,
@@ -200,6 +205,12 @@ pxelinux.0      2  10.0.0.9
         (report.transfers, report.not_found) = (vec![], vec![]);
         let quiet = boot(&report);
         assert!(quiet.ends_with("5.0 MiB       4\n"), "{quiet}");
+        report.trouble = Some("boot.root: it is gone".into());
+        let page = boot(&report);
+        assert!(
+            page.contains("\ntrouble    boot.root: it is gone\n\nPROTOCOL"),
+            "{page}"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod boot;
 mod explain;
 mod fastpath;
 mod guard;
+mod journal;
 mod leases;
 mod status;
 mod time;
@@ -12,6 +13,7 @@ pub use boot::boot;
 pub use explain::explain;
 pub use fastpath::fastpath;
 pub use guard::guard;
+pub use journal::{journal_header, journal_json, journal_line};
 pub use leases::{happened, lease, lease_header, lease_row, lost};
 pub use status::status;
 pub use time::{duration, utc};
@@ -57,6 +59,19 @@ pub fn changes(changes: &Changes, nothing: &str) -> String {
         .collect()
 }
 
+/// What came of telling clients to renew, and why some of them may not.
+#[must_use]
+pub fn renewals(told: &Changes) -> String {
+    let mut page = changes(told, "no client has a lease there");
+    if !told.changes.is_empty() {
+        page += "\nOnly clients that took a nonce when they were bound heed that: those that send option 145 in their \
+                 DISCOVER and REQUEST,\nas dhcpcd does; dhclient, udhcpc, systemd-networkd and NetworkManager do not. \
+                 Who did heed it has renewed by now\n(`xdhcpctl leases show`); the others do at T1, or when their DHCP \
+                 client is started again.\n";
+    }
+    page
+}
+
 /// `1 file`, `2 files`.
 #[must_use]
 pub fn count(number: usize, noun: &str) -> String {
@@ -70,4 +85,22 @@ fn percent(part: u64, whole: u64) -> String {
         return "-".to_owned();
     }
     format!("{:.1}%", part as f64 * 100.0 / whole as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_told_to_renew_may_not_listen() {
+        let mut told = Changes::default();
+        assert_eq!(renewals(&told), "no client has a lease there\n");
+        told.changes.push("10.0.0.7 was told to renew".to_owned());
+        let page = renewals(&told);
+        assert!(
+            page.starts_with("10.0.0.7 was told to renew\n\nOnly clients that took a nonce"),
+            "{page}"
+        );
+        assert!(page.lines().all(|line| line.len() <= 120), "{page}");
+    }
 }

@@ -141,6 +141,11 @@ fn what_cannot_be() {
     let mut without = Lab::small();
     let address = without.bind(A);
     assert_eq!(force(&without, address), Some(NotForced::NoSecret));
+    let mut config = config(vec![subnet("10.0.0.0/16", ("10.0.1.10", "10.0.1.19"))]);
+    config.server.forcerenew = false;
+    let mut off = Lab::new(config);
+    let address = off.bind(A);
+    assert_eq!(force(&off, address), Some(NotForced::Off));
 }
 
 #[test]

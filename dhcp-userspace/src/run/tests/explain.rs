@@ -18,7 +18,7 @@ classes:
   - {name: port, match: {circuit-id: sw1/*}}
 subnets:
   - subnet: 10.0.0.0/24
-    pools: [{range: 10.0.0.100-10.0.0.109, classes: [row]}, 10.0.0.110]
+    pools: [{range: 10.0.0.120-10.0.0.129, classes: [row]}, 10.0.0.110]
     lease_time: 1h
     reservations: [{mac: 52:54:00:00:00:01, address: 10.0.0.7}]
   - {subnet: 10.9.0.0/24, classes: [port], pools: [10.9.0.9]}
@@ -46,6 +46,7 @@ fn a_client_is_explained_by_what_it_would_say() {
         let told = &told.unwrap()[0];
         let expected = json!({
             "subnet": "10.0.0.0/24", "host": "52:54:00:00:00:01", "classes": ["uefi-x64", "row"],
+            "ready_made": ["uefi-x64", "known"],
             "address": "10.0.0.7", "lease_secs": 7200, "next_server": "10.0.0.2",
             "boot_file": "ipxe.efi",
         });
@@ -57,6 +58,27 @@ fn a_client_is_explained_by_what_it_would_say() {
         assert_eq!(ask(&lab, &ignored).unwrap()[0]["refused"], "ignored-class");
         let listed = lab.control(Request::Leases(Default::default())).0;
         assert!(listed.is_empty(), "{listed:?}");
+    });
+}
+
+/// Pools for its classes come first; one that is for others is none of its.
+#[test]
+fn who_is_not_known_sees_where_its_address_would_come_from() {
+    wire::on_veth(|_, client| {
+        let lab = Lab::start_with(client, CONFIG);
+        let mut question = Question {
+            vendor_class: Some("PXEClient:Arch:00007".into()),
+            ..Question::default()
+        };
+        let told = ask(&lab, &question).unwrap();
+        let open = json!({"pool": "10.0.0.110-10.0.0.110", "free": 1});
+        assert_eq!(told[0]["free"], json!([open]));
+        assert_eq!(told[0]["ready_made"], json!(["pxe", "unknown"]));
+        assert_eq!(lab.bind(2), [10, 0, 0, 110]);
+        question.options = vec!["rack=7".into()];
+        let own = json!({"pool": "10.0.0.120-10.0.0.129", "free": 10});
+        let open = json!({"pool": "10.0.0.110-10.0.0.110", "free": 0});
+        assert_eq!(ask(&lab, &question).unwrap()[0]["free"], json!([own, open]));
     });
 }
 

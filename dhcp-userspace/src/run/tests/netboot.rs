@@ -49,17 +49,28 @@ fn leases_do_not_wait_for_boot_files() {
         let holder = TcpListener::bind("127.0.0.1:80").unwrap();
         let (daemon, shared) = start_as(&path, config(&path, &root));
         let mut events = shared.core.events.subscribe();
-        assert!(ask(&shared).is_err());
+        let error = ask(&shared).unwrap_err();
+        let missing = format!("{} cannot be served (No such file", root.display());
+        assert!(error.contains(&missing), "{error}");
+        let metrics = || shared.core.metrics.render(&report::state(&shared));
+        assert!(metrics().contains("\nxdhcpd_boot_served 0\n"));
 
         std::fs::create_dir(&root).unwrap();
         std::fs::write(root.join("a"), "abc").unwrap();
         // The error is another one now, which is told.
         assert_eq!(events.blocking_recv().unwrap().kind, "boot-files");
-        assert!(ask(&shared).is_err());
+        let error = ask(&shared).unwrap_err();
+        assert!(error.contains("127.0.0.1:80 is in use by"), "{error}");
         drop(holder);
         assert_eq!(events.blocking_recv().unwrap().kind, "boot-files-end");
         let http = ask(&shared).unwrap().http.unwrap();
         assert!(get(http, "a").ends_with("\r\n\r\nabc"));
+        assert!(metrics().contains("\nxdhcpd_boot_served 1\n"));
+
+        assert_eq!(ask(&shared).unwrap().trouble, None);
+        std::fs::remove_dir_all(&root).unwrap();
+        let trouble = ask(&shared).unwrap().trouble.unwrap();
+        assert!(trouble.contains(&missing), "{trouble}");
         daemon.stop().unwrap();
     });
 }
