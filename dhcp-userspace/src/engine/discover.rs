@@ -204,18 +204,34 @@ impl<'a> Context<'a> {
         if crowded || open >= server.max_offers || self.is_pool_crowded(id) {
             return false;
         }
-        let share = |most: u32| Share {
-            most,
-            hold: server.offer_hold,
-        };
-        let take = |circuit: &[u8], most| {
+        let shares = &self.engine.shares;
+        self.in_shares(|place, share| shares.take(place, share, self.now.boot))
+    }
+
+    /// The client takes what was held for it by [`Self::may_hold`]: others of its place may hold as much.
+    pub(super) fn end_hold(&self, id: SubnetId, held: &Held<'_>) {
+        let is_new = || self.engine.clients.since(&self.key(id), held.address) == 0;
+        if held.kind == Kind::Offered && is_new() {
+            let shares = &self.engine.shares;
+            self.in_shares(|place, share| {
+                shares.give_back(place, share, self.now.boot);
+                true
+            });
+        }
+    }
+
+    /// What the client's place may hold: its circuit, and then its link or relay.
+    fn in_shares(&self, each: impl Fn((u64, &[u8]), Share) -> bool) -> bool {
+        let config = &self.state.config;
+        let hold = config.server.offer_hold;
+        let in_share = |circuit: &[u8], most: u32| {
             let place = (self.ingress(), circuit);
-            self.engine.shares.take(place, share(most), self.now.boot)
+            each(place, Share { most, hold })
         };
-        let per_circuit = self.state.config.guard.offers_per_circuit;
         let circuit = self.request.relay_suboption(CIRCUIT_ID);
-        circuit.is_none_or(|circuit| take(&circuit, per_circuit))
-            && take(&[], server.max_offers as u32)
+        let per_circuit = config.guard.offers_per_circuit;
+        circuit.is_none_or(|circuit| in_share(&circuit, per_circuit))
+            && in_share(&[], config.server.max_offers as u32)
     }
 
     /// Once it is, it stays so for a while: an offer that holds an address takes it from those

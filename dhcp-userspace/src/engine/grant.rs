@@ -90,6 +90,7 @@ impl<'a> Context<'a> {
             tail: memo.tail,
         };
         let event = self.event(kind, address);
+        self.end_hold(id, &held);
         self.remember(id, &update, held.index);
         if durable {
             held.publish(entry, self.now.boot);

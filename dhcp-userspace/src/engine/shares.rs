@@ -1,8 +1,8 @@
 //! How many offers each place may hold: a link or relay, and a circuit behind it.
 //!
 //! One word for each: when its next offer would be due if all came evenly spaced. Nobody has to
-//! tell when an offer ends, and the memory is bounded whoever asks; places that share a word share
-//! what it allows.
+//! tell when an offer that is not taken ends, and the memory is bounded whoever asks; places that share
+//! a word share what it allows. Who takes an offer gives it back, so a place may bind as many as come.
 
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +24,17 @@ pub(super) struct Share {
     pub(super) hold: Duration,
 }
 
+impl Share {
+    /// Half of them may come at once, the other half spread over the time: never more than all.
+    fn half(self) -> u64 {
+        u64::from(self.most / 2).max(1)
+    }
+
+    fn interval(self) -> u64 {
+        self.hold.as_nanos() as u64 / self.half()
+    }
+}
+
 impl Default for Shares {
     fn default() -> Self {
         Self {
@@ -43,17 +54,29 @@ impl Shares {
 
     /// Takes one of the place's share, if there is one left.
     pub(super) fn take(&self, place: (u64, &[u8]), share: Share, now: u64) -> bool {
-        let hash = self.hasher.hash_one(place);
-        let due = &self.due[hash as usize % WORDS];
-        // Half of them at once, the other half spread over the time: never more than all.
-        let half = u64::from(share.most / 2).max(1);
-        let interval = share.hold.as_nanos() as u64 / half;
+        let interval = share.interval();
         let next = |due: u64| {
             let due = due.max(now);
-            (due < now + interval * half).then_some(due + interval)
+            (due < now + interval * share.half()).then_some(due + interval)
         };
-        due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
+        self.due(place)
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
             .is_ok()
+    }
+
+    /// Gives one back that was taken.
+    pub(super) fn give_back(&self, place: (u64, &[u8]), share: Share, now: u64) {
+        let before =
+            |due: u64| Some(due.saturating_sub(share.interval()).max(now)).filter(|_| due > now);
+        // With nothing taken there is nothing to give back.
+        let _ = self
+            .due(place)
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, before);
+    }
+
+    fn due(&self, place: (u64, &[u8])) -> &AtomicU64 {
+        let hash = self.hasher.hash_one(place);
+        &self.due[hash as usize % WORDS]
     }
 }
 
@@ -88,6 +111,21 @@ mod tests {
                 .all(|from| (30..=64).contains(&window(*from)) || *from > 1030 * SECOND)
         );
         assert_eq!(taken.iter().filter(|at| **at == 1000 * SECOND).count(), 32);
+    }
+
+    #[test]
+    fn offers_that_are_taken_leave_the_share_whole() {
+        let shares = Shares::default();
+        let place = (7, &b"port 1"[..]);
+        for _ in 0..10_000 {
+            assert!(shares.take(place, SHARE, SECOND));
+            shares.give_back(place, SHARE, SECOND);
+        }
+        for _ in 0..100 {
+            shares.give_back(place, SHARE, SECOND);
+        }
+        let taken = (0..100).filter(|_| shares.take(place, SHARE, SECOND));
+        assert_eq!(taken.count(), 32, "nothing is gained by giving back more");
     }
 
     #[test]

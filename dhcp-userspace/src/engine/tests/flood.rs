@@ -134,6 +134,26 @@ fn a_circuit_holds_its_share_and_no_more() {
 }
 
 #[test]
+fn who_takes_its_offer_leaves_the_place_to_the_next() {
+    let mut config = config(vec![subnet("10.0.0.0/16", ("10.0.1.0", "10.0.7.255"))]);
+    config.guard.offers_per_circuit = 8;
+    let mut lab = Lab::new(config);
+    let by = |mut message: Message| {
+        message.giaddr = ip("10.0.0.9");
+        message.options.push((82, vec![1, 1, 1]));
+        message
+    };
+    for number in 0..100 {
+        let offer = lab.reply(&by(discover_by(number, ip("10.0.0.9"), 0)));
+        assert_eq!(lab.engine.open_offers(), 1, "of client {number}");
+        lab.reply(&by(
+            Message::selecting(mac(number), offer.yiaddr()).relayed("10.0.0.9")
+        ));
+    }
+    assert_eq!(lab.engine.offers_not_held(), 0);
+}
+
+#[test]
 fn who_asks_again_is_offered_the_same_address_while_it_is_free() {
     let mut lab = Lab::small();
     let first = lab.reply(&Message::discover(mac(1))).yiaddr();
