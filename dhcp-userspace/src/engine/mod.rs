@@ -61,6 +61,7 @@ pub use forcerenew::{Forced, NotForced};
 pub use known::Known;
 pub use leasequery::bulk;
 pub use operate::{Binding, Refused};
+pub use restore::Restoring;
 pub use sweep::Swept;
 pub use view::{LeaseView, PoolView};
 

@@ -6,7 +6,7 @@ use super::frame::{self, Frame, Type};
 use super::name::Name;
 use super::spare::{Segment, Spare};
 use super::storage::{File, Storage};
-use super::{JournalError, Record, Replayed, Stats, replay};
+use super::{JournalError, Record, Replayed, Stats, Written, replay};
 use crate::clock::{Now, SECOND};
 
 /// A clock that moved by this much is written down again.
@@ -82,7 +82,30 @@ impl Log {
         now: Now,
         boot_id: [u8; 16],
     ) -> Result<(Self, Replayed), JournalError> {
-        let (state, replayed) = replay::replay(&*storage, settings, now, boot_id)?;
+        let mut records = Vec::new();
+        let mut keep = |record: Written<'_>| records.push(record.into());
+        let (log, replayed) = Self::open_each(storage, settings, (now, boot_id), &mut keep)?;
+        Ok((
+            log,
+            Replayed {
+                records,
+                ..replayed
+            },
+        ))
+    }
+
+    /// The same for who wants to keep no copy: hands the records over one by one, in their order, and
+    /// leaves them out of [`Replayed`]. By then all of them are on disk for sure.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and then some of the records may have been handed over.
+    pub fn open_each(
+        storage: Arc<dyn Storage>,
+        settings: Settings,
+        (now, boot_id): (Now, [u8; 16]),
+        each: &mut dyn FnMut(Written<'_>),
+    ) -> Result<(Self, Replayed), JournalError> {
+        let (state, replayed) = replay::replay(&*storage, settings, now, boot_id, each)?;
         let size = settings.segment_size;
         let shared = Shared {
             spare: Spare::new(Arc::clone(&storage), size, state.spare, state.next_number),

@@ -87,7 +87,9 @@ mod error;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod frame;
+mod input;
 mod kept;
+mod latest;
 mod log;
 mod name;
 mod queue;
@@ -100,6 +102,7 @@ mod storage;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod window;
 
 pub use committer::{Committer, Handle, Verdict};
 pub use compact::Upkeep;
@@ -108,7 +111,7 @@ pub use disk::Disk;
 pub use error::JournalError;
 pub use log::{CLOCK_STEP, Log, Settings};
 pub use queue::Rejected;
-pub use record::{Kind, Record};
+pub use record::{Kind, Record, Written};
 pub use replay::Replayed;
 pub use stats::{Counter, Stats};
 pub use storage::{File, Storage};

@@ -4,11 +4,12 @@ use super::codec::boot_tag;
 use super::compact::{Files, Stored};
 use super::error::is_full;
 use super::frame;
+use super::input::Input;
 use super::name::{DAMAGED, FileKind, NEW, Name, SUPERSEDED};
 use super::spare::Segment;
 use super::storage::Storage;
-use super::survey::{Input, Survey};
-use super::{Damage, JournalError, Record, Settings};
+use super::survey::Survey;
+use super::{Damage, JournalError, Record, Settings, Written};
 use crate::clock::{Now, SECOND};
 
 /// Leases of an earlier boot end so much later than the wall clocks say: the clock of that boot may have moved by a second
@@ -19,7 +20,8 @@ pub(super) const MARGIN: u64 = 2 * SECOND;
 #[derive(Clone, Debug, Default)]
 pub struct Replayed {
     /// The last record of every address, in the order they were written, with `reserved_until`
-    /// on the clock of this boot. Forgotten ones are left out.
+    /// on the clock of this boot. Forgotten ones are left out. Empty where they were handed over one
+    /// by one.
     pub records: Vec<Record>,
     /// To be shown to the operator, each. It is reported again at every start until the damaged
     /// file is compacted away, which happens soon.
@@ -42,11 +44,13 @@ pub(super) struct State {
     pub(super) last: u64,
 }
 
+/// Hands over the records once all of them are on disk for sure, without an allocation for any.
 pub(super) fn replay(
     storage: &dyn Storage,
     settings: Settings,
     now: Now,
     boot_id: [u8; 16],
+    each: &mut dyn FnMut(Written<'_>),
 ) -> Result<(State, Replayed), JournalError> {
     let mut inventory = Inventory::take(storage)?;
     let mut survey = Survey::default();
@@ -57,7 +61,6 @@ pub(super) fn replay(
     let used = inputs.iter().rposition(|input| !input.is_empty());
     let empty = inputs.split_off(used.map_or(0, |last| last + 1));
     let torn = inputs.last().map_or(0, |last| survey.finish(last));
-    let (records, live_bytes) = records(&inputs, &survey, now, boot_id)?;
     let number = inputs.last().map_or(0, |last| last.name.number);
     cut_tail(storage, &mut inputs)?;
     let spare = adopt_spare(storage, settings, number + 1, empty)?;
@@ -65,6 +68,7 @@ pub(super) fn replay(
     sync_dir(storage)?;
     inventory.clean_up(storage, !survey.damage.is_empty())?;
     sync_dir(storage)?;
+    let live_bytes = hand_over(&inputs, &survey, (now, boot_id), each)?;
     let state = State {
         next_number: number + 1 + u64::from(spare.is_some()),
         spare,
@@ -72,11 +76,11 @@ pub(super) fn replay(
         files: Files {
             known: survey.damage.clone(),
             kept: inventory.kept.clone(),
-            ..files(&inputs, records.len() as u64, live_bytes)
+            ..files(&inputs, survey.latest.len(), live_bytes)
         },
     };
     let replayed = Replayed {
-        records,
+        records: Vec::new(),
         damage: survey.damage,
         torn,
         kept: inventory.kept,
@@ -167,29 +171,29 @@ fn is_damaged(storage: &dyn Storage, name: Name) -> Result<bool, JournalError> {
     Ok(survey.damage.iter().any(|damage| damage.len > 0))
 }
 
-fn records(
+/// Tells how many bytes they have.
+fn hand_over(
     inputs: &[Input],
     survey: &Survey,
-    now: Now,
-    boot_id: [u8; 16],
-) -> Result<(Vec<Record>, u64), JournalError> {
+    (now, boot_id): (Now, [u8; 16]),
+    each: &mut dyn FnMut(Written<'_>),
+) -> Result<u64, JournalError> {
     let this_boot = boot_tag(&boot_id);
-    let mut records = Vec::with_capacity(survey.live.len());
     let mut bytes = 0;
     for input in inputs {
-        input.live(survey, |_, lease| {
-            let mut record = lease.record();
+        input.live(&survey.latest, |_, lease| {
+            let mut record = lease.written();
             if lease.boot != this_boot {
                 let offset = survey.offset(lease.boot, now.to_unix(0));
                 let until = record.reserved_until.saturating_add(offset);
                 record.reserved_until = now.to_boot(until.saturating_add(MARGIN));
             }
-            records.push(record);
             bytes += frame::size(lease.payload.len()) as u64;
+            each(record);
             Ok(())
         })?;
     }
-    Ok((records, bytes))
+    Ok(bytes)
 }
 
 /// Takes away what was never acknowledged, and zeros, from the segment written last.

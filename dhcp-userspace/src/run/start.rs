@@ -188,8 +188,7 @@ impl Daemon {
         let engine = Engine::new(Arc::clone(config), fastpath.table())
             .context("set fast_path.capacity higher")?;
         secret::give(&engine, &config.server.state_dir);
-        let (log, replayed) = journal::open(disk, now)?;
-        let lacks = journal::restore(&engine, replayed, now);
+        let (log, lacks) = journal::open(disk, &engine, now)?;
         let core = Arc::new(Core::new(engine));
         if lacks {
             core.rewrite.ask();
