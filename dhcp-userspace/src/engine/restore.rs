@@ -7,7 +7,7 @@ use dhcp_common::slot::{Kind, Lease};
 use dhcp_common::wire::mac_bits;
 
 use super::Engine;
-use super::clients::Client;
+use super::clients::{Client, ClientRef};
 use super::commit::without_memo;
 use super::held::{Entry, Held};
 use super::state::State;
@@ -163,7 +163,7 @@ impl Engine {
             // Nothing is on disk: the next renewal must be.
             lease.reserved_until = 0;
             let key = state.key_of(address, lease.chaddr);
-            self.clients.insert(key, Client::offered(address));
+            self.clients.insert(key, &Client::offered(address));
             self.marks.set(index, lease.renewals);
             self.overwrite(state, address, Entry::new(Kind::Bound, lease), now);
         } else if kind != Kind::Free {
@@ -220,16 +220,16 @@ impl Engine {
     }
 
     fn remember(&self, state: &State, chaddr: u64, record: &Written<'_>) {
-        let client = Client {
+        let client = ClientRef {
             address: record.address,
             since: record.since.max(1),
-            client_id: record.client_id.into(),
-            hostname: record.hostname.into(),
-            relay_agent: record.relay_agent.into(),
+            client_id: record.client_id,
+            hostname: record.hostname,
+            relay_agent: record.relay_agent,
             xid: 0,
         };
         // Not simply the latest: one that it gave back since may have the later record.
-        self.rekey(state, chaddr, client);
+        self.rekey(state, chaddr, &client);
     }
 }
 
