@@ -161,6 +161,15 @@ impl Default for Clients {
 }
 
 impl Clients {
+    /// Makes room for about so many clients more.
+    pub(super) fn reserve(&self, clients: usize) {
+        let each = clients / SHARDS;
+        for shard in &self.shards {
+            // Some shards get more than others.
+            shard.write().reserve(each + each / 32);
+        }
+    }
+
     pub(super) fn get(&self, key: &ClientKey) -> Option<Client> {
         self.look(key, |client| client.into())
     }

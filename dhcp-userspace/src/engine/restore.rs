@@ -98,16 +98,17 @@ impl Engine {
     ///
     /// Tells what [`Restoring::finish`] does.
     pub fn restore(&self, records: impl IntoIterator<Item = Record>, now: Now) -> usize {
-        let mut restoring = self.restoring(now);
+        let mut restoring = self.restoring(0, now);
         for record in records {
             restoring.take(&record.written());
         }
         restoring.finish()
     }
 
-    /// [`Self::restore`] for records that come one by one.
+    /// [`Self::restore`] for about so many records that come one by one.
     #[must_use]
-    pub fn restoring(&self, now: Now) -> Restoring<'_> {
+    pub fn restoring(&self, records: u64, now: Now) -> Restoring<'_> {
+        self.clients.reserve(records as usize);
         Restoring {
             engine: self,
             state: self.write_state(),

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::codec::{Bounds, Clock, Lease};
 use super::frame::{Frame, Type};
-use super::input::Input;
+use super::input::{Input, Trust};
 use super::log::Shared;
 use super::name::{FileKind, Name};
 use super::replay::{open_all, remove, rename};
@@ -191,7 +191,7 @@ impl Upkeep {
         let mut writer = Writer::new(name, &*file, go_on);
         writer.frame_ends(survey)?;
         for input in inputs {
-            input.live(&survey.latest, |sequence, lease| {
+            input.live(&survey.latest, Trust::Nothing, |sequence, lease| {
                 writer.lease(sequence, lease)
             })?;
         }

@@ -4,7 +4,7 @@ use super::codec::boot_tag;
 use super::compact::{Files, Stored};
 use super::error::is_full;
 use super::frame;
-use super::input::Input;
+use super::input::{Input, Trust};
 use super::name::{DAMAGED, FileKind, NEW, Name, SUPERSEDED};
 use super::spare::Segment;
 use super::storage::Storage;
@@ -44,49 +44,75 @@ pub(super) struct State {
     pub(super) last: u64,
 }
 
-/// Hands over the records once all of them are on disk for sure, without an allocation for any.
-pub(super) fn replay(
-    storage: &dyn Storage,
-    settings: Settings,
-    now: Now,
-    boot_id: [u8; 16],
-    each: &mut dyn FnMut(Written<'_>),
-) -> Result<(State, Replayed), JournalError> {
-    let mut inventory = Inventory::take(storage)?;
-    let mut survey = Survey::default();
-    let mut inputs = open_all(storage, &inventory.current)?;
-    for input in &mut inputs {
-        survey.read(input)?;
+/// A journal that was read once, and of which all that counts is on disk for sure.
+pub(super) struct Reading {
+    inputs: Vec<Input>,
+    survey: Survey,
+    inventory: Inventory,
+    spare: Option<Segment>,
+    torn: u64,
+    next_number: u64,
+}
+
+impl Reading {
+    pub(super) fn of(storage: &dyn Storage, settings: Settings) -> Result<Self, JournalError> {
+        let mut inventory = Inventory::take(storage)?;
+        let mut survey = Survey::default();
+        let mut inputs = open_all(storage, &inventory.current)?;
+        for input in &mut inputs {
+            survey.read(input)?;
+        }
+        let used = inputs.iter().rposition(|input| !input.is_empty());
+        let empty = inputs.split_off(used.map_or(0, |last| last + 1));
+        let torn = inputs.last().map_or(0, |last| survey.finish(last));
+        let number = inputs.last().map_or(0, |last| last.name.number);
+        cut_tail(storage, &mut inputs)?;
+        let spare = adopt_spare(storage, settings, number + 1, empty)?;
+        // The snapshot may have got its name from a server that ended before it had synced it.
+        sync_dir(storage)?;
+        inventory.clean_up(storage, !survey.damage.is_empty())?;
+        sync_dir(storage)?;
+        Ok(Self {
+            next_number: number + 1 + u64::from(spare.is_some()),
+            inputs,
+            survey,
+            inventory,
+            spare,
+            torn,
+        })
     }
-    let used = inputs.iter().rposition(|input| !input.is_empty());
-    let empty = inputs.split_off(used.map_or(0, |last| last + 1));
-    let torn = inputs.last().map_or(0, |last| survey.finish(last));
-    let number = inputs.last().map_or(0, |last| last.name.number);
-    cut_tail(storage, &mut inputs)?;
-    let spare = adopt_spare(storage, settings, number + 1, empty)?;
-    // The snapshot may have got its name from a server that ended before it had synced it.
-    sync_dir(storage)?;
-    inventory.clean_up(storage, !survey.damage.is_empty())?;
-    sync_dir(storage)?;
-    let live_bytes = hand_over(&inputs, &survey, (now, boot_id), each)?;
-    let state = State {
-        next_number: number + 1 + u64::from(spare.is_some()),
-        spare,
-        last: survey.last,
-        files: Files {
-            known: survey.damage.clone(),
-            kept: inventory.kept.clone(),
-            ..files(&inputs, survey.latest.len(), live_bytes)
-        },
-    };
-    let replayed = Replayed {
-        records: Vec::new(),
-        damage: survey.damage,
-        torn,
-        kept: inventory.kept,
-        superseded: inventory.superseded,
-    };
-    Ok((state, replayed))
+
+    /// Addresses that have a record.
+    pub(super) fn live(&self) -> u64 {
+        self.survey.latest.len()
+    }
+
+    /// Hands over the last record of each, without an allocation for any.
+    pub(super) fn hand_over(
+        self,
+        (now, boot_id): (Now, [u8; 16]),
+        each: &mut dyn FnMut(Written<'_>),
+    ) -> Result<(State, Replayed), JournalError> {
+        let live_bytes = hand_over(&self.inputs, &self.survey, (now, boot_id), each)?;
+        let state = State {
+            next_number: self.next_number,
+            files: Files {
+                known: self.survey.damage.clone(),
+                kept: self.inventory.kept.clone(),
+                ..files(&self.inputs, self.live(), live_bytes)
+            },
+            spare: self.spare,
+            last: self.survey.last,
+        };
+        let replayed = Replayed {
+            records: Vec::new(),
+            damage: self.survey.damage,
+            torn: self.torn,
+            kept: self.inventory.kept,
+            superseded: self.inventory.superseded,
+        };
+        Ok((state, replayed))
+    }
 }
 
 pub(super) fn open_all(storage: &dyn Storage, names: &[Name]) -> Result<Vec<Input>, JournalError> {
@@ -181,7 +207,7 @@ fn hand_over(
     let this_boot = boot_tag(&boot_id);
     let mut bytes = 0;
     for input in inputs {
-        input.live(&survey.latest, |_, lease| {
+        input.live(&survey.latest, Trust::Memory, |_, lease| {
             let mut record = lease.written();
             if lease.boot != this_boot {
                 let offset = survey.offset(lease.boot, now.to_unix(0));

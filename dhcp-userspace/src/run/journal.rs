@@ -28,11 +28,9 @@ pub fn take(state_dir: &Path) -> anyhow::Result<Disk> {
 pub fn open(disk: Disk, engine: &Engine, now: Now) -> anyhow::Result<(Log, bool)> {
     let boot = boot_id().context("cannot tell this boot from others")?;
     let (disk, settings) = (Arc::new(disk), Settings::default());
-    let mut restoring = engine.restoring(now);
-    let opened = Log::open_each(disk, settings, (now, boot), &mut |record| {
-        restoring.take(&record);
-    });
-    let (log, replayed) = opened?;
+    let opening = Log::read(disk, settings, now, boot)?;
+    let mut restoring = engine.restoring(opening.live(), now);
+    let (log, replayed) = opening.hand_over(&mut |record| restoring.take(&record))?;
     let lost = restoring.finish();
     tell(&replayed);
     tracing::info!(leases = log.stats().live_records.get(), "journal read");

@@ -83,6 +83,13 @@ impl Shard {
         self.entries.len
     }
 
+    /// Makes room in the table, which otherwise grows by being made anew.
+    pub(super) fn reserve(&mut self, clients: usize) {
+        let (entries, hasher) = (&self.entries, &self.hasher);
+        let hash_at = |place: &u32| entries.at(*place).key().hash(hasher);
+        self.places.reserve(clients, hash_at);
+    }
+
     pub(super) fn find(&self, hash: u64, key: &ClientKey) -> Option<u32> {
         let is_it = |place: &u32| self.entries.at(*place).is_of(key);
         self.places.find(hash, is_it).copied()
