@@ -37,7 +37,7 @@ impl Latest {
     pub(super) fn note(&mut self, address: u32, is_forgotten: bool) {
         let number = self.seen;
         self.seen += 1;
-        if number % 64 == 0 {
+        if number.is_multiple_of(64) {
             self.counts.push(0);
         }
         let next = if is_forgotten { 0 } else { number + 1 };

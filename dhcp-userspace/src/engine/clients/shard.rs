@@ -189,7 +189,7 @@ impl Entries {
     }
 
     fn push(&mut self, entry: Entry) -> u32 {
-        if self.len % PIECE == 0 {
+        if self.len.is_multiple_of(PIECE) {
             self.pieces.push(Vec::with_capacity(PIECE));
         }
         self.pieces[self.len / PIECE].push(entry);
