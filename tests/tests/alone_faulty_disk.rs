@@ -231,10 +231,13 @@ impl Told {
         site.daemon.launch()?;
         let mut lives = site.suffer(acks).with_context(context)?;
         let failed = site.inject.failed()?;
-        let refuses_only = calls == "pwrite64" && error == "ENOSPC";
+        // A start writes the last batch again, which must be on disk before anybody is answered. It has just
+        // made room for it, so only a fault like this one can be in its way.
+        let at_start = failed.iter().any(|call| call.thread == "xdhcpd");
+        let refuses_only = calls == "pwrite64" && error == "ENOSPC" && !at_start;
         ensure!(
             lives || !refuses_only,
-            "a full disk ended it: {}",
+            "a full disk ended it: {}; {failed:?}",
             context()
         );
         // Nobody was told of what is on a segment that is only being made.

@@ -192,7 +192,8 @@ pub struct FastPath {
     pub reserve: f64,
     /// Directory in a bpffs under which this server pins its maps and links.
     pub pin_dir: PathBuf,
-    /// Addresses the table has room for; `None`: twice what the subnets need.
+    /// Addresses the table has room for; `None`: twice what the subnets need, but no
+    /// more than 65,536 beyond it.
     pub capacity: Option<u32>,
     /// Replies to clients that boot that the kernel has room for; `None`: four for each address.
     pub boot_memos: Option<u32>,

@@ -149,7 +149,7 @@ pub(super) struct FastPath {
     #[schemars(extend("default" = "/sys/fs/bpf/xdhcpd"))]
     pub pin_dir: Option<Scalar<AbsolutePath>>,
     /// Addresses the lease table has room for, in blocks of 256; `auto` is twice what the
-    /// subnets need.
+    /// subnets need, but no more than 65,536 beyond it.
     #[schemars(extend("default" = "auto"))]
     pub capacity: Option<Scalar<AutoOr<256, MAX_ADDRESSES>>>,
     /// Replies to DISCOVER, SELECTING and INIT-REBOOT that the kernel can repeat, so that a fleet

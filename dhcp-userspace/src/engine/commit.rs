@@ -125,7 +125,7 @@ impl Engine {
             .filter(|it| self.names(it.address, lease.chaddr))
         {
             let key = state.key_of(before.address, lease.chaddr);
-            self.clients.insert(key, before);
+            self.clients.insert(key, &before);
         }
         let taken = self.table.slot(index).kind().is_taken();
         state.mark(state.address_of(index), taken);

@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use ipnet::Ipv4Net;
 
 use super::Engine;
-use super::clients::{Client, ClientKey};
+use super::clients::{Client, ClientKey, ClientRef};
 use super::state::State;
 use crate::config::model::Mac;
 
@@ -54,23 +54,21 @@ impl Engine {
             if !matches!(slot.kind(), Kind::Free | Kind::Declined) {
                 let known = old.remove(&(mac_bytes(chaddr), address));
                 let client = known.unwrap_or_else(|| Client::offered(address));
-                self.rekey(state, chaddr, client);
+                self.rekey(state, chaddr, &client.borrowed());
             }
         }
         // Their records are on the way to disk: the slots do not name them yet.
         for ((mac, _), client) in old {
-            self.rekey(state, mac_bits(&mac, 0), client);
+            self.rekey(state, mac_bits(&mac, 0), &client.borrowed());
         }
     }
 
     /// Of a client's addresses in one subnet, the one that it has now counts, or the latest.
-    pub(super) fn rekey(&self, state: &State, chaddr: u64, client: Client) {
+    pub(super) fn rekey(&self, state: &State, chaddr: u64, client: &ClientRef<'_>) {
         let key = state.key_of(client.address, chaddr);
-        let rank = |client: &Client| (self.is_bound_to(client.address, chaddr), client.since);
-        let known = self.clients.get(&key);
-        if known.is_none_or(|known| rank(&known) <= rank(&client)) {
-            self.clients.insert(key, client);
-        }
+        let rank = |it: &ClientRef<'_>| (self.is_bound_to(it.address, chaddr), it.since);
+        let keep = |known: &ClientRef<'_>| rank(known) > rank(client);
+        self.clients.insert_unless(key, client, keep);
     }
 
     /// Whether the address is leased to this client.

@@ -193,7 +193,7 @@ impl Leases<'_> {
             Subject::Relay(code, id) => {
                 let is_it = |agent: &[u8]| suboption(agent, *code) == Some(id);
                 let clients = &self.engine.clients;
-                let found = clients.addresses_where(|client| is_it(&client.relay_agent));
+                let found = clients.addresses_where(|client| is_it(client.relay_agent));
                 let mut views: Vec<_> = found.iter().filter_map(at).collect();
                 views.retain(|view| is_it(&view.relay_agent));
                 views

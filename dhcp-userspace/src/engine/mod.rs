@@ -27,6 +27,7 @@ mod index;
 mod inform;
 mod known;
 mod leasequery;
+mod marks;
 mod meanwhile;
 mod nak;
 mod operate;
@@ -50,7 +51,7 @@ mod tests;
 mod view;
 mod walk;
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use api::{
@@ -62,6 +63,7 @@ pub use forcerenew::{Forced, NotForced};
 pub use known::Known;
 pub use leasequery::bulk;
 pub use operate::{Binding, Refused};
+pub use restore::Restoring;
 pub use sweep::Swept;
 pub use view::{LeaseView, PoolView};
 
@@ -76,6 +78,7 @@ use context::Context;
 use declines::Declines;
 use doubt::Doubt;
 use forcerenew::Secret;
+use marks::Marks;
 use shares::Shares;
 use state::State;
 
@@ -115,27 +118,6 @@ enum Stop {
 impl From<Ignored> for Stop {
     fn from(why: Ignored) -> Self {
         Self::Ignore(why)
-    }
-}
-
-/// What the sweeper knows of each slot.
-struct Marks {
-    /// Renewals by the kernel that were reported.
-    seen: Box<[AtomicU32]>,
-    /// A promise is on its way to disk.
-    moving: Box<[AtomicBool]>,
-}
-
-impl Marks {
-    fn new(slots: u32) -> Self {
-        Self {
-            seen: (0..slots).map(|_| AtomicU32::new(0)).collect(),
-            moving: (0..slots).map(|_| AtomicBool::new(false)).collect(),
-        }
-    }
-
-    fn set(&self, index: u32, renewals: u32) {
-        self.seen[index as usize].store(renewals, Ordering::Relaxed);
     }
 }
 

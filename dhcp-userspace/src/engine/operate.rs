@@ -169,7 +169,7 @@ impl Engine {
             relay_agent: binding.relay_agent.clone().into(),
             xid: 0,
         };
-        self.clients.insert(key, client);
+        self.clients.insert(key, &client);
         let entry = Entry::new(Kind::Bound, bound(&binding, &held));
         let record = Record {
             address,

@@ -170,8 +170,7 @@ impl Context<'_> {
         } else if update.leaves {
             self.engine.tainted.add_known(index, update.before.clone());
         }
-        let client = update.client.clone();
-        self.engine.clients.insert(self.key(id), client);
+        self.engine.clients.insert(self.key(id), &update.client);
     }
 
     fn agent_of_lease(&self, id: SubnetId, address: Ipv4Addr, before: Option<&[u8]>) -> Box<[u8]> {

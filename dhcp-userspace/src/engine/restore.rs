@@ -1,17 +1,18 @@
 //! Start: what an earlier run left in the table is held against the journal.
 
 use std::net::Ipv4Addr;
+use std::sync::RwLockWriteGuard;
 
 use dhcp_common::slot::{Kind, Lease};
 use dhcp_common::wire::mac_bits;
 
 use super::Engine;
-use super::clients::Client;
+use super::clients::{Client, ClientRef};
 use super::commit::without_memo;
 use super::held::{Entry, Held};
 use super::state::State;
 use crate::clock::Now;
-use crate::journal::{Kind as RecordKind, Record};
+use crate::journal::{Kind as RecordKind, Record, Written};
 use crate::lease::table::Table;
 use crate::lease::templates::Templates;
 
@@ -45,6 +46,52 @@ pub(super) fn adopt(table: &Table, templates: &Templates) -> Vec<u32> {
     torn
 }
 
+/// The table is being brought in line with the journal. Nobody is answered meanwhile.
+pub struct Restoring<'a> {
+    engine: &'a Engine,
+    state: RwLockWriteGuard<'a, State>,
+    now: Now,
+    /// By slot: whether there is a record, and it counts.
+    known: Vec<Option<bool>>,
+    lost: usize,
+}
+
+impl Restoring<'_> {
+    /// Takes the last record of an address.
+    pub fn take(&mut self, record: &Written<'_>) {
+        // Outside of all pools too: a reload may bring the pool back. Without room in the
+        // table the address is not one that could be given.
+        let Ok(index) = self.engine.table.add(record.address) else {
+            return;
+        };
+        self.state.know_block(index, record.address);
+        let (engine, now) = (self.engine, self.now);
+        let outdated = engine.is_outdated(index, record, now);
+        self.known[index as usize] = Some(!outdated);
+        self.lost += usize::from(outdated || engine.was_told_more(index, record, now));
+        if !outdated {
+            engine.apply(&self.state, index, record, now);
+        }
+    }
+
+    /// Tells of how many leases the table knows more than the journal, which has lost records then,
+    /// and should get them once more.
+    #[must_use]
+    pub fn finish(self) -> usize {
+        let (engine, now, mut lost) = (self.engine, self.now, self.lost);
+        for (address, index) in engine.table.addresses() {
+            let record = self.known[index as usize];
+            lost += usize::from(record.is_none() && engine.is_open(index, now));
+            if record != Some(true) {
+                engine.without_record(&self.state, address, index, now);
+            }
+        }
+        drop(self.state);
+        engine.drop_stale_memos(now);
+        lost
+    }
+}
+
 impl Engine {
     /// Brings the table in line with the journal, whose last record of each address is given.
     /// A lease that the kernel may still extend stays as it is if the journal agrees; one whose
@@ -52,43 +99,33 @@ impl Engine {
     /// which the slot alone knows was recorded too, but its record is lost: the client has been
     /// told, so the address stays taken until the lease ends.
     ///
-    /// Tells of how many leases the table knows more than the journal, which has lost records then,
-    /// and should get them once more.
+    /// Tells what [`Restoring::finish`] does.
     pub fn restore(&self, records: impl IntoIterator<Item = Record>, now: Now) -> usize {
-        let mut state = self.write_state();
-        // Whether there is a record, and it counts.
-        let mut known = vec![None; self.table.size().slots() as usize];
-        let mut lost = 0;
+        let mut restoring = self.restoring(0, now);
         for record in records {
-            // Outside of all pools too: a reload may bring the pool back. Without room in the
-            // table the address is not one that could be given.
-            if let Ok(index) = self.table.add(record.address) {
-                state.know_block(index, record.address);
-                let outdated = self.is_outdated(index, &record, now);
-                known[index as usize] = Some(!outdated);
-                lost += usize::from(outdated || self.was_told_more(index, &record, now));
-                if !outdated {
-                    self.apply(&state, index, record, now);
-                }
-            }
+            restoring.take(&record.written());
         }
-        for (address, index) in self.table.addresses() {
-            let record = known[index as usize];
-            lost += usize::from(record.is_none() && self.is_open(index, now));
-            if record != Some(true) {
-                self.without_record(&state, address, index, now);
-            }
+        restoring.finish()
+    }
+
+    /// [`Self::restore`] for about so many records that come one by one.
+    #[must_use]
+    pub fn restoring(&self, records: u64, now: Now) -> Restoring<'_> {
+        self.clients.reserve(records as usize);
+        Restoring {
+            engine: self,
+            state: self.write_state(),
+            now,
+            known: vec![None; self.table.size().slots() as usize],
+            lost: 0,
         }
-        drop(state);
-        self.drop_stale_memos(now);
-        lost
     }
 
     /// Whether the slot must be newer than the last record. It is closed before another record of
     /// its address is written, so an open one is newer than all but that of its own lease. One
     /// that was closed for a record is newer than all that this cannot be: another client's, as no
     /// lease that runs goes straight to another client, and one by which the lease is over.
-    fn is_outdated(&self, index: u32, record: &Record, now: Now) -> bool {
+    fn is_outdated(&self, index: u32, record: &Written<'_>, now: Now) -> bool {
         let his = self.is_his(index, record);
         let bound = record.kind == RecordKind::Bound;
         if self.table.slot(index).is_valid() {
@@ -99,13 +136,13 @@ impl Engine {
     }
 
     /// Whether there was a later record of the same lease: nothing is granted beyond one.
-    fn was_told_more(&self, index: u32, record: &Record, now: Now) -> bool {
+    fn was_told_more(&self, index: u32, record: &Written<'_>, now: Now) -> bool {
         let same = self.is_his(index, record) && record.kind == RecordKind::Bound;
         let told = self.table.slot(index).expires();
         same && self.is_running(index, now) && told > record.reserved_until
     }
 
-    fn is_his(&self, index: u32, record: &Record) -> bool {
+    fn is_his(&self, index: u32, record: &Written<'_>) -> bool {
         self.table.slot(index).lease().chaddr == mac_bits(&record.mac, 0)
     }
 
@@ -130,7 +167,7 @@ impl Engine {
             // Nothing is on disk: the next renewal must be.
             lease.reserved_until = 0;
             let key = state.key_of(address, lease.chaddr);
-            self.clients.insert(key, Client::offered(address));
+            self.clients.insert(key, &Client::offered(address));
             self.marks.set(index, lease.renewals);
             self.overwrite(state, address, Entry::new(Kind::Bound, lease), now);
         } else if kind != Kind::Free {
@@ -139,7 +176,7 @@ impl Engine {
         }
     }
 
-    fn apply(&self, state: &State, index: u32, record: Record, now: Now) {
+    fn apply(&self, state: &State, index: u32, record: &Written<'_>, now: Now) {
         let address = record.address;
         let chaddr = mac_bits(&record.mac, 0);
         let until = record.reserved_until;
@@ -186,17 +223,17 @@ impl Engine {
         }
     }
 
-    fn remember(&self, state: &State, chaddr: u64, record: Record) {
-        let client = Client {
+    fn remember(&self, state: &State, chaddr: u64, record: &Written<'_>) {
+        let client = ClientRef {
             address: record.address,
             since: record.since.max(1),
-            client_id: record.client_id.into(),
-            hostname: record.hostname.into(),
-            relay_agent: record.relay_agent.into(),
+            client_id: record.client_id,
+            hostname: record.hostname,
+            relay_agent: record.relay_agent,
             xid: 0,
         };
         // Not simply the latest: one that it gave back since may have the later record.
-        self.rekey(state, chaddr, client);
+        self.rekey(state, chaddr, &client);
     }
 }
 

@@ -90,9 +90,8 @@ impl Engine {
     /// Notices what the kernel has granted.
     fn look_at(&self, address: Ipv4Addr, index: u32, emit: &mut dyn FnMut(Swept)) {
         let (kind, lease) = self.table.look(index);
-        let seen = &self.marks.seen[index as usize];
-        if kind == Kind::Bound && seen.load(Ordering::Relaxed) != lease.renewals {
-            seen.store(lease.renewals, Ordering::Relaxed);
+        if kind == Kind::Bound && self.marks.seen(index) != lease.renewals {
+            self.marks.set(index, lease.renewals);
             emit(Swept::Event(event(EventKind::KernelRenew, address, &lease)));
         }
     }

@@ -9,6 +9,8 @@ use crate::lease::table::Size;
 
 /// Spare pages (networks of 65,536 addresses): a page takes 2 KiB, and a reload may add networks.
 const SPARE_PAGES: u32 = 16;
+/// Spare blocks at most: a /16 more. A block takes 32 KiB, used or not.
+const SPARE_BLOCKS: u32 = 256;
 
 /// Boot memos for each address, unless the operator says how many altogether: firmware and system, or
 /// firmware and boot loader.
@@ -46,7 +48,9 @@ impl Needs {
         let needed = self.blocks.len() as u32;
         let wanted = self
             .capacity
-            .map_or(2 * needed, |addresses| addresses.div_ceil(BLOCK));
+            .map_or(needed + needed.min(SPARE_BLOCKS), |addresses| {
+                addresses.div_ceil(BLOCK)
+            });
         let pages = self.pages();
         // A table of all addresses of IPv4 has 2^24 blocks; slots are counted in 32 bits.
         let blocks = wanted.max(needed).clamp(1, (1 << 24) - 1);
@@ -88,6 +92,14 @@ mod tests {
         let blocks = [0x0a00_0000, 0x0a00_0100, 0x0a00_0200, 0x0a01_0000];
         assert_eq!(needs.blocks, BTreeSet::from(blocks));
         assert_eq!(needs.size(), Size::for_addresses(8, 20).with_boots(4096));
+    }
+
+    #[test]
+    fn no_more_than_a_16_is_spare() {
+        for (last, blocks) in [("10.0.255.255", 2 * 256), ("10.15.255.255", 17 * 256)] {
+            let needs = needs(&format!("10.0.0.0-{last}"), None);
+            assert_eq!(needs.size().blocks, blocks);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::frame::{Type, read_u32, read_u64};
-use super::{JournalError, Kind, Record};
+use super::{JournalError, Kind, Record, Written};
 
 /// Bytes of a lease before the client identifier.
 const FIXED: usize = 37;
@@ -77,7 +77,7 @@ pub(super) struct Lease<'a> {
 }
 
 impl<'a> Lease<'a> {
-    fn decode(payload: &'a [u8]) -> Option<Self> {
+    pub(super) fn decode(payload: &'a [u8]) -> Option<Self> {
         parts(payload)?;
         Some(Self {
             address: read_u32(payload, 24),
@@ -88,17 +88,17 @@ impl<'a> Lease<'a> {
     }
 
     /// `reserved_until` is still on the clock of `boot`.
-    pub(super) fn record(&self) -> Record {
+    pub(super) fn written(&self) -> Written<'a> {
         let [client_id, relay_agent, hostname] = parts(self.payload).expect("checked by decode");
-        Record {
+        Written {
             address: Ipv4Addr::from_bits(self.address),
             kind: self.kind,
             mac: self.payload[30..36].try_into().expect("6 bytes"),
             reserved_until: read_u64(self.payload, 8),
             since: read_u64(self.payload, 16),
-            client_id: client_id.into(),
-            hostname: hostname.into(),
-            relay_agent: relay_agent.into(),
+            client_id,
+            hostname,
+            relay_agent,
         }
     }
 }
@@ -183,6 +183,12 @@ impl Bounds {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Lease<'_> {
+        fn record(&self) -> Record {
+            self.written().into()
+        }
+    }
 
     fn record() -> Record {
         Record {

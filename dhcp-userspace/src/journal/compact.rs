@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::codec::{Bounds, Clock, Lease};
 use super::frame::{Frame, Type};
+use super::input::{Input, Trust};
 use super::log::Shared;
 use super::name::{FileKind, Name};
 use super::replay::{open_all, remove, rename};
 use super::storage::File;
-use super::survey::{Input, Survey};
+use super::survey::Survey;
 use super::{Damage, JournalError};
 use crate::clock::{Now, SECOND};
 
@@ -154,7 +155,7 @@ impl Upkeep {
         let Some(snapshot) = written? else {
             return Ok(());
         };
-        self.publish(snapshot, survey.live.len() as u64, inputs.len())?;
+        self.publish(snapshot, survey.latest.len(), inputs.len())?;
         self.retire(&old, &survey.damage)
     }
 
@@ -190,13 +191,15 @@ impl Upkeep {
         let mut writer = Writer::new(name, &*file, go_on);
         writer.frame_ends(survey)?;
         for input in inputs {
-            input.live(survey, |sequence, lease| writer.lease(sequence, lease))?;
+            input.live(&survey.latest, Trust::Nothing, |sequence, lease| {
+                writer.lease(sequence, lease)
+            })?;
         }
         if writer.is_stopped() {
             return Ok(None);
         }
         writer.frame_ends(survey)?;
-        let len = writer.finish(survey.live.len() as u64)?;
+        let len = writer.finish(survey.latest.len())?;
         Ok(Some(Stored { name, len }))
     }
 
@@ -270,7 +273,7 @@ impl<'f> Writer<'f> {
     /// What stands at both ends, so that no single damage takes it: the bounds and the clocks.
     fn frame_ends(&mut self, survey: &Survey) -> Result<(), JournalError> {
         let bounds = Bounds {
-            leases: survey.live.len() as u64,
+            leases: survey.latest.len(),
             covered: survey.last,
         };
         self.push(Type::Bounds, survey.last, &bounds.encode())?;

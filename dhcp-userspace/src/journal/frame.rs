@@ -64,6 +64,11 @@ impl<'a> Frame<'a> {
         is_intact(key, bytes).then_some(frame)
     }
 
+    /// What the bytes claim to be.
+    pub(super) fn claims(bytes: &[u8]) -> Option<Type> {
+        Type::from_byte(bytes.get(7)? & !FIRST)
+    }
+
     pub(super) fn unchecked(bytes: &'a [u8]) -> Option<Self> {
         let (header, payload) = bytes.split_first_chunk::<HEADER>()?;
         Some(Self {
@@ -96,7 +101,7 @@ pub(super) fn is_intact(key: u32, bytes: &[u8]) -> bool {
     read_u32(bytes, 0) == checksum(key, &bytes[4..])
 }
 
-fn length(header: &[u8; HEADER]) -> usize {
+pub(super) fn length(header: &[u8; HEADER]) -> usize {
     size(usize::from(u16::from_le_bytes([header[4], header[5]])))
 }
 

@@ -138,7 +138,7 @@ impl Account {
         match entry.content {
             Content::Lease(lease) => {
                 self.leases += 1;
-                let record = lease.record();
+                let record = Record::from(lease.written());
                 let clock = self.clocks.get(&lease.boot);
                 Part::Lease {
                     sequence,

@@ -4,9 +4,10 @@ use super::codec::{self, CLOCK, Clock, Encoder};
 use super::compact::{Files, Last, Stored, Upkeep};
 use super::frame::{self, Frame, Type};
 use super::name::Name;
+use super::replay::State;
 use super::spare::{Segment, Spare};
 use super::storage::{File, Storage};
-use super::{JournalError, Record, Replayed, Stats, replay};
+use super::{JournalError, Opening, Record, Replayed, Stats};
 use crate::clock::{Now, SECOND};
 
 /// A clock that moved by this much is written down again.
@@ -82,7 +83,37 @@ impl Log {
         now: Now,
         boot_id: [u8; 16],
     ) -> Result<(Self, Replayed), JournalError> {
-        let (state, replayed) = replay::replay(&*storage, settings, now, boot_id)?;
+        let opening = Self::read(storage, settings, now, boot_id)?;
+        let mut records = Vec::new();
+        let (log, replayed) = opening.hand_over(&mut |record| records.push(record.into()))?;
+        Ok((
+            log,
+            Replayed {
+                records,
+                ..replayed
+            },
+        ))
+    }
+
+    /// The same for who wants to keep no copy of the records.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn read(
+        storage: Arc<dyn Storage>,
+        settings: Settings,
+        now: Now,
+        boot_id: [u8; 16],
+    ) -> Result<Opening, JournalError> {
+        Opening::of(storage, settings, now, boot_id)
+    }
+
+    pub(super) fn over(
+        storage: Arc<dyn Storage>,
+        settings: Settings,
+        state: State,
+        boot_id: [u8; 16],
+    ) -> Self {
         let size = settings.segment_size;
         let shared = Shared {
             spare: Spare::new(Arc::clone(&storage), size, state.spare, state.next_number),
@@ -95,7 +126,7 @@ impl Log {
         shared.show_files();
         let overhead = frame::size(CLOCK) + frame::HEADER;
         let room = (size as usize).saturating_sub(overhead);
-        let log = Self {
+        Self {
             shared: Arc::new(shared),
             encoder: Encoder {
                 boot: codec::boot_tag(&boot_id),
@@ -110,8 +141,7 @@ impl Log {
             synced: state.last,
             clock: None,
             failed: None,
-        };
-        Ok((log, replayed))
+        }
     }
 
     /// Takes a record, to be written by [`Self::sync`]; tells its sequence number.

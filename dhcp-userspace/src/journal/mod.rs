@@ -88,10 +88,13 @@ mod error;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod frame;
+mod input;
 mod inspect;
 mod kept;
+mod latest;
 mod log;
 mod name;
+mod opening;
 mod queue;
 mod record;
 mod replay;
@@ -102,6 +105,7 @@ mod storage;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod window;
 
 pub use committer::{Committer, Handle, Verdict};
 pub use compact::Upkeep;
@@ -110,8 +114,9 @@ pub use disk::Disk;
 pub use error::JournalError;
 pub use inspect::{InspectError, Part, inspect};
 pub use log::{CLOCK_STEP, Log, Settings};
+pub use opening::Opening;
 pub use queue::Rejected;
-pub use record::{Kind, Record};
+pub use record::{Kind, Record, Written};
 pub use replay::Replayed;
 pub use stats::{Counter, Stats};
 pub use storage::{File, Storage};

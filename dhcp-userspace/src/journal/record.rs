@@ -23,6 +23,50 @@ pub struct Record {
     pub relay_agent: Vec<u8>,
 }
 
+/// A [`Record`] where it stands: nothing is copied that nobody keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written<'a> {
+    pub address: Ipv4Addr,
+    pub kind: Kind,
+    pub mac: Mac,
+    pub reserved_until: u64,
+    pub since: u64,
+    pub client_id: &'a [u8],
+    pub hostname: &'a [u8],
+    pub relay_agent: &'a [u8],
+}
+
+impl Record {
+    #[must_use]
+    pub fn written(&self) -> Written<'_> {
+        Written {
+            address: self.address,
+            kind: self.kind,
+            mac: self.mac,
+            reserved_until: self.reserved_until,
+            since: self.since,
+            client_id: &self.client_id,
+            hostname: &self.hostname,
+            relay_agent: &self.relay_agent,
+        }
+    }
+}
+
+impl From<Written<'_>> for Record {
+    fn from(written: Written<'_>) -> Self {
+        Self {
+            address: written.address,
+            kind: written.kind,
+            mac: written.mac,
+            reserved_until: written.reserved_until,
+            since: written.since,
+            client_id: written.client_id.into(),
+            hostname: written.hostname.into(),
+            relay_agent: written.relay_agent.into(),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {

@@ -4,11 +4,12 @@ use super::codec::boot_tag;
 use super::compact::{Files, Stored};
 use super::error::is_full;
 use super::frame;
+use super::input::{Input, Trust};
 use super::name::{DAMAGED, FileKind, NEW, Name, SUPERSEDED};
 use super::spare::Segment;
 use super::storage::Storage;
-use super::survey::{Input, Survey};
-use super::{Damage, JournalError, Record, Settings};
+use super::survey::Survey;
+use super::{Damage, JournalError, Record, Settings, Written};
 use crate::clock::{Now, SECOND};
 
 /// Leases of an earlier boot end so much later than the wall clocks say: the clock of that boot may have moved by a second
@@ -19,7 +20,8 @@ pub(super) const MARGIN: u64 = 2 * SECOND;
 #[derive(Clone, Debug, Default)]
 pub struct Replayed {
     /// The last record of every address, in the order they were written, with `reserved_until`
-    /// on the clock of this boot. Forgotten ones are left out.
+    /// on the clock of this boot. Forgotten ones are left out. Empty where they were handed over one
+    /// by one.
     pub records: Vec<Record>,
     /// To be shown to the operator, each. It is reported again at every start until the damaged
     /// file is compacted away, which happens soon.
@@ -42,47 +44,75 @@ pub(super) struct State {
     pub(super) last: u64,
 }
 
-pub(super) fn replay(
-    storage: &dyn Storage,
-    settings: Settings,
-    now: Now,
-    boot_id: [u8; 16],
-) -> Result<(State, Replayed), JournalError> {
-    let mut inventory = Inventory::take(storage)?;
-    let mut survey = Survey::default();
-    let mut inputs = open_all(storage, &inventory.current)?;
-    for input in &mut inputs {
-        survey.read(input)?;
+/// A journal that was read once, and of which all that counts is on disk for sure.
+pub(super) struct Reading {
+    inputs: Vec<Input>,
+    survey: Survey,
+    inventory: Inventory,
+    spare: Option<Segment>,
+    torn: u64,
+    next_number: u64,
+}
+
+impl Reading {
+    pub(super) fn of(storage: &dyn Storage, settings: Settings) -> Result<Self, JournalError> {
+        let mut inventory = Inventory::take(storage)?;
+        let mut survey = Survey::default();
+        let mut inputs = open_all(storage, &inventory.current)?;
+        for input in &mut inputs {
+            survey.read(input)?;
+        }
+        let used = inputs.iter().rposition(|input| !input.is_empty());
+        let empty = inputs.split_off(used.map_or(0, |last| last + 1));
+        let torn = inputs.last().map_or(0, |last| survey.finish(last));
+        let number = inputs.last().map_or(0, |last| last.name.number);
+        cut_tail(storage, &mut inputs)?;
+        let spare = adopt_spare(storage, settings, number + 1, empty)?;
+        // The snapshot may have got its name from a server that ended before it had synced it.
+        sync_dir(storage)?;
+        inventory.clean_up(storage, !survey.damage.is_empty())?;
+        sync_dir(storage)?;
+        Ok(Self {
+            next_number: number + 1 + u64::from(spare.is_some()),
+            inputs,
+            survey,
+            inventory,
+            spare,
+            torn,
+        })
     }
-    let used = inputs.iter().rposition(|input| !input.is_empty());
-    let empty = inputs.split_off(used.map_or(0, |last| last + 1));
-    let torn = inputs.last().map_or(0, |last| survey.finish(last));
-    let (records, live_bytes) = records(&inputs, &survey, now, boot_id)?;
-    let number = inputs.last().map_or(0, |last| last.name.number);
-    cut_tail(storage, &mut inputs)?;
-    let spare = adopt_spare(storage, settings, number + 1, empty)?;
-    // The snapshot may have got its name from a server that ended before it had synced it.
-    sync_dir(storage)?;
-    inventory.clean_up(storage, !survey.damage.is_empty())?;
-    sync_dir(storage)?;
-    let state = State {
-        next_number: number + 1 + u64::from(spare.is_some()),
-        spare,
-        last: survey.last,
-        files: Files {
-            known: survey.damage.clone(),
-            kept: inventory.kept.clone(),
-            ..files(&inputs, records.len() as u64, live_bytes)
-        },
-    };
-    let replayed = Replayed {
-        records,
-        damage: survey.damage,
-        torn,
-        kept: inventory.kept,
-        superseded: inventory.superseded,
-    };
-    Ok((state, replayed))
+
+    /// Addresses that have a record.
+    pub(super) fn live(&self) -> u64 {
+        self.survey.latest.len()
+    }
+
+    /// Hands over the last record of each, without an allocation for any.
+    pub(super) fn hand_over(
+        self,
+        (now, boot_id): (Now, [u8; 16]),
+        each: &mut dyn FnMut(Written<'_>),
+    ) -> Result<(State, Replayed), JournalError> {
+        let live_bytes = hand_over(&self.inputs, &self.survey, (now, boot_id), each)?;
+        let state = State {
+            next_number: self.next_number,
+            files: Files {
+                known: self.survey.damage.clone(),
+                kept: self.inventory.kept.clone(),
+                ..files(&self.inputs, self.live(), live_bytes)
+            },
+            spare: self.spare,
+            last: self.survey.last,
+        };
+        let replayed = Replayed {
+            records: Vec::new(),
+            damage: self.survey.damage,
+            torn: self.torn,
+            kept: self.inventory.kept,
+            superseded: self.inventory.superseded,
+        };
+        Ok((state, replayed))
+    }
 }
 
 pub(super) fn open_all(storage: &dyn Storage, names: &[Name]) -> Result<Vec<Input>, JournalError> {
@@ -167,29 +197,29 @@ fn is_damaged(storage: &dyn Storage, name: Name) -> Result<bool, JournalError> {
     Ok(survey.damage.iter().any(|damage| damage.len > 0))
 }
 
-fn records(
+/// Tells how many bytes they have.
+fn hand_over(
     inputs: &[Input],
     survey: &Survey,
-    now: Now,
-    boot_id: [u8; 16],
-) -> Result<(Vec<Record>, u64), JournalError> {
+    (now, boot_id): (Now, [u8; 16]),
+    each: &mut dyn FnMut(Written<'_>),
+) -> Result<u64, JournalError> {
     let this_boot = boot_tag(&boot_id);
-    let mut records = Vec::with_capacity(survey.live.len());
     let mut bytes = 0;
     for input in inputs {
-        input.live(survey, |_, lease| {
-            let mut record = lease.record();
+        input.live(&survey.latest, Trust::Memory, |_, lease| {
+            let mut record = lease.written();
             if lease.boot != this_boot {
                 let offset = survey.offset(lease.boot, now.to_unix(0));
                 let until = record.reserved_until.saturating_add(offset);
                 record.reserved_until = now.to_boot(until.saturating_add(MARGIN));
             }
-            records.push(record);
             bytes += frame::size(lease.payload.len()) as u64;
+            each(record);
             Ok(())
         })?;
     }
-    Ok((records, bytes))
+    Ok(bytes)
 }
 
 /// Takes away what was never acknowledged, and zeros, from the segment written last.

@@ -5,9 +5,8 @@ use super::codec::Content;
 use super::frame::{self, Frame, HEADER};
 use super::name::{FileKind, Name};
 use super::storage::File;
+use super::window::Window;
 
-/// Bytes read at a time; more than the longest frame.
-const CHUNK: u64 = 1 << 20;
 /// A sequence number that no log comes to: a frame that has a higher one is damage, and so there are
 /// numbers left for what is written next.
 const HIGHEST: u64 = u64::MAX / 2;
@@ -16,14 +15,7 @@ const HIGHEST: u64 = u64::MAX / 2;
 const REACH: u64 = u32::MAX as u64;
 
 pub(super) struct Scanner<'f> {
-    name: Name,
-    file: &'f dyn File,
-    /// A part of the file that starts at `start`; what comes before `at` is done.
-    window: Vec<u8>,
-    start: u64,
-    at: usize,
-    /// The window goes to the end of the file.
-    is_whole: bool,
+    window: Window<'f>,
     /// No later frame has a smaller sequence number.
     least: u64,
 }
@@ -52,12 +44,7 @@ pub(super) struct Entry<'a> {
 impl<'f> Scanner<'f> {
     pub(super) fn new(name: Name, file: &'f dyn File, least: u64) -> Self {
         Self {
-            name,
-            file,
-            window: Vec::new(),
-            start: 0,
-            at: 0,
-            is_whole: false,
+            window: Window::new(name, file),
             least,
         }
     }
@@ -69,35 +56,31 @@ impl<'f> Scanner<'f> {
         }
     }
 
-    fn offset(&self) -> u64 {
-        self.start + self.at as u64
-    }
-
     /// The size of the good frame that stands here, if any.
     fn frame_here(&mut self, reach: u64) -> Result<Option<usize>, JournalError> {
-        if !self.has(HEADER)? {
+        if !self.window.has(HEADER)? {
             return Ok(None);
         }
-        let header = self.window[self.at..].first_chunk().expect("16 bytes");
+        let header = self.window.rest().first_chunk().expect("16 bytes");
         let sequences = self.least..=self.least.saturating_add(reach).min(HIGHEST);
         let Some(size) = frame::peek(header, &sequences) else {
             self.refuse_newer()?;
             return Ok(None);
         };
-        if !self.has(size)? {
+        if !self.window.has(size)? {
             return Ok(None);
         }
-        let frame = Frame::open(self.name.key, &self.window[self.at..self.at + size]);
+        let frame = Frame::open(self.window.name().key, &self.window.rest()[..size]);
         let content = frame.and_then(|frame| Content::decode(frame.kind, frame.payload));
         Ok(content.map(|_| size))
     }
 
     fn take(&mut self, size: usize) -> Entry<'_> {
-        let offset = self.offset();
-        let bytes = &self.window[self.at..self.at + size];
+        let offset = self.window.offset();
+        let is_segment = self.window.name().kind == FileKind::Segment;
+        let bytes = self.window.take(size);
         let frame = Frame::unchecked(bytes).expect("checked by frame_here");
-        self.at += size;
-        if self.name.kind == FileKind::Segment {
+        if is_segment {
             self.least = frame.sequence + 1;
         }
         Entry {
@@ -110,21 +93,21 @@ impl<'f> Scanner<'f> {
 
     /// Goes on byte by byte to the next good frame.
     fn search(&mut self) -> Result<Found<'_>, JournalError> {
-        let offset = self.offset();
+        let offset = self.window.offset();
         let mut used = offset;
-        while self.has(1)? {
-            let zeros = zeros(&self.window[self.at..]);
+        while self.window.has(1)? {
+            let zeros = zeros(self.window.rest());
             if zeros > HEADER {
                 // A frame has its version within the first few bytes.
-                self.at += zeros - frame::VERSION_AT;
+                self.window.take(zeros - frame::VERSION_AT);
                 continue;
             }
             if zeros == 0 {
-                used = self.offset() + 1;
+                used = self.window.offset() + 1;
             }
-            self.at += 1;
+            self.window.take(1);
             if self.frame_here(REACH)?.is_some() {
-                let len = self.offset() - offset;
+                let len = self.window.offset() - offset;
                 return Ok(Found::Gap { offset, len });
             }
         }
@@ -132,41 +115,21 @@ impl<'f> Scanner<'f> {
         Ok(Found::End { offset, garbage })
     }
 
-    /// Whether `need` more bytes are in the window, after reading on if they were not.
-    fn has(&mut self, need: usize) -> Result<bool, JournalError> {
-        let is_there = self.window.len() - self.at >= need;
-        if is_there || self.is_whole {
-            return Ok(is_there);
-        }
-        let failed = |error| JournalError::io("read", self.name.to_string(), error);
-        self.window.drain(..self.at);
-        self.start += self.at as u64;
-        self.at = 0;
-        let have = self.window.len();
-        let from = self.start + have as u64;
-        let rest = self.file.size().map_err(failed)?.saturating_sub(from);
-        self.window.resize(have + rest.min(CHUNK) as usize, 0);
-        let read = self.file.read_at(&mut self.window[have..], from);
-        let read = read.map_err(failed)?;
-        self.window.truncate(have + read);
-        self.is_whole = read as u64 == rest || read == 0;
-        Ok(self.window.len() >= need)
-    }
-
     /// A frame of a later version is not damage.
     fn refuse_newer(&mut self) -> Result<(), JournalError> {
-        let header = self.window[self.at..].first_chunk().expect("16 bytes");
+        let header = self.window.rest().first_chunk().expect("16 bytes");
         let Some(size) = frame::peek_newer(header) else {
             return Ok(());
         };
-        let is_newer = self.has(size)?
-            && frame::is_intact(self.name.key, &self.window[self.at..self.at + size]);
+        let name = self.window.name();
+        let is_newer =
+            self.window.has(size)? && frame::is_intact(name.key, &self.window.rest()[..size]);
         if !is_newer {
             return Ok(());
         }
         Err(JournalError::Newer {
-            file: self.name.to_string(),
-            offset: self.offset(),
+            file: name.to_string(),
+            offset: self.window.offset(),
         })
     }
 }
@@ -187,6 +150,7 @@ mod tests {
     use super::super::faulty::Faulty;
     use super::super::frame::Type;
     use super::super::storage::Storage;
+    use super::super::window::CHUNK;
     use super::*;
 
     const NAME: Name = Name {

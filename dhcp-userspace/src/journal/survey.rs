@@ -1,77 +1,18 @@
 //! Reads files of a log in order and keeps account: which record is the last of each address,
 //! which clocks the boots had, and what is missing where.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use foldhash::fast::RandomState;
-
-use super::codec::{Bounds, Clock, Content, Lease, boot_tag};
-use super::name::{FileKind, Name};
+use super::codec::{Bounds, Clock, Content, boot_tag};
+use super::input::Input;
+use super::latest::Latest;
+use super::name::FileKind;
 use super::scan::{Entry, Found, Scanner};
-use super::storage::{File, Storage};
 use super::{Damage, JournalError, Kind, What};
-
-/// A file to be read, more than once and each time alike.
-pub(super) struct Input {
-    pub(super) name: Name,
-    pub(super) file: Box<dyn File>,
-    pub(super) len: u64,
-    /// Where the last good frame ends.
-    pub(super) end: u64,
-    /// Bytes behind it up to the last one that is not zero.
-    pub(super) garbage: u64,
-    /// Where the last batch starts: what comes before was synced.
-    pub(super) batch: u64,
-    least: u64,
-}
-
-impl Input {
-    pub(super) fn open(storage: &dyn Storage, name: Name) -> Result<Self, JournalError> {
-        let failed = |error| JournalError::io("open", name.to_string(), error);
-        let file = storage.open(&name.to_string()).map_err(failed)?;
-        let len = file.size().map_err(failed)?;
-        Ok(Self {
-            name,
-            file,
-            len,
-            end: 0,
-            garbage: 0,
-            batch: 0,
-            least: 0,
-        })
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.name.kind == FileKind::Segment && self.end == 0 && self.garbage == 0
-    }
-
-    /// Hands over the leases that are the last ones of their address.
-    pub(super) fn live(
-        &self,
-        survey: &Survey,
-        mut each: impl FnMut(u64, &Lease<'_>) -> Result<(), JournalError>,
-    ) -> Result<(), JournalError> {
-        let mut scanner = Scanner::new(self.name, &*self.file, self.least);
-        loop {
-            match scanner.next()? {
-                Found::Frame(Entry {
-                    sequence,
-                    content: Content::Lease(lease),
-                    ..
-                }) if survey.live.get(&lease.address) == Some(&sequence) => {
-                    each(sequence, &lease)?;
-                }
-                Found::Frame(_) | Found::Gap { .. } => {}
-                Found::End { .. } => return Ok(()),
-            }
-        }
-    }
-}
 
 #[derive(Default)]
 pub(super) struct Survey {
-    /// Sequence number of the last record of every address that is not forgotten.
-    pub(super) live: HashMap<u32, u64, RandomState>,
+    pub(super) latest: Latest,
     pub(super) boots: BTreeMap<u64, Boot>,
     /// Of the lease seen last.
     last_boot: Option<u64>,
@@ -96,16 +37,18 @@ pub(super) struct Boot {
 
 impl Survey {
     pub(super) fn read(&mut self, input: &mut Input) -> Result<(), JournalError> {
+        let first = self.latest.seen();
         match input.name.kind {
-            FileKind::Segment => self.read_segment(input),
-            FileKind::Snapshot => self.read_snapshot(input),
+            FileKind::Segment => self.read_segment(input)?,
+            FileKind::Snapshot => self.read_snapshot(input)?,
         }
+        input.numbers = [first, self.latest.seen()];
+        Ok(())
     }
 
     fn read_segment(&mut self, input: &mut Input) -> Result<(), JournalError> {
-        input.least = self.last + 1;
         let file = input.name.to_string();
-        let mut scanner = Scanner::new(input.name, &*input.file, input.least);
+        let mut scanner = Scanner::new(input.name, &*input.file, self.last + 1);
         loop {
             match scanner.next()? {
                 Found::Frame(entry) => {
@@ -115,7 +58,10 @@ impl Survey {
                     self.count(&file, &entry);
                     self.note(&entry);
                 }
-                Found::Gap { offset, len } => self.pending.push(damage(&file, offset, len)),
+                Found::Gap { offset, len } => {
+                    input.gaps.push((offset, len));
+                    self.pending.push(damage(&file, offset, len));
+                }
                 Found::End { offset, garbage } => {
                     (input.end, input.garbage) = (offset, garbage);
                     break;
@@ -169,7 +115,10 @@ impl Survey {
                     self.note(&entry);
                     self.last = self.last.max(entry.sequence);
                 }
-                Found::Gap { offset, len } => self.pending.push(damage(&file, offset, len)),
+                Found::Gap { offset, len } => {
+                    input.gaps.push((offset, len));
+                    self.pending.push(damage(&file, offset, len));
+                }
                 Found::End { offset, garbage } => {
                     (input.end, input.garbage) = (offset, garbage);
                     break;
@@ -197,11 +146,8 @@ impl Survey {
     fn note(&mut self, entry: &Entry<'_>) {
         match entry.content {
             Content::Lease(lease) => {
-                if lease.kind == Kind::Forgotten {
-                    self.live.remove(&lease.address);
-                } else {
-                    self.live.insert(lease.address, entry.sequence);
-                }
+                let is_forgotten = lease.kind == Kind::Forgotten;
+                self.latest.note(lease.address, is_forgotten);
                 if self.last_boot != Some(lease.boot) {
                     self.last_boot = Some(lease.boot);
                     self.boots.entry(lease.boot).or_default().is_used = true;

@@ -21,13 +21,25 @@ pub fn take(state_dir: &Path) -> anyhow::Result<Disk> {
     Ok(Disk::open(&state_dir.join("journal"))?)
 }
 
-/// Reads the journal; tells what is in it.
+/// Reads the journal, tells what is in it, and has the engine know. True if it lacks what it once had:
+/// what the engine knows should be written once more.
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn open(disk: Disk, now: Now) -> anyhow::Result<(Log, Replayed)> {
+pub fn open(disk: Disk, engine: &Engine, now: Now) -> anyhow::Result<(Log, bool)> {
     let boot = boot_id().context("cannot tell this boot from others")?;
-    let (log, replayed) = Log::open(Arc::new(disk), Settings::default(), now, boot)?;
+    let (disk, settings) = (Arc::new(disk), Settings::default());
+    let opening = Log::read(disk, settings, now, boot)?;
+    let mut restoring = engine.restoring(opening.live(), now);
+    let (log, replayed) = opening.hand_over(&mut |record| restoring.take(&record))?;
+    let lost = restoring.finish();
+    tell(&replayed);
+    tracing::info!(leases = log.stats().live_records.get(), "journal read");
+    let lacks = tell_of_doubt(engine, &replayed, lost, now);
+    Ok((log, lacks))
+}
+
+fn tell(replayed: &Replayed) {
     for damage in &replayed.damage {
         tracing::error!("the journal is damaged: {damage}");
     }
@@ -44,15 +56,10 @@ pub fn open(disk: Disk, now: Now) -> anyhow::Result<(Log, Replayed)> {
              taken away"
         );
     }
-    tracing::info!(leases = replayed.records.len(), "journal read");
-    Ok((log, replayed))
 }
 
-/// Tells the engine what the journal has. True if it lacks what it once had: what the engine
-/// knows should be written once more.
-pub fn restore(engine: &Engine, replayed: Replayed, now: Now) -> bool {
+fn tell_of_doubt(engine: &Engine, replayed: &Replayed, lost: usize, now: Now) -> bool {
     let is_damaged = !replayed.damage.is_empty();
-    let lost = engine.restore(replayed.records, now);
     if lost > 0 {
         tracing::error!(
             leases = lost,

@@ -75,6 +75,15 @@ fn bound_arenas() {
     };
 }
 
+/// What only the start needed (the program's object, the journal) is free, but still this process's.
+fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes a number, and gives back only what nobody has.
+    unsafe {
+        libc::malloc_trim(0)
+    };
+}
+
 /// A daemon that lacks a thread looks alive and is not: one that panics ends the process, and the
 /// service manager starts it again. Those that answer on the control socket may.
 fn end_with_any_thread() {
@@ -188,8 +197,8 @@ impl Daemon {
         let engine = Engine::new(Arc::clone(config), fastpath.table())
             .context("set fast_path.capacity higher")?;
         secret::give(&engine, &config.server.state_dir);
-        let (log, replayed) = journal::open(disk, now)?;
-        let lacks = journal::restore(&engine, replayed, now);
+        let (log, lacks) = journal::open(disk, &engine, now)?;
+        give_back_memory();
         let core = Arc::new(Core::new(engine));
         if lacks {
             core.rewrite.ask();

@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod machine;
 mod power;
+mod replay;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
