@@ -41,16 +41,35 @@ pub struct Content {
     pub body: [u8; MAX_BODY],
 }
 
+/// What tells a content from others.
+struct Key {
+    bytes: [u8; FACTS + MAX_BODY],
+    len: usize,
+}
+
+/// Bytes of the facts in a key.
+const FACTS: usize = 14;
+
 impl Content {
-    fn key(&self) -> Box<[u8]> {
+    fn key(&self) -> Key {
         let facts = &self.facts;
-        let mut key = Vec::with_capacity(16 + usize::from(facts.full_len));
-        key.extend(facts.server.to_be_bytes());
-        key.extend(facts.siaddr.to_be_bytes());
-        key.extend(facts.lease_secs.to_be_bytes());
-        key.extend(facts.open_len.to_be_bytes());
-        key.extend(&self.body[..usize::from(facts.full_len)]);
-        key.into()
+        let mut key = Key {
+            bytes: [0; FACTS + MAX_BODY],
+            len: FACTS + usize::from(facts.full_len),
+        };
+        key.bytes[..4].copy_from_slice(&facts.server.to_be_bytes());
+        key.bytes[4..8].copy_from_slice(&facts.siaddr.to_be_bytes());
+        key.bytes[8..12].copy_from_slice(&facts.lease_secs.to_be_bytes());
+        key.bytes[12..FACTS].copy_from_slice(&facts.open_len.to_be_bytes());
+        let body = &self.body[..usize::from(facts.full_len)];
+        key.bytes[FACTS..key.len].copy_from_slice(body);
+        key
+    }
+}
+
+impl Key {
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
     }
 }
 
@@ -75,7 +94,8 @@ impl Templates {
     /// Counts a reference that a slot of an earlier run holds.
     pub fn adopt(&self, table: &Table, index: u32) {
         if self.references[index as usize].fetch_add(1, Ordering::Relaxed) == 0 {
-            let known = self.known.entry(content_of(table, index).key());
+            let key = content_of(table, index).key();
+            let known = self.known.entry(key.bytes().into());
             if *known.or_insert(index) != index {
                 self.doubles().insert(index);
             }
@@ -103,8 +123,14 @@ impl Templates {
 
     /// As [`Self::intern`], but no new one if so many are in use.
     pub fn intern_up_to(&self, table: &Table, content: &Content, most: u32) -> Option<u32> {
+        let key = content.key();
         // Counted while the entry is locked: `release` looks at the count under the same lock.
-        match self.known.entry(content.key()) {
+        if let Some(known) = self.known.get(key.bytes()) {
+            self.count(*known);
+            return Some(*known);
+        }
+        match self.known.entry(key.bytes().into()) {
+            // Another thread was first.
             dashmap::Entry::Occupied(known) => {
                 let index = *known.get();
                 self.count(index);
@@ -178,7 +204,9 @@ impl Templates {
         let unused = self.doubles().remove(&index) || {
             let key = content_of(table, index).key();
             let is_unused = |at: u32| at == index && count.load(Ordering::Relaxed) == 0;
-            self.known.remove_if(&key, |_, at| is_unused(*at)).is_some()
+            self.known
+                .remove_if(key.bytes(), |_, at| is_unused(*at))
+                .is_some()
         };
         if unused {
             let mut free = self.free.lock().expect("no panics while held");
