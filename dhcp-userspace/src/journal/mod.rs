@@ -23,7 +23,7 @@
 //! # How it is used
 //!
 //! [`Disk`] takes a directory (a second process gets [`JournalError::Locked`]), [`Log::open`]
-//! replays it, and [`Committer::start`] makes two threads of it: one writes and syncs whatever
+//! replays it ([`Log::read`], for who wants no copy of the records), and [`Committer::start`] makes two threads of it: one writes and syncs whatever
 //! queued up during the last sync, so a lone record waits for nobody and a thousand share one
 //! fdatasync; the other prepares segments and compacts. Any thread appends by a [`Handle`] and
 //! gets its ticket back in the callback. Without threads: [`Log::append`], [`Log::sync`] and now
