@@ -163,6 +163,12 @@ impl Entry {
         free.then(|| Locked(self))
     }
 
+    /// Whether nothing stands here, now or in a moment that is over.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tag.load() == 0 && self.check.load() & ODD == 0
+    }
+
     /// Empties it, whoever had it locked: that thread was killed.
     pub fn reset(&self) {
         let check = self.check.load();

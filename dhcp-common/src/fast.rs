@@ -21,7 +21,7 @@ use crate::guard::{self, Asker, Sender};
 use crate::head::Head;
 use crate::layout::{Meta, PORTS, block_index, root_index, slot_index};
 use crate::memo::{self, MAX_REGION};
-use crate::reply::{Plan, write_reply};
+use crate::reply::{Plan, load_tail, write_reply};
 use crate::slot::{Asked, Checked, Link, Slot, may_extend, may_stand};
 use crate::template::{Facts, Tail, Template};
 use crate::wire::{
@@ -167,7 +167,7 @@ pub(crate) struct Grant {
     pub(crate) boot: Boot,
     pub(crate) checked: Checked,
     pub(crate) facts: Facts,
-    slot: u32,
+    pub(crate) slot: u32,
     now: u64,
     until: u64,
 }
@@ -225,13 +225,17 @@ fn admit(env: &impl Env, scratch: &mut Scratch, explains: bool) -> Result<Grant,
         link: if broadcast { Some(request.link) } else { None },
     };
     let mut checked = slot.check(&asked)?;
+    let mut facts = facts_of(env, checked.template)?;
     if boots {
+        let usual = facts.lease_secs;
         (checked.template, checked.splice) = (boot.template, boot.splice);
+        facts = facts_of(env, checked.template)?;
+        // So that the end of the lease tells when time was given last: whoever gives the lease up must
+        // have said so after that.
+        if matches!(boot.says, Says::Ack) && facts.lease_secs != usual {
+            return Err(Reason::MemoMiss);
+        }
     }
-    let facts = env
-        .template(checked.template)
-        .ok_or(Reason::NoLease)?
-        .facts();
     if !broadcast && request.destination != facts.server {
         return Err(Reason::WrongServer);
     }
@@ -246,6 +250,11 @@ fn admit(env: &impl Env, scratch: &mut Scratch, explains: bool) -> Result<Grant,
         now,
         until,
     })
+}
+
+#[inline(always)]
+fn facts_of(env: &impl Env, template: u32) -> Result<Facts, Reason> {
+    Ok(env.template(template).ok_or(Reason::NoLease)?.facts())
 }
 
 #[inline(always)]
@@ -473,25 +482,4 @@ fn commit(env: &mut impl Env, scratch: &mut Scratch, grant: &Grant) -> Result<()
         return Err(Reason::NoRoom);
     }
     write_reply(env, scratch, grant, &plan).ok_or(Reason::Broken)
-}
-
-/// Takes a copy of the tail, before the lease is found unchanged: the daemon rewrites a tail only after
-/// closing. A boot memo knows which one it must be.
-#[inline(always)]
-fn load_tail(env: &impl Env, scratch: &mut Scratch, grant: &Grant) -> Result<(), Reason> {
-    let len = grant.checked.splice.tail_len as usize;
-    if len == 0 {
-        return Ok(());
-    }
-    let tail = env.tail(grant.slot).ok_or(Reason::NoLease)?;
-    let mut i = 0;
-    while i < 8 {
-        scratch.tail[i] = tail[i].load();
-        i += 1;
-    }
-    let key = &env.meta().ok_or(Reason::NotOurs)?.key;
-    if grant.boots() && boot::tail_hash(&scratch.tail, len, key) != grant.boot.tail {
-        return Err(Reason::MemoMiss);
-    }
-    Ok(())
 }

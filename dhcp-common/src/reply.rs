@@ -2,6 +2,8 @@
 //! part.
 #![forbid(unsafe_code)]
 
+use crate::Reason;
+use crate::boot;
 use crate::fast::{Env, Grant, Scratch};
 use crate::head::{self, padded_len};
 use crate::template::Facts;
@@ -9,6 +11,31 @@ use crate::wire::{
     BOOTP_HEAD, BROADCAST_IP, BROADCAST_MAC, CLIENT_PORT, FLAG_BROADCAST, IP_LEN, SERVER_PORT, Sum,
     UDP_LEN, be16, bootp, mac_bits,
 };
+
+/// Takes a copy of the tail, before the lease is found unchanged: the daemon rewrites a tail only after
+/// closing. A boot memo knows which one it must be.
+#[inline(always)]
+pub(crate) fn load_tail(
+    env: &impl Env,
+    scratch: &mut Scratch,
+    grant: &Grant,
+) -> Result<(), Reason> {
+    let len = grant.checked.splice.tail_len as usize;
+    if len == 0 {
+        return Ok(());
+    }
+    let tail = env.tail(grant.slot).ok_or(Reason::NoLease)?;
+    let mut i = 0;
+    while i < 8 {
+        scratch.tail[i] = tail[i].load();
+        i += 1;
+    }
+    let key = &env.meta().ok_or(Reason::NotOurs)?.key;
+    if grant.boots() && boot::tail_hash(&scratch.tail, len, key) != grant.boot.tail {
+        return Err(Reason::MemoMiss);
+    }
+    Ok(())
+}
 
 /// Lengths of a reply's parts.
 pub(crate) struct Plan {

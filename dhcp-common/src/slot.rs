@@ -428,6 +428,11 @@ impl Slot {
             .store(generation | kind | boots | u64::from(valid));
     }
 
+    /// The kernel answers the client no more when it boots, but goes on renewing the lease.
+    pub fn stop_boots(&self) {
+        self.state.remove(BOOTS);
+    }
+
     /// Moves the promise forward. The caller has the slot locked, and the time is on disk.
     pub fn reserve(&self, until: u64) {
         self.reserved_until.store(until);

@@ -206,6 +206,7 @@ impl Site {
             destination: Ipv4Addr::BROADCAST,
             destination_port: 67,
             payload,
+            arrived: 0,
         };
         match self.engine.handle(NOW, &incoming, &mut self.reply) {
             Outcome::Reply(_) => {}

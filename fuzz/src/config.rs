@@ -72,5 +72,6 @@ fn broadcast(payload: &[u8], ifindex: u32) -> Incoming<'_> {
         destination: [255, 255, 255, 255].into(),
         destination_port: 67,
         payload,
+        arrived: 0,
     }
 }

@@ -121,6 +121,7 @@ fn message(site: &mut Site, how: How, payload: &[u8]) {
         destination,
         destination_port: if how.has(How::IS_COOKED) { 4011 } else { 67 },
         payload,
+        arrived: 0,
     };
     let _ = site.send(&packet, how.disk());
 }

@@ -98,6 +98,7 @@ impl Site {
             destination: SERVER,
             destination_port: 67,
             payload,
+            arrived: 0,
         };
         self.send(&packet, Disk::Works).map(<[u8]>::to_vec)
     }

@@ -450,6 +450,7 @@ fn received(bytes: &[u8]) -> Frame<'_> {
         verify_udp: false,
         framing: Framing::Ethernet,
         from: LinkAddress::default(),
+        arrived: 0,
     }
 }
 

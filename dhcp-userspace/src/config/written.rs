@@ -33,8 +33,8 @@ pub(super) use services::{FileService, Guard, Leasequery};
 pub(super) const MAX_WORKERS: u32 = 256;
 /// As many as a /8 has: the table's memory for it is 2 GiB.
 pub(super) const MAX_ADDRESSES: u32 = 1 << 24;
-/// 8 GiB.
-pub(super) const MAX_BOOT_MEMOS: u32 = 1 << 28;
+/// 512 MiB.
+pub(super) const MAX_BOOT_MEMOS: u32 = 1 << 24;
 
 /// Configuration of xdhcpd, a DHCPv4 server.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use dhcp_common::slot::Lease;
+use dhcp_common::slot::{Lease, Link};
 use dhcp_common::wire::mac_bytes;
 use ipnet::Ipv4Net;
 
@@ -24,6 +24,8 @@ pub(super) struct Twins(Vec<Option<Twin>>);
 struct Twin {
     id: SubnetId,
     hosts: Same,
+    /// It treats those who boot as before.
+    boots: bool,
 }
 
 /// What is the same of the hosts that a subnet's clients may be.
@@ -51,18 +53,10 @@ impl Alike {
 
     /// Whether the client is answered as before when it boots.
     pub(super) fn boot(&self, new: &State, address: Ipv4Addr, lease: &Lease) -> bool {
-        let networks = |state: &State| -> Vec<_> {
-            let ids = state.places.on(lease.link).iter();
-            ids.map(|id| state.subnet(*id).prefix).collect()
-        };
-        let policy = |state: &State| {
-            let id = state.subnet_of(address);
-            id.map(|id| state.subnet(id).policy.clone())
-        };
-        self.are(new, address, lease)
-            && networks(&self.old) == networks(new)
-            && policy(&self.old) == policy(new)
-            && self.old.config.server == new.config.server
+        let boots = |id: SubnetId| self.twins.0[id].is_some_and(|twin| twin.boots);
+        new.subnet_of(address).is_some_and(boots)
+            && on_link(&self.old, lease.link).eq(on_link(new, lease.link))
+            && self.are(new, address, lease)
     }
 
     /// Whether the lease's renewals are answered as before.
@@ -115,6 +109,7 @@ fn twin(old: &State, new: &State, id: SubnetId) -> Option<Twin> {
         && network_of(old, around.0).eq(network_of(new, around.1));
     alike.then(|| Twin {
         id: before,
+        boots: old.subnet(before).policy == own.policy && old.config.server == new.config.server,
         hosts: around
             .0
             .iter()
@@ -134,6 +129,12 @@ fn network_of<'a>(
     ids.sort_unstable();
     let subnets = ids.into_iter().map(|id| state.subnet(id));
     subnets.map(|subnet| (subnet.prefix, &*subnet.classes))
+}
+
+/// The subnets that are on a link, by what does not change with their order in the configuration.
+fn on_link(state: &State, link: Link) -> impl Iterator<Item = Ipv4Net> {
+    let ids = state.places.on(link).iter();
+    ids.map(|id| state.subnet(*id).prefix)
 }
 
 impl Same {

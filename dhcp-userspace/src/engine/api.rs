@@ -32,6 +32,8 @@ pub struct Incoming<'a> {
     /// 67, or 4011 for PXE boot servers.
     pub destination_port: u16,
     pub payload: &'a [u8],
+    /// When it came, in nanoseconds since 1970; 0: just now.
+    pub arrived: u64,
 }
 
 /// What to do about a packet. The reply, if any, is a whole frame in the buffer that the caller

@@ -18,11 +18,15 @@ use dhcp_common::slot::{Kind, Lease, Slot};
 use dhcp_common::wire::CLIENT_PORT;
 
 use super::context::Context;
+use super::marks::Counts;
 use super::state::SubnetId;
 use super::terms::Terms;
 use super::{Engine, Stop};
 use crate::clock::Now;
 use crate::packet::{Composed, Region, reply_size};
+
+/// Boot memos of one address: three stages of a boot are six.
+const MOST_EACH: u32 = 16;
 
 impl Context<'_> {
     /// Lets the kernel give this reply again, if it would be right to.
@@ -53,6 +57,7 @@ impl Context<'_> {
     pub(super) fn boots_from(&self, id: SubnetId, address: Ipv4Addr) -> bool {
         let request = self.request;
         let direct = self.is_on_link(id)
+            && self.has_one_answer(id)
             && !request.is_infiniband()
             && request.subnet_selection.is_none()
             && self.packet.source_port == CLIENT_PORT;
@@ -112,21 +117,28 @@ fn words(tail: &[u8]) -> [u64; 8] {
 impl Engine {
     /// Puts a boot memo where its tag may stand: in its own place, in an empty one, in that of a client
     /// without a lease, and in that of another if this one has a lease. So nobody who only asks
-    /// takes a place from those who go on to boot.
+    /// takes a place from those who go on to boot. And nobody who asks in ever other ways takes many.
     fn note(&self, boot: &Boot, now: u64) {
-        let noted = self.table.bucket(boot.tag).and_then(|bucket| {
-            let place = self.place(&bucket.0, boot)?;
-            let locked = place.try_lock()?;
-            let before = locked.get();
-            locked.set(boot);
-            Some(before)
-        });
-        let unused = match noted {
-            Some(before) => before.map(|before| before.template),
-            None => Some(boot.template),
+        let bucket = self.table.bucket(boot.tag);
+        let place = bucket.and_then(|bucket| self.place(&bucket.0, boot)?.try_lock());
+        let Some(place) = place else {
+            return self.release_template(boot.template, now);
         };
-        if let Some(template) = unused {
-            self.release_template(template, now);
+        self.count_boot(boot, Counts::add);
+        if let Some(before) = place.get() {
+            self.forget_boot(&before, now);
+        }
+        place.set(boot);
+    }
+
+    fn forget_boot(&self, boot: &Boot, now: u64) {
+        self.count_boot(boot, Counts::subtract);
+        self.release_template(boot.template, now);
+    }
+
+    fn count_boot(&self, boot: &Boot, count: impl Fn(&Counts, u32)) {
+        if let Some(index) = self.table.index(Ipv4Addr::from_bits(boot.address)) {
+            count(&self.marks.boots, index);
         }
     }
 
@@ -137,8 +149,12 @@ impl Engine {
             found.map(|(entry, _)| *entry)
         };
         let tagged = |there: &Boot| there.tag == boot.tag;
-        find(&|there| there.as_ref().is_some_and(tagged))
-            .or_else(|| find(&|there| there.is_none()))
+        let own = find(&|there| there.as_ref().is_some_and(tagged));
+        let index = self.table.index(Ipv4Addr::from_bits(boot.address))?;
+        if own.is_some() || self.marks.boots.get(index) >= MOST_EACH {
+            return own;
+        }
+        find(&|there| there.is_none())
             .or_else(|| find(&|there| there.is_some_and(|there| !self.is_usable(&there))))
             .or_else(|| {
                 let counts = boot.says == Says::Ack || self.is_usable(boot);
@@ -185,40 +201,38 @@ impl Engine {
     }
 
     fn retain_boots(&self, now: Now, keep: impl Fn(&Boot) -> bool) {
-        for entry in self.table.boots() {
-            if entry.read().is_none_or(|boot| keep(&boot)) {
+        for entry in self.table.boots().filter(|entry| !entry.is_empty()) {
+            if entry.read().is_some_and(|boot| keep(&boot)) {
                 continue;
             }
-            // Who has it locked is making a new one.
-            let Some(locked) = entry.try_lock() else {
-                continue;
+            // Who has it locked may have found it worth keeping by another measure; it does not take long.
+            let locked = loop {
+                match entry.try_lock() {
+                    Some(locked) => break locked,
+                    None => std::thread::yield_now(),
+                }
             };
             if let Some(boot) = locked.get().filter(|boot| !keep(boot)) {
                 locked.clear();
-                self.release_template(boot.template, now.boot);
+                self.forget_boot(&boot, now.boot);
             }
         }
     }
 
-    /// The client would get another address now.
+    /// The client would get another address now. A record of the old one may be on its way, which would
+    /// make it what it was: that comes first.
     pub(super) fn stop_boots(&self, address: Ipv4Addr, chaddr: u64) -> Result<(), Stop> {
         let Some(index) = self.table.index(address) else {
             return Ok(());
         };
         let slot = self.table.slot(index);
-        let (kind, lease) = self.table.look(index);
-        if kind != Kind::Bound || !lease.boots || lease.chaddr != chaddr {
-            return Ok(());
-        }
         if !slot.try_lock() {
             return Err(Stop::Busy);
         }
-        slot.close();
-        let lease = Lease {
-            boots: false,
-            ..slot.lease()
-        };
-        slot.publish(slot.kind(), slot.kind() == Kind::Bound, &lease);
+        if slot.lease().chaddr == chaddr {
+            slot.stop_boots();
+        }
+        slot.unlock();
         Ok(())
     }
 }

@@ -210,8 +210,10 @@ impl<'a> Context<'a> {
 
     /// The client takes what was held for it by [`Self::may_hold`]: others of its place may hold as much.
     pub(super) fn end_hold(&self, id: SubnetId, held: &Held<'_>) {
-        let is_new = || self.engine.clients.since(&self.key(id), held.address) == 0;
-        if held.kind == Kind::Offered && is_new() {
+        let address = held.address;
+        let is_new = || self.engine.clients.since(&self.key(id), address) == 0;
+        let by_share = || self.reserved(id) != Some(address) && is_new();
+        if held.kind == Kind::Offered && by_share() {
             let shares = &self.engine.shares;
             self.in_shares(|place, share| {
                 shares.give_back(place, share, self.now.boot);

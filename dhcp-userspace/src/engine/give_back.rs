@@ -1,5 +1,8 @@
 //! RELEASE and DECLINE (RFC 2131 sections 4.3.3 and 4.3.4): only the holder may, and neither is
 //! answered.
+//!
+//! The kernel answers at once what a client says next, while its RELEASE still waits for the daemon. What
+//! it was given then holds: a RELEASE that came before ends nothing.
 
 use std::net::Ipv4Addr;
 
@@ -40,7 +43,7 @@ impl<'a> Context<'a> {
             ..Lease::default()
         };
         let entry = Entry::new(Kind::Released, lease);
-        Ok(self.give_back(held, entry, RecordKind::Released, EventKind::Release))
+        self.give_back(held, entry, RecordKind::Released, EventKind::Release)
     }
 
     /// A leased address goes into quarantine: another host answers for it. Clients try what they
@@ -57,10 +60,10 @@ impl<'a> Context<'a> {
         }
         if engine.declines.admit(self.chaddr, now) {
             let entry = quarantine(self.state, self.chaddr, self.now);
-            return Ok(self.give_back(held, entry, RecordKind::Declined, EventKind::Decline));
+            return self.give_back(held, entry, RecordKind::Declined, EventKind::Decline);
         }
         engine.declines.avoid(self.chaddr, held.address, now);
-        Ok(self.give_back(held, free, RecordKind::Forgotten, EventKind::Decline))
+        self.give_back(held, free, RecordKind::Forgotten, EventKind::Decline)
     }
 
     /// The slot of an address that this client has.
@@ -80,15 +83,25 @@ impl<'a> Context<'a> {
         entry: Entry,
         kind: RecordKind,
         event: EventKind,
-    ) -> Outcome {
+    ) -> Result<Outcome, Stop> {
+        let held = match self.arrived() {
+            Some(said) => held.unless_granted_since(said)?,
+            None => held,
+        };
         let event = self.event(event, held.address);
         let until = entry.lease.reserved_until.max(self.now.boot);
         let client = Client::at(held.address, self.now.unix);
         let record = client.record(kind, self.mac(), until);
-        Outcome::Commit(Commit {
+        Ok(Outcome::Commit(Commit {
             record,
             change: held.change(entry),
             event: Some(event),
-        })
+        }))
+    }
+
+    /// When the message came, if it may have waited for its turn.
+    fn arrived(&self) -> Option<u64> {
+        let unix = Some(self.packet.arrived).filter(|unix| *unix != 0)?;
+        Some(self.now.to_boot(unix).min(self.now.boot))
     }
 }

@@ -189,7 +189,7 @@ impl<'a> Context<'a> {
     }
 
     /// Whether the client hears of the same address of ours by whichever link its renewal comes.
-    fn has_one_answer(&self, id: SubnetId) -> bool {
+    pub(super) fn has_one_answer(&self, id: SubnetId) -> bool {
         let places = &self.state.places;
         self.is_on_link(id) == places.is_local(id)
             && (self.subnet(id).server_address.is_some() || !places.is_on_several(id))

@@ -4,10 +4,14 @@ use std::net::Ipv4Addr;
 
 use dhcp_common::slot::{Kind, Lease, Slot};
 
-use super::api::Change;
+use super::api::{Change, Ignored};
 use super::commit::without_memo;
 use super::state::State;
 use super::{Engine, Stop};
+use crate::clock::SECOND;
+
+/// Frames that the kernel takes from an interface together, it dates with the last one's time.
+const TOGETHER: u64 = SECOND / 10_000;
 
 /// A locked slot; given back as it is when dropped.
 pub(super) struct Held<'a> {
@@ -87,6 +91,26 @@ impl<'a> Held<'a> {
 
     pub(super) fn is_of(&self, mac: u64) -> bool {
         self.lease.chaddr == mac && self.kind != Kind::Free && self.kind != Kind::Declined
+    }
+
+    /// Takes the kernel's permission back, unless the kernel has given the client time since it said this:
+    /// then what it said is of the past.
+    pub(super) fn unless_granted_since(mut self, said: u64) -> Result<Self, Stop> {
+        let told = self.slot().close();
+        let lease = self.slot().lease();
+        let time = self
+            .engine
+            .table
+            .template(lease.template)
+            .facts()
+            .lease_secs;
+        let granted = told.saturating_sub(u64::from(time) * SECOND);
+        if lease.renewals == 0 || time == 0 || granted.saturating_add(TOGETHER) < said {
+            return Ok(self);
+        }
+        self.done = true;
+        self.engine.reinstate(self.index, false, said);
+        Err(Ignored::NotHolder.into())
     }
 
     /// Takes the kernel's permission back and writes the slot. A bound lease keeps what the

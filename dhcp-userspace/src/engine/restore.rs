@@ -27,6 +27,8 @@ pub(super) fn adopt(table: &Table, templates: &Templates) -> Vec<u32> {
             torn.push(index);
         }
         slot.adopt();
+        // Which address a client would get is found out anew.
+        slot.stop_boots();
         let mut lease = slot.lease();
         if slot.kind() == Kind::Offered {
             slot.close();

@@ -36,11 +36,6 @@ impl Engine {
     /// while `may_promise` says no.
     pub fn sweep(&self, now: Now, may_promise: &dyn Fn() -> bool, emit: &mut dyn FnMut(Swept)) {
         self.templates.settle(&self.table, now.boot);
-        let last = self.boots_swept.load(Ordering::Relaxed);
-        if now.boot.saturating_sub(last) >= BOOTS_EVERY {
-            self.boots_swept.store(now.boot, Ordering::Relaxed);
-            self.drop_unused_boots(now);
-        }
         self.walk(|state, address, index| {
             let slot = self.table.slot(index);
             let kind = slot.kind();
@@ -56,6 +51,11 @@ impl Engine {
                 }
             }
         });
+        let last = self.boots_swept.load(Ordering::Relaxed);
+        if now.boot.saturating_sub(last) >= BOOTS_EVERY {
+            self.boots_swept.store(now.boot, Ordering::Relaxed);
+            self.drop_unused_boots(now);
+        }
     }
 
     /// Ends a lease, offer or quarantine, unless the kernel has extended it meanwhile.

@@ -26,6 +26,8 @@ pub struct Frame<'a> {
     pub framing: Framing,
     /// Who sent it, where that does not stand in the frame.
     pub from: LinkAddress,
+    /// When it came, in nanoseconds since 1970; 0: just now.
+    pub arrived: u64,
 }
 
 impl<'a> Frame<'a> {
@@ -38,6 +40,7 @@ impl<'a> Frame<'a> {
             verify_udp,
             framing: Framing::Ethernet,
             from: LinkAddress::default(),
+            arrived: 0,
         }
     }
 }
@@ -66,6 +69,7 @@ pub fn parse<'a>(frame: &Frame<'a>) -> Result<Incoming<'a>, Malformed> {
         destination,
         destination_port: be16(udp, 2),
         payload: &udp[UDP_LEN..],
+        arrived: frame.arrived,
     })
 }
 

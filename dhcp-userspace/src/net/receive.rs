@@ -1,15 +1,16 @@
 //! Receiving in batches: one system call for up to [`SIZE`] frames.
 
 use std::io;
-use std::mem::size_of;
+use std::mem::{offset_of, size_of};
 use std::os::fd::AsRawFd;
 
 use dhcp_common::wire::{ETHERTYPE_VLAN, TAG_LEN};
-use libc::{cmsghdr, iovec, mmsghdr, tpacket_auxdata};
+use libc::{cmsghdr, iovec, mmsghdr, timespec, tpacket_auxdata};
 
 use super::Socket;
 use super::frame::{Frame, Malformed};
 use super::link::{Framing, LinkAddress, SockAddr};
+use crate::clock::SECOND;
 
 /// Frames in a batch.
 pub const SIZE: usize = 64;
@@ -39,12 +40,28 @@ pub struct Batch {
 #[derive(Clone, Copy)]
 struct Buffer([u8; TAG_LEN + ROOM]);
 
-/// The one control message that a packet socket sends, with its header.
+/// The control messages of a frame, with their headers: when it came, and what the packet socket knows of
+/// it.
 #[derive(Clone, Copy)]
-#[repr(C)]
-struct Control {
-    header: cmsghdr,
-    data: tpacket_auxdata,
+#[repr(C, align(8))]
+struct Control([u8; CONTROL]);
+
+const HEADER: usize = size_of::<cmsghdr>();
+const CONTROL: usize = space(size_of::<timespec>()) + space(size_of::<tpacket_auxdata>());
+
+/// What a control message of so many bytes takes.
+const fn space(data: usize) -> usize {
+    HEADER + data.next_multiple_of(size_of::<usize>())
+}
+
+/// What the control messages tell, all zero where they do not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Told {
+    status: u32,
+    vlan_tci: u16,
+    vlan_tpid: u16,
+    /// Nanoseconds since 1970.
+    arrived: u64,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -53,22 +70,7 @@ struct Received {
     truncated: bool,
 }
 
-const NO_CONTROL: Control = Control {
-    header: cmsghdr {
-        cmsg_len: 0,
-        cmsg_level: 0,
-        cmsg_type: 0,
-    },
-    data: tpacket_auxdata {
-        tp_status: 0,
-        tp_len: 0,
-        tp_snaplen: 0,
-        tp_mac: 0,
-        tp_net: 0,
-        tp_vlan_tci: 0,
-        tp_vlan_tpid: 0,
-    },
-};
+const NO_CONTROL: Control = Control([0; CONTROL]);
 
 impl Default for Batch {
     fn default() -> Self {
@@ -142,15 +144,15 @@ impl Batch {
         if truncated || len < MACS + 2 {
             return Err(Malformed);
         }
-        let data = self.controls[index].auxdata();
+        let data = self.controls[index].told();
         let trusted = libc::TP_STATUS_CSUMNOTREADY | CHECKSUM_RIGHT;
-        let verify_udp = data.tp_status & trusted == 0;
+        let verify_udp = data.status & trusted == 0;
         let whole = &mut self.buffers[index].0[..TAG_LEN + len];
-        let untouched = data.tp_status & TAG_VALID == 0 || self.framing == Framing::Cooked;
+        let untouched = data.status & TAG_VALID == 0 || self.framing == Framing::Cooked;
         let start = if untouched {
             TAG_LEN
         } else {
-            put_back(whole, data)
+            put_back(whole, &data)
         };
         let from = match self.framing {
             Framing::Ethernet => LinkAddress::default(),
@@ -162,17 +164,56 @@ impl Batch {
             verify_udp,
             framing: self.framing,
             from,
+            arrived: data.arrived,
         })
     }
 }
 
 impl Control {
-    /// The auxiliary data; all zero if there is none.
-    fn auxdata(&self) -> &tpacket_auxdata {
-        let there = self.header.cmsg_level == libc::SOL_PACKET
-            && self.header.cmsg_type == libc::PACKET_AUXDATA;
-        if there { &self.data } else { &NO_CONTROL.data }
+    fn told(&self) -> Told {
+        let mut told = Told::default();
+        let mut rest = &self.0[..];
+        while let Some((kind, data, behind)) = split(rest) {
+            match kind {
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => told.arrived = nanoseconds(data),
+                (libc::SOL_PACKET, libc::PACKET_AUXDATA) => {
+                    told.status =
+                        u32::from_ne_bytes(part(data, offset_of!(tpacket_auxdata, tp_status)));
+                    let tci = offset_of!(tpacket_auxdata, tp_vlan_tci);
+                    told.vlan_tci = u16::from_ne_bytes(part(data, tci));
+                    let tpid = offset_of!(tpacket_auxdata, tp_vlan_tpid);
+                    told.vlan_tpid = u16::from_ne_bytes(part(data, tpid));
+                }
+                _ => {}
+            }
+            rest = behind;
+        }
+        told
     }
+}
+
+/// Level and type of a control message.
+type Kind = (i32, i32);
+
+/// The first control message with its data, and what stands behind it.
+fn split(rest: &[u8]) -> Option<(Kind, &[u8], &[u8])> {
+    let len = usize::from_ne_bytes(*rest.first_chunk()?);
+    let data = rest.get(HEADER..len)?;
+    let level = i32::from_ne_bytes(part(rest, offset_of!(cmsghdr, cmsg_level)));
+    let kind = i32::from_ne_bytes(part(rest, offset_of!(cmsghdr, cmsg_type)));
+    let behind = rest.get(len.next_multiple_of(size_of::<usize>())..);
+    Some(((level, kind), data, behind.unwrap_or_default()))
+}
+
+/// Zeros where there are no such bytes.
+fn part<const N: usize>(data: &[u8], at: usize) -> [u8; N] {
+    let there = data.get(at..).and_then(<[u8]>::first_chunk);
+    there.copied().unwrap_or([0; N])
+}
+
+fn nanoseconds(data: &[u8]) -> u64 {
+    let number = |at| i64::from_ne_bytes(part(data, at)).max(0).cast_unsigned();
+    number(0).saturating_mul(SECOND).saturating_add(number(8))
 }
 
 fn message(piece: *mut iovec, control: *mut Control) -> mmsghdr {
@@ -193,16 +234,16 @@ fn nothing_or(error: io::Error) -> io::Result<usize> {
 }
 
 /// Puts the tag between the MAC addresses and the type; tells where the frame starts now.
-fn put_back(whole: &mut [u8], data: &tpacket_auxdata) -> usize {
+fn put_back(whole: &mut [u8], data: &Told) -> usize {
     whole.copy_within(TAG_LEN..TAG_LEN + MACS, 0);
-    let typed = data.tp_status & TAG_TYPE_VALID != 0;
+    let typed = data.status & TAG_TYPE_VALID != 0;
     let kind = if typed {
-        data.tp_vlan_tpid
+        data.vlan_tpid
     } else {
         ETHERTYPE_VLAN
     };
     whole[MACS..MACS + 2].copy_from_slice(&kind.to_be_bytes());
-    whole[MACS + 2..MACS + 4].copy_from_slice(&data.tp_vlan_tci.to_be_bytes());
+    whole[MACS + 2..MACS + 4].copy_from_slice(&data.vlan_tci.to_be_bytes());
     0
 }
 
@@ -212,15 +253,10 @@ mod tests {
     use super::*;
 
     /// A batch as if the kernel had given this frame.
-    fn given(frame: &[u8], data: tpacket_auxdata) -> Batch {
+    fn given(frame: &[u8], data: Told) -> Batch {
         let mut batch = Batch::default();
         batch.buffers[0].0[TAG_LEN..TAG_LEN + frame.len()].copy_from_slice(frame);
-        let header = cmsghdr {
-            cmsg_len: size_of::<Control>() as _,
-            cmsg_level: libc::SOL_PACKET,
-            cmsg_type: libc::PACKET_AUXDATA,
-        };
-        batch.controls[0] = Control { header, data };
+        batch.controls[0] = written(&data);
         batch.headers[0] = Received {
             len: frame.len(),
             truncated: false,
@@ -228,12 +264,47 @@ mod tests {
         batch
     }
 
-    fn data(status: u32, tci: u16, kind: u16) -> tpacket_auxdata {
-        tpacket_auxdata {
-            tp_status: status,
-            tp_vlan_tci: tci,
-            tp_vlan_tpid: kind,
-            ..NO_CONTROL.data
+    /// As the kernel writes it.
+    fn written(told: &Told) -> Control {
+        let mut bytes = Vec::new();
+        let mut put = |level: i32, kind: i32, data: &[u8]| {
+            bytes.extend((HEADER + data.len()).to_ne_bytes());
+            bytes.extend(level.to_ne_bytes().into_iter().chain(kind.to_ne_bytes()));
+            bytes.extend(data);
+            bytes.resize(bytes.len().next_multiple_of(8), 0);
+        };
+        let (seconds, rest) = (told.arrived / SECOND, told.arrived % SECOND);
+        let time = [seconds.to_ne_bytes(), rest.to_ne_bytes()].concat();
+        put(libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS, &time);
+        let mut auxdata = told.status.to_ne_bytes().to_vec();
+        auxdata.resize(offset_of!(tpacket_auxdata, tp_vlan_tci), 0);
+        auxdata.extend(told.vlan_tci.to_ne_bytes());
+        auxdata.extend(told.vlan_tpid.to_ne_bytes());
+        put(libc::SOL_PACKET, libc::PACKET_AUXDATA, &auxdata);
+        let mut control = NO_CONTROL;
+        control.0[..bytes.len()].copy_from_slice(&bytes);
+        control
+    }
+
+    #[test]
+    fn control_messages_are_read_as_they_are_written() {
+        let told = Told {
+            arrived: 1_700_000_000 * SECOND + 7,
+            ..data(9, 100, 0x88a8)
+        };
+        assert_eq!(written(&told).told(), told);
+        assert_eq!(NO_CONTROL.told(), Told::default());
+        let mut cut = written(&told);
+        cut.0[0] = 200;
+        assert_eq!(cut.told(), Told::default(), "longer than what is there");
+    }
+
+    fn data(status: u32, tci: u16, kind: u16) -> Told {
+        Told {
+            status,
+            vlan_tci: tci,
+            vlan_tpid: kind,
+            arrived: 0,
         }
     }
 

@@ -147,6 +147,10 @@ fn one(nic: &Nic, prepared: Option<OwnedFd>) -> Result<OwnedFd, Failed> {
         set(raw, libc::PACKET_IGNORE_OUTGOING, &1),
     )?;
     step("auxiliary data", set(raw, libc::PACKET_AUXDATA, &1))?;
+    step(
+        "timestamps",
+        set_at(raw, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &1),
+    )?;
     step("bind", bind(raw, nic.index(), protocol))?;
     Ok(fd)
 }

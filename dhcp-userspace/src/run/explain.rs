@@ -44,6 +44,7 @@ pub fn explain(shared: &Shared, question: &Question) -> Result<Vec<Explained>, S
         destination: Ipv4Addr::BROADCAST,
         destination_port: SERVER_PORT,
         payload: &payload,
+        arrived: 0,
     };
     let told = shared.core.engine.explain(Now::read(), &packet);
     let told = told.map_err(|why| format!("such a client is not answered: {}", why.label()))?;

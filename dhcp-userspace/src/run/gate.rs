@@ -234,6 +234,7 @@ mod tests {
             destination: Ipv4Addr::BROADCAST,
             destination_port: 67,
             payload,
+            arrived: 0,
         }
     }
 

@@ -51,6 +51,7 @@ pub(super) struct Kept {
     socket: Arc<Socket>,
     bytes: Vec<u8>,
     from: LinkAddress,
+    arrived: u64,
     pub(super) conflicts: u8,
 }
 
@@ -81,6 +82,7 @@ impl Packet<'_> {
             socket: Arc::clone(self.socket),
             bytes: buffer,
             from: self.frame.from,
+            arrived: self.frame.arrived,
             conflicts: self.conflicts,
         }
     }
@@ -95,6 +97,7 @@ impl Kept {
             verify_udp: false,
             framing: self.socket.framing,
             from: self.from,
+            arrived: self.arrived,
         }
     }
 }

@@ -125,6 +125,7 @@ pub fn handle(engine: &Engine, frame: &[u8], now: Now, reply: &mut Vec<u8>) -> R
         verify_udp: false,
         framing: Framing::Ethernet,
         from: LinkAddress::default(),
+        arrived: 0,
     };
     let incoming = parse(&frame).ok().context("the daemon would not take it")?;
     Ok(engine.handle(now, &incoming, reply))

@@ -46,6 +46,13 @@ impl Engine {
             if moving.load(std::sync::atomic::Ordering::Relaxed) {
                 return Err(format!("the promise of {address} is on its way for ever"));
             }
+            let lease = slot.lease();
+            let key = self.read().key_of(address, lease.chaddr);
+            if lease.boots && self.clients.address(&key) != Some(address) {
+                return Err(format!(
+                    "{address} is not the one that its client would get"
+                ));
+            }
             if slot.kind() != Kind::Bound && (slot.is_valid() || slot.lease().template != 0) {
                 return Err(format!(
                     "the kernel may extend {address}, which is not leased"

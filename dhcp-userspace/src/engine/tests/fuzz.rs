@@ -126,6 +126,7 @@ proptest! {
                 destination: ALL,
                 destination_port: 67,
                 payload: &payload[..len],
+                arrived: 0,
             };
             let _ = lab.engine.handle(lab.now, &packet, &mut reply);
         }

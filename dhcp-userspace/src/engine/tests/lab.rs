@@ -235,6 +235,7 @@ impl Message {
             destination: self.destination,
             destination_port: self.destination_port,
             payload,
+            arrived: 0,
         }
     }
 

@@ -125,6 +125,7 @@ fn a_reply_goes_to_whom_the_request_came_from() {
             verify_udp: true,
             framing: nic.framing,
             from: LinkAddress::new(&[7; 20]),
+            arrived: 0,
         };
         let packet = Packet {
             socket: &socket,
