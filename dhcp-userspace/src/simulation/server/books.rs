@@ -13,7 +13,7 @@ use super::{EPOCH, SETTINGS, Server, nobody};
 use crate::clock::{Now, SECOND};
 use crate::config::model::Mac;
 use crate::engine::LeaseView;
-use crate::journal::{Kind, Log};
+use crate::journal::{Kind, Log, What};
 
 impl Server {
     /// All that it knows, and what of it is on disk.
@@ -58,7 +58,9 @@ impl Server {
         let storage = self.storage.after_power_cut(seed);
         let opened = Log::open(Arc::new(storage), SETTINGS, now, boot_id);
         let (_, replayed) = opened.map_err(|error| nobody(format!("power cut: {error}")))?;
-        if let Some(damage) = replayed.damage.first() {
+        // What no sync has written goes to the disk in any order, or not at all, and nobody was told of it.
+        let is_told = |what| what != What::LastBatch || self.storage.unsynced() == 0;
+        if let Some(damage) = replayed.damage.iter().find(|damage| is_told(damage.what)) {
             return Err(nobody(format!(
                 "a power cut would damage the journal: {damage}"
             )));
