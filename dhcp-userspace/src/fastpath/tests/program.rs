@@ -4,12 +4,15 @@ use dhcp_common::guard::{Asker, Class};
 
 use super::*;
 
+/// As counted when boots were added, on Linux 6.18; other kernels count somewhat otherwise.
+const VERIFIED: u32 = 23_180;
+
 #[test]
 fn the_program_loads_and_stays_small() {
     let Some(lab) = Lab::new() else { return };
     let instructions = opened(&lab).verified_instructions().unwrap();
     println!("verified instructions: {instructions}");
-    assert!(instructions < 100_000, "{instructions}");
+    assert!(instructions < VERIFIED / 2 * 3, "{instructions}");
 }
 
 #[test]
