@@ -238,9 +238,10 @@ fn host_names(mode: &str) -> Result<()> {
             expect_name(&ears[number], ciaddr, name)?;
         }
     }
+    // One for OFFERs, one for ACKs.
     let status = site.daemon.ctl(&["status"])?;
     ensure!(
-        status["templates"] == 1,
+        status["templates"] == 2,
         "{} templates",
         status["templates"]
     );

@@ -92,7 +92,8 @@ impl Context<'_> {
             return None;
         }
         let key = &table.meta().key;
-        let most = table.size().templates / 2;
+        // The rest is for renewals, which come more often.
+        let most = table.size().templates / 4;
         Some(Boot {
             tag: boot::tag(region.memo(key), self.chaddr),
             address: address.to_bits(),

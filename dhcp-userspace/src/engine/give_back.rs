@@ -15,8 +15,11 @@ use super::context::Context;
 use super::grant::nanos;
 use super::held::{Entry, Held};
 use super::state::State;
-use crate::clock::Now;
+use crate::clock::{Now, SECOND};
 use crate::journal::Kind as RecordKind;
+
+/// For longer than this no message waits for the daemon, unless that stands still.
+const LONG: u64 = 60 * SECOND;
 
 /// An address that nobody gets for a while.
 pub(super) fn quarantine(state: &State, chaddr: u64, now: Now) -> Entry {
@@ -99,9 +102,15 @@ impl<'a> Context<'a> {
         }))
     }
 
-    /// When the message came, if it may have waited for its turn.
+    /// When the message came, if it may have waited for its turn. If the wall clock was set back meanwhile,
+    /// nobody knows: then it may have waited for long.
     fn arrived(&self) -> Option<u64> {
         let unix = Some(self.packet.arrived).filter(|unix| *unix != 0)?;
-        Some(self.now.to_boot(unix).min(self.now.boot))
+        let (came, now) = (self.now.to_boot(unix), self.now.boot);
+        Some(if came <= now {
+            came
+        } else {
+            now.saturating_sub(LONG)
+        })
     }
 }

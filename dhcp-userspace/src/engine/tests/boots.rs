@@ -195,6 +195,12 @@ fn what_a_client_gave_up_before_the_kernel_gave_it_anew_it_still_has() {
         assert_eq!(lease.kind, Kind::Bound);
         assert_eq!(lease.expires, lab.now.boot - SECOND + LEASE);
         lab.agree_on_boot(&discover(A, STAGES[0]));
+        let unknown = late(&lab, &wish(address), lab.now.boot + SECOND);
+        assert_eq!(
+            unknown.unwrap_err(),
+            Ignored::NotHolder,
+            "the clock was set back"
+        );
         // Said after that, it counts.
         let outcome = late(&lab, &wish(address), lab.now.boot - SECOND / 2);
         assert!(matches!(outcome, Ok(Outcome::Commit(_))));
