@@ -30,9 +30,9 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// A renewal, answered.
+    /// Answered.
     Hit = "hit",
-    /// DISCOVER, SELECTING or INIT-REBOOT of a client that boots, answered.
+    /// Answered: DISCOVER, SELECTING or INIT-REBOOT of a client that boots.
     Boot = "boot",
     /// No DHCP request: not IPv4, UDP and port 67, or shorter than one.
     NotDhcp = "not-dhcp",

@@ -11,7 +11,7 @@ use super::{Engine, Stop};
 use crate::clock::SECOND;
 
 /// Frames that the kernel takes from an interface together, it dates with the last one's time.
-const TOGETHER: u64 = SECOND / 10_000;
+const TOGETHER: u64 = SECOND / 100_000;
 
 /// A locked slot; given back as it is when dropped.
 pub(super) struct Held<'a> {

@@ -60,7 +60,7 @@ eth0             generic    veth
 
 FRAMES  RATE   REASON    MEANING
   1000  -      not-dhcp  No DHCP request: not IPv4, UDP and port 67, or shorter than one.
-    90  90.0%  hit       A renewal, answered.
+    90  90.0%  hit       Answered.
     10  10.0%  promise   The new lease time would end after what is promised on disk.
 ";
         assert_eq!(fastpath(&report), want);
