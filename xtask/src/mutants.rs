@@ -62,8 +62,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "answers any options",
         SLOT,
-        "self.memo.load() != asked.memo",
-        "asked.memo == 0",
+        "self.memo.load() == memo,",
+        "memo != 0,",
     ),
     mutant(
         "revives lapsed leases",
@@ -92,8 +92,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "answers for other servers",
         FAST,
-        "!broadcast && renewal.destination != facts.server",
-        "!broadcast && renewal.destination == 0",
+        "!broadcast && request.destination != facts.server",
+        "!broadcast && request.destination == 0",
     ),
     mutant(
         "answers relayed renewals",
