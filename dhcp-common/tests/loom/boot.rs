@@ -4,7 +4,7 @@ use dhcp_common::boot::{Boot, Entry, Says};
 
 use super::*;
 
-/// A memo whose every field tells whose it is.
+/// A memo whose every field tells whose it is, but for those that stand beside the sequence.
 fn boot(client: u32) -> Boot {
     Boot {
         tag: u64::from(client),
@@ -12,11 +12,11 @@ fn boot(client: u32) -> Boot {
         template: client * 100,
         splice: Splice {
             tail_len: client as u8,
-            sum: client as u16,
+            sum: 7,
             ..Splice::default()
         },
         says: Says::Ack,
-        tail: client * 1000,
+        tail: 7,
     }
 }
 
