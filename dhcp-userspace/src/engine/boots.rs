@@ -29,25 +29,23 @@ use crate::packet::{Composed, Region, reply_size};
 const MOST_EACH: u32 = 16;
 
 impl Context<'_> {
-    /// Lets the kernel give this reply again, if it would be right to.
+    /// Lets the kernel give this reply again, if it would be right to: to a client that boots from this
+    /// address ([`Self::boots_from`]).
     pub(super) fn note_boot(
         &self,
-        (id, address): (SubnetId, Ipv4Addr),
+        address: Ipv4Addr,
         says: Says,
         terms: &Terms<'_>,
         (composed, reply): (&Composed, &[u8]),
     ) {
-        let table = &self.engine.table;
+        let to_all = self.packet.destination.is_broadcast() && self.packet.source.is_unspecified();
         let lasts = terms.once.is_empty()
-            && self.boots_from(id, address)
             && self.request.ciaddr.is_unspecified()
-            && self.names_lasting_server(composed)
-            && (says == Says::Ack || self.is_offered_always(id));
-        if table.size().buckets == 0 || !lasts {
+            && self.names_lasting_server(composed);
+        if self.engine.table.size().buckets == 0 || !to_all || !lasts {
             return;
         }
-        let boot = self.boot(address, says, composed, reply);
-        if let Some(boot) = boot {
+        if let Some(boot) = self.boot(address, says, composed, reply) {
             self.engine.note(&boot, self.now.boot);
         }
     }
@@ -65,7 +63,7 @@ impl Context<'_> {
     }
 
     /// Whether each DISCOVER like this one is answered, at once, by an OFFER.
-    fn is_offered_always(&self, id: SubnetId) -> bool {
+    pub(super) fn is_offered_always(&self, id: SubnetId) -> bool {
         let policy = &self.subnet(id).policy;
         policy.offer_delay.is_zero()
             && policy.min_secs == 0
@@ -80,10 +78,6 @@ impl Context<'_> {
         composed: &Composed,
         reply: &[u8],
     ) -> Option<Boot> {
-        let to_all = self.packet.destination.is_broadcast();
-        if !to_all || !self.packet.source.is_unspecified() {
-            return None;
-        }
         let (engine, table) = (self.engine, &self.engine.table);
         let region = Region::of_renewal(self.request)?;
         let recipe = composed.recipe(reply, &region)?;

@@ -16,6 +16,7 @@ use super::grant::nanos;
 use super::held::{Entry, Held};
 use super::shares::Share;
 use super::state::SubnetId;
+use super::terms::Terms;
 use crate::clock::SECOND;
 use crate::packet::MessageType;
 
@@ -130,8 +131,7 @@ impl<'a> Context<'a> {
     ) -> Result<Outcome, Stop> {
         let mut terms = self.terms_at(id, address)?;
         terms.once.extend(self.nonce_capable());
-        let composed = self.compose(reply, MessageType::Offer, &terms, address);
-        self.note_boot((id, address), Says::Offer, &terms, (&composed, reply));
+        self.compose_offer(id, address, &terms, reply);
         self.engine.not_held.fetch_add(1, Ordering::Relaxed);
         let probe = self.probe_new(id, address, &terms);
         Ok(self.offered(id, address, probe))
@@ -147,12 +147,24 @@ impl<'a> Context<'a> {
         let delay = self.subnet(id).policy.offer_delay;
         let wait = delay + probe.map_or(Duration::ZERO, |probe| probe.wait);
         terms.once.extend(self.nonce_capable());
-        let composed = self.compose(reply, MessageType::Offer, &terms, address);
-        self.note_boot((id, address), Says::Offer, &terms, (&composed, reply));
+        self.compose_offer(id, address, &terms, reply);
         if held.kind != Kind::Bound {
             self.hold_for_client(id, held, wait)?;
         }
         Ok(self.offered(id, address, probe))
+    }
+
+    fn compose_offer(
+        &self,
+        id: SubnetId,
+        address: Ipv4Addr,
+        terms: &Terms<'_>,
+        reply: &mut Vec<u8>,
+    ) {
+        let composed = self.compose(reply, MessageType::Offer, terms, address);
+        if self.is_offered_always(id) && self.boots_from(id, address) {
+            self.note_boot(address, Says::Offer, terms, (&composed, reply));
+        }
     }
 
     /// The OFFER is written; what it waits for.

@@ -55,8 +55,9 @@ impl<'a> Context<'a> {
         let nonce = (kind == EventKind::Bind).then(|| self.nonce(&update.client));
         terms.once.extend(nonce.flatten());
         let composed = self.compose(reply, MessageType::Ack, &terms, address);
-        if self.request.message_type == MessageType::Request {
-            self.note_boot((id, address), Says::Ack, &terms, (&composed, reply));
+        let boots = self.boots_from(id, address);
+        if boots && self.request.message_type == MessageType::Request {
+            self.note_boot(address, Says::Ack, &terms, (&composed, reply));
         }
         let until = self.now.boot.saturating_add(nanos(terms.times.lease));
         let memo = if update.moved {
@@ -82,7 +83,7 @@ impl<'a> Context<'a> {
             template: memo.template,
             renewals: if same { held.lease.renewals } else { 0 },
             splice: memo.splice,
-            boots: update.client.relay_agent.is_empty() && self.boots_from(id, address),
+            boots: boots && update.client.relay_agent.is_empty(),
         };
         let entry = Entry {
             kind: Kind::Bound,
